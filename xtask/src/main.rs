@@ -1,2 +1,37 @@
-//! xtask
-fn main() {}
+//! `cargo xtask`: the one entry for everything around the build that is not plain cargo.
+//!
+//! Each subcommand is one match arm that calls one module; `cargo xtask help` lists them.
+
+mod apt;
+mod cross;
+mod host;
+mod vm;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", about, version)]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Build, check or test for the board's aarch64 without a container engine.
+    Cross(cross::Args),
+    /// Boot a virtual ZCU102 with the emulated fabric and run a command in it.
+    Vm(vm::Args),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().task {
+        Task::Cross(args) => cross::main(&args),
+        Task::Vm(args) => vm::main(&args),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}

@@ -1,0 +1,383 @@
+//! The contract's two TOML sources, parsed and checked: a mistake in them is reported here with the
+//! place and the numbers, never as odd generated code.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde::Deserialize;
+
+/// Words of an instruction; `instruction_bytes` must agree.
+pub const WORDS: usize = 8;
+
+/// `isa.toml`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Isa {
+    pub contract: Contract,
+    pub feature: Vec<Feature>,
+    pub engine: Vec<Named>,
+    pub unit: Vec<Named>,
+    pub memory: Vec<Memory>,
+    pub common: Vec<Field>,
+    pub instruction: Vec<Instruction>,
+    pub fault: Vec<Fault>,
+}
+
+/// Numbers that hold for every geometry.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Contract {
+    pub major: u16,
+    pub minor: u16,
+    pub magic: u32,
+    pub instruction_bytes: u32,
+    pub beat_bytes: u32,
+    pub semaphores: u32,
+    pub semaphore_max: u32,
+    pub queue_depth: u32,
+    pub weight_slots: u32,
+    pub program_max: u32,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Feature {
+    pub bit: u32,
+    pub name: String,
+    pub doc: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Named {
+    pub id: u8,
+    pub name: String,
+    pub doc: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Memory {
+    pub id: u8,
+    pub name: String,
+    /// Words: a formula over the geometry.
+    pub depth: String,
+    /// Bytes of a word: a formula over the geometry.
+    pub word: String,
+    pub doc: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Field {
+    pub name: String,
+    pub word: usize,
+    pub lsb: u32,
+    pub width: u32,
+    #[serde(default)]
+    pub doc: String,
+    /// Names of the legal values, from 0 on; empty where the field is a number.
+    #[serde(default)]
+    pub values: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Instruction {
+    pub opcode: u8,
+    pub name: String,
+    pub engine: String,
+    pub doc: String,
+    pub fields: Vec<Field>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fault {
+    pub code: u8,
+    pub name: String,
+    pub doc: String,
+}
+
+/// A field as software sees it: `x_low` and `x_high` joined to one 64-bit `x`.
+#[derive(Debug)]
+pub struct Logical<'a> {
+    pub name: &'a str,
+    pub doc: &'a str,
+    /// Low part first; one part, or two of 32 bits.
+    pub parts: Vec<&'a Field>,
+}
+
+impl Field {
+    /// The bits of its word that the field takes.
+    pub fn mask(&self) -> u32 {
+        (u32::MAX >> (32 - self.width)) << self.lsb
+    }
+
+    fn check(&self, owner: &str) -> Result<()> {
+        let Field { name, word, lsb, width, .. } = self;
+        ensure!(
+            *word < WORDS && *width >= 1 && lsb.saturating_add(*width) <= 32,
+            "{owner}.{name}: word {word}, lsb {lsb}, width {width} do not lie in {WORDS} words of 32 bits"
+        );
+        ensure!(
+            self.values.is_empty() || self.values.len() as u64 <= 1u64 << width,
+            "{owner}.{name}: {} values do not fit {width} bits",
+            self.values.len()
+        );
+        Ok(())
+    }
+}
+
+impl Instruction {
+    /// The fields as software sees them, in source order.
+    pub fn logical(&self) -> Vec<Logical<'_>> {
+        let mut logical = Vec::new();
+        for field in &self.fields {
+            if field.name.ends_with("_high") {
+                continue; // taken with its low half
+            }
+            let (mut name, mut parts) = (field.name.as_str(), vec![field]);
+            if let Some(stem) = field.name.strip_suffix("_low") {
+                name = stem;
+                parts.extend(self.fields.iter().find(|f| f.name == format!("{stem}_high")));
+            }
+            logical.push(Logical { name, doc: &field.doc, parts });
+        }
+        logical
+    }
+}
+
+impl Logical<'_> {
+    pub fn width(&self) -> u32 {
+        self.parts.iter().map(|part| part.width).sum()
+    }
+}
+
+impl Isa {
+    pub fn parse(text: &str) -> Result<Self> {
+        let isa: Isa = toml::from_str(text).context("isa.toml does not parse")?;
+        isa.check().context("isa.toml is inconsistent")?;
+        Ok(isa)
+    }
+
+    /// The common fields but `opcode` and `flags`, which the codec treats apart.
+    pub fn header(&self) -> impl Iterator<Item = &Field> {
+        self.common.iter().filter(|f| f.name != "opcode" && f.name != "flags")
+    }
+
+    pub fn common_field(&self, name: &str) -> Result<&Field> {
+        self.common
+            .iter()
+            .find(|f| f.name == name)
+            .with_context(|| format!("no [[common]] field `{name}`"))
+    }
+
+    /// Bits of each word that no field of the instruction takes: they must be 0.
+    pub fn reserved(&self, instruction: &Instruction) -> [u32; WORDS] {
+        let mut reserved = [u32::MAX; WORDS];
+        let common = self.common.iter().filter(|f| f.name != "flags");
+        for field in common.chain(&instruction.fields) {
+            if let Some(word) = reserved.get_mut(field.word) {
+                *word &= !field.mask();
+            }
+        }
+        reserved
+    }
+
+    fn check(&self) -> Result<()> {
+        let contract = &self.contract;
+        ensure!(
+            contract.instruction_bytes as usize == 4 * WORDS,
+            "instruction_bytes is {}, the codec has {WORDS} words",
+            contract.instruction_bytes
+        );
+        unique("feature bit", self.feature.iter().map(|f| f.bit))?;
+        unique("feature", self.feature.iter().map(|f| &f.name))?;
+        unique("engine id", self.engine.iter().map(|e| e.id))?;
+        unique("engine", self.engine.iter().map(|e| &e.name))?;
+        unique("unit", self.unit.iter().map(|u| &u.name))?;
+        for (index, unit) in self.unit.iter().enumerate() {
+            ensure!(unit.id as usize == index, "unit {} must have id {index}", unit.name);
+        }
+        unique("memory id", self.memory.iter().map(|m| m.id))?;
+        unique("memory", self.memory.iter().map(|m| &m.name))?;
+        unique("fault code", self.fault.iter().map(|f| f.code))?;
+        unique("fault", self.fault.iter().map(|f| &f.name))?;
+        unique("opcode", self.instruction.iter().map(|i| i.opcode))?;
+        unique("instruction", self.instruction.iter().map(|i| &i.name))?;
+        if let Some(feature) = self.feature.iter().find(|f| f.bit >= 32) {
+            bail!("feature {} has bit {}, the register has 32", feature.name, feature.bit);
+        }
+        let flags = self.common_field("flags")?;
+        for memory in &self.memory {
+            Formula::parse(&memory.word).with_context(|| format!("word of {}", memory.name))?;
+            Formula::parse(&memory.depth).with_context(|| format!("depth of {}", memory.name))?;
+        }
+        for field in &self.common {
+            field.check("common")?;
+        }
+        for instruction in &self.instruction {
+            let name = &instruction.name;
+            ensure!(
+                instruction.engine == "by flags"
+                    || self.engine.iter().any(|e| e.name == instruction.engine),
+                "{name}: no engine {}",
+                instruction.engine
+            );
+            unique("field", instruction.fields.iter().map(|f| &f.name)).context(name.clone())?;
+            let mut taken = [0u32; WORDS];
+            let common = self.common.iter().filter(|f| f.name != "flags");
+            for field in common.chain(&instruction.fields) {
+                field.check(name)?;
+                let word = &mut taken[field.word]; // `check` bounded it
+                ensure!(
+                    *word & field.mask() == 0,
+                    "{name}.{} overlaps another field in word {}",
+                    field.name,
+                    field.word
+                );
+                *word |= field.mask();
+            }
+            for field in instruction.fields.iter().filter(|f| f.word == flags.word) {
+                ensure!(
+                    field.mask() & !flags.mask() == 0,
+                    "{name}.{} lies outside the flags of word {}",
+                    field.name,
+                    flags.word
+                );
+            }
+            for logical in instruction.logical() {
+                ensure!(
+                    logical.width() <= 32 || logical.parts.iter().all(|p| p.width == 32),
+                    "{name}.{}: halves must have 32 bits",
+                    logical.name
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+/// `geometry.toml`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Geometries {
+    pub geometry: Vec<Geometry>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Geometry {
+    pub name: String,
+    pub doc: String,
+    pub part: String,
+    /// Every other key, all numbers; the order of `PARAMETERS`.
+    #[serde(flatten)]
+    pub numbers: BTreeMap<String, u32>,
+}
+
+/// The numbers of a geometry, in the order of the generated structures.
+pub const PARAMETERS: [&str; 17] = [
+    "rows", "pairs", "lanes", "ports", "ln_channels", "clock_hz", "max_seq", "max_hidden",
+    "act_words", "opd_words", "resx_words", "resb_words", "scr_words", "prb_words", "wgt_words",
+    "par_words", "lnp_words",
+];
+
+impl Geometries {
+    pub fn parse(text: &str) -> Result<Self> {
+        let all: Geometries = toml::from_str(text).context("geometry.toml does not parse")?;
+        unique("geometry", all.geometry.iter().map(|g| &g.name))?;
+        for geometry in &all.geometry {
+            let have: BTreeSet<&str> = geometry.numbers.keys().map(String::as_str).collect();
+            let want = BTreeSet::from(PARAMETERS);
+            ensure!(
+                have == want,
+                "geometry {}: missing {:?}, unknown {:?}",
+                geometry.name,
+                want.difference(&have).collect::<Vec<_>>(),
+                have.difference(&want).collect::<Vec<_>>()
+            );
+        }
+        Ok(all)
+    }
+}
+
+impl Geometry {
+    /// A parameter by name; `parse` made sure that every one is there.
+    pub fn number(&self, name: &str) -> Result<u32> {
+        self.numbers
+            .get(name)
+            .copied()
+            .with_context(|| format!("geometry {} has no {name}", self.name))
+    }
+}
+
+/// A size as a product of geometry parameters and numbers, with an optional divisor: `4*R`, `max_seq/4`.
+#[derive(Debug)]
+pub struct Formula {
+    pub factors: Vec<Factor>,
+    pub divisor: u32,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Factor {
+    Number(u32),
+    Parameter(&'static str),
+}
+
+impl Formula {
+    pub fn parse(text: &str) -> Result<Self> {
+        let (product, divisor) = match text.split_once('/') {
+            Some((product, divisor)) => (product, divisor.trim().parse()?),
+            None => (text, 1),
+        };
+        ensure!(divisor != 0, "`{text}` divides by zero");
+        let factors = product.split('*').map(|factor| match factor.trim() {
+            "R" => Ok(Factor::Parameter("rows")),
+            "C" => Ok(Factor::Parameter("pairs")),
+            "L" => Ok(Factor::Parameter("lanes")),
+            factor => match PARAMETERS.iter().find(|p| **p == factor) {
+                Some(parameter) => Ok(Factor::Parameter(parameter)),
+                None => Ok(Factor::Number(factor.parse().with_context(|| {
+                    format!("`{factor}` in `{text}` is neither a number nor a geometry parameter")
+                })?)),
+            },
+        });
+        Ok(Formula { factors: factors.collect::<Result<_>>()?, divisor })
+    }
+
+    pub fn value(&self, geometry: &Geometry) -> Result<u32> {
+        let mut product = 1u32;
+        for factor in &self.factors {
+            let factor = match factor {
+                Factor::Number(number) => *number,
+                Factor::Parameter(name) => geometry.number(name)?,
+            };
+            product = product
+                .checked_mul(factor)
+                .with_context(|| format!("{self:?} overflows for geometry {}", geometry.name))?;
+        }
+        Ok(product / self.divisor)
+    }
+}
+
+fn unique<T: Ord + std::fmt::Debug>(what: &str, items: impl Iterator<Item = T>) -> Result<()> {
+    let mut seen = BTreeSet::new();
+    for item in items {
+        ensure!(!seen.contains(&item), "{what} {item:?} appears twice");
+        seen.insert(item);
+    }
+    Ok(())
+}
+
+/// `AXI_SLVERR` as `AxiSlverr`.
+pub fn camel(snake: &str) -> String {
+    snake
+        .split('_')
+        .flat_map(|part| {
+            let mut chars = part.chars();
+            let first = chars.next().map(|c| c.to_ascii_uppercase());
+            first.into_iter().chain(chars.map(|c| c.to_ascii_lowercase()))
+        })
+        .collect()
+}
