@@ -1,0 +1,528 @@
+//! `config.json`: what the model is, or why it is none that we run.
+
+use std::fmt;
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+use crate::error::CheckpointError;
+use crate::files::read_json;
+
+const FILE: &str = "config.json";
+/// Bound on every size in a configuration. Far above any encoder, far below what could overflow
+/// in products of two.
+const MAX_SIZE: usize = 1 << 24;
+/// Bound on the number of layers, for each of which names are looked up.
+const MAX_LAYERS: usize = 1024;
+
+/// The model families whose encoders are the same computation under different tensor names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Family {
+    /// BERT, MiniLM, BGE, E5, GTE: `model_type` "bert".
+    Bert,
+    /// DistilBERT: no token types, no pooler.
+    DistilBert,
+    /// RoBERTa and XLM-RoBERTa: positions start after the padding index.
+    Roberta,
+}
+
+impl fmt::Display for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Family::Bert => "BERT",
+            Family::DistilBert => "DistilBERT",
+            Family::Roberta => "RoBERTa",
+        })
+    }
+}
+
+/// Activation function between the two linear layers of the feed-forward block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Activation {
+    /// `x/2 * (1 + erf(x / sqrt 2))`.
+    Gelu,
+    /// The tanh approximation: `gelu_new`, `gelu_pytorch_tanh`.
+    GeluTanh,
+    /// `max(x, 0)`.
+    Relu,
+}
+
+impl Activation {
+    /// Its value at `x`.
+    pub fn apply(self, x: f32) -> f32 {
+        match self {
+            Activation::Gelu => 0.5 * x * (1.0 + libm::erff(x * std::f32::consts::FRAC_1_SQRT_2)),
+            Activation::GeluTanh => {
+                const SQRT_2_OVER_PI: f32 = 0.797_884_6;
+                0.5 * x * (1.0 + (SQRT_2_OVER_PI * (x + 0.044_715 * x * x * x)).tanh())
+            }
+            Activation::Relu => x.max(0.0),
+        }
+    }
+
+    /// The name that `config.json` uses.
+    pub fn name(self) -> &'static str {
+        match self {
+            Activation::Gelu => "gelu",
+            Activation::GeluTanh => "gelu_new",
+            Activation::Relu => "relu",
+        }
+    }
+
+    /// The activation of that name, if we know it.
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "gelu" => Some(Activation::Gelu),
+            "gelu_new" | "gelu_pytorch_tanh" => Some(Activation::GeluTanh),
+            "relu" => Some(Activation::Relu),
+            _ => None,
+        }
+    }
+}
+
+/// What the model is used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Task {
+    /// One class (or number) for a text.
+    SequenceClassification,
+    /// One class for each token.
+    TokenClassification,
+    /// One vector for a text.
+    Embedding,
+}
+
+impl fmt::Display for Task {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Task::SequenceClassification => "sequence classification",
+            Task::TokenClassification => "token classification",
+            Task::Embedding => "embedding",
+        })
+    }
+}
+
+/// How the outputs of a sequence classifier are to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ProblemType {
+    /// One of the labels: softmax.
+    SingleLabel,
+    /// Any of the labels: a sigmoid each.
+    MultiLabel,
+    /// Numbers.
+    Regression,
+}
+
+/// The checked configuration of an encoder.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BertConfig {
+    /// Which naming scheme and position rule.
+    pub family: Family,
+    /// Class name in `architectures`, if given.
+    pub architecture: Option<String>,
+    /// Encoder layers.
+    pub layers: usize,
+    /// Width of the residual stream; a multiple of `heads`.
+    pub hidden: usize,
+    /// Attention heads.
+    pub heads: usize,
+    /// Width between the two feed-forward layers.
+    pub intermediate: usize,
+    /// Rows of the word embedding table.
+    pub vocab: usize,
+    /// Rows of the position table; the longest sequence is [`BertConfig::max_sequence`].
+    pub max_positions: usize,
+    /// Row of the position table that the first token takes: 0, or `pad_token_id + 1` for RoBERTa.
+    pub position_offset: usize,
+    /// Rows of the token type table; 0 for DistilBERT, which has none.
+    pub type_vocab: usize,
+    /// Added to the variance in every layer norm.
+    pub layer_norm_eps: f32,
+    /// Feed-forward activation.
+    pub activation: Activation,
+    /// Id of the padding token.
+    pub pad_token_id: u32,
+    /// Names of the classes in order; empty if the configuration names none.
+    pub labels: Vec<String>,
+    /// How classifier outputs are to be read, if the configuration says it.
+    pub problem_type: Option<ProblemType>,
+}
+
+impl BertConfig {
+    /// Reads `config.json` of a folder.
+    ///
+    /// # Errors
+    /// A file that cannot be read or parsed; a missing or senseless field; anything that we do
+    /// not run, by name.
+    pub fn load(folder: &Path) -> Result<Self, CheckpointError> {
+        Self::from_json(&read_json(&folder.join(FILE))?)
+    }
+
+    /// Reads a configuration that is already parsed.
+    ///
+    /// # Errors
+    /// As [`BertConfig::load`].
+    pub fn from_json(json: &Value) -> Result<Self, CheckpointError> {
+        let fields = Fields::new(json)?;
+        let architecture = architecture(&fields)?;
+        let family = family(&fields, architecture.as_deref())?;
+        refuse_variants(&fields)?;
+        let distil = family == Family::DistilBert;
+        let name = |bert: &'static str, distilbert: &'static str| {
+            if distil { distilbert } else { bert }
+        };
+
+        let hidden = fields.size(name("hidden_size", "dim"))?;
+        let heads = fields.size(name("num_attention_heads", "n_heads"))?;
+        if hidden % heads != 0 {
+            return Err(bad(
+                "num_attention_heads",
+                heads,
+                format!("a divisor of {hidden}"),
+            ));
+        }
+        let layers = fields.size(name("num_hidden_layers", "n_layers"))?;
+        if layers > MAX_LAYERS {
+            return Err(bad(
+                "num_hidden_layers",
+                layers,
+                format!("at most {MAX_LAYERS}"),
+            ));
+        }
+        let vocab = fields.size("vocab_size")?;
+        let max_positions = fields.size("max_position_embeddings")?;
+        let pad = match (fields.opt_unsigned("pad_token_id")?, family) {
+            (Some(pad), _) => pad,
+            (None, Family::Roberta) => 1,
+            (None, _) => 0,
+        };
+        let pad_token_id = u32::try_from(pad)
+            .ok()
+            .filter(|&p| (p as usize) < vocab)
+            .ok_or_else(|| bad("pad_token_id", pad, format!("less than vocab_size {vocab}")))?;
+        let position_offset = if family == Family::Roberta {
+            pad_token_id as usize + 1
+        } else {
+            0
+        };
+        if position_offset >= max_positions {
+            let expected = format!("more than the {position_offset} positions kept for padding");
+            return Err(bad("max_position_embeddings", max_positions, expected));
+        }
+        let type_vocab = match family {
+            Family::DistilBert => 0,
+            Family::Bert => fields.size_or("type_vocab_size", 2)?,
+            Family::Roberta => fields.size_or("type_vocab_size", 1)?,
+        };
+        Ok(BertConfig {
+            family,
+            architecture,
+            layers,
+            hidden,
+            heads,
+            intermediate: fields.size(name("intermediate_size", "hidden_dim"))?,
+            vocab,
+            max_positions,
+            position_offset,
+            type_vocab,
+            layer_norm_eps: layer_norm_eps(&fields, family)?,
+            activation: activation(&fields, name("hidden_act", "activation"))?,
+            pad_token_id,
+            labels: labels(&fields)?,
+            problem_type: problem_type(&fields)?,
+        })
+    }
+
+    /// Width of one attention head.
+    pub fn head_dim(&self) -> usize {
+        self.hidden / self.heads
+    }
+
+    /// The longest sequence in tokens, special tokens included.
+    pub fn max_sequence(&self) -> usize {
+        self.max_positions - self.position_offset
+    }
+
+    /// The use that the architecture's class name states.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Unsupported`] for a head that we do not run, and
+    /// [`CheckpointError::UnknownTask`] if no architecture is named.
+    pub fn stated_task(&self) -> Result<Task, CheckpointError> {
+        let Some(architecture) = &self.architecture else {
+            return Err(CheckpointError::UnknownTask);
+        };
+        let head = class_prefix(architecture).map_or(architecture.as_str(), |(_, rest)| rest);
+        match head {
+            "Model" => Ok(Task::Embedding),
+            "ForSequenceClassification" => Ok(Task::SequenceClassification),
+            "ForTokenClassification" => Ok(Task::TokenClassification),
+            _ => Err(CheckpointError::Unsupported {
+                what: "architecture",
+                name: architecture.clone(),
+                remedy: "supported heads are ForSequenceClassification, ForTokenClassification \
+                         and the bare Model; to use the encoder of this one, ask for embedding"
+                    .into(),
+            }),
+        }
+    }
+}
+
+/// Class-name prefixes of the families. None is a prefix of another.
+const PREFIXES: [(&str, Family); 4] = [
+    ("Bert", Family::Bert),
+    ("DistilBert", Family::DistilBert),
+    ("Roberta", Family::Roberta),
+    ("XLMRoberta", Family::Roberta),
+];
+
+/// Splits `DistilBertForTokenClassification` into the family and `ForTokenClassification`. What
+/// follows must be `Model` or `For...`: `BertGenerationEncoder` is another model altogether.
+fn class_prefix(class: &str) -> Option<(Family, &str)> {
+    PREFIXES.iter().find_map(|&(prefix, family)| {
+        let rest = class.strip_prefix(prefix)?;
+        (rest == "Model" || rest.starts_with("For")).then_some((family, rest))
+    })
+}
+
+fn architecture(fields: &Fields<'_>) -> Result<Option<String>, CheckpointError> {
+    let names = match fields.get("architectures") {
+        None => return Ok(None),
+        Some(Value::Array(names)) => names,
+        Some(other) => return Err(bad("architectures", other, "a list of class names")),
+    };
+    match names.as_slice() {
+        [] => Ok(None),
+        [Value::String(name)] => Ok(Some(name.clone())),
+        _ => Err(bad(
+            "architectures",
+            Value::Array(names.clone()),
+            "a list of one class name",
+        )),
+    }
+}
+
+fn family(fields: &Fields<'_>, architecture: Option<&str>) -> Result<Family, CheckpointError> {
+    let by_class = match architecture {
+        None => None,
+        Some(class) => Some(
+            class_prefix(class)
+                .ok_or_else(|| unsupported_model("architecture", class))?
+                .0,
+        ),
+    };
+    let by_type = match fields.opt_str("model_type")? {
+        None => None,
+        Some("bert") => Some(Family::Bert),
+        Some("distilbert") => Some(Family::DistilBert),
+        Some("roberta" | "xlm-roberta") => Some(Family::Roberta),
+        Some(other) => return Err(unsupported_model("model type", other)),
+    };
+    match (by_class, by_type) {
+        (Some(class), Some(model_type)) if class != model_type => {
+            Err(CheckpointError::Disagreement {
+                left: format!("{FILE} model_type"),
+                left_value: model_type.to_string(),
+                right: "architectures".into(),
+                right_value: class.to_string(),
+            })
+        }
+        (Some(family), _) | (None, Some(family)) => Ok(family),
+        // The first BERT configurations, Google's small ones among them, name neither. They are
+        // told by two token types, which no later family has.
+        (None, None) if fields.opt_unsigned("type_vocab_size")? == Some(2) => Ok(Family::Bert),
+        (None, None) => Err(missing("model_type")),
+    }
+}
+
+fn unsupported_model(what: &'static str, name: &str) -> CheckpointError {
+    CheckpointError::Unsupported {
+        what,
+        name: name.into(),
+        remedy: "supported are BERT (and models of its form: MiniLM, BGE, E5, GTE), DistilBERT, \
+                 RoBERTa and XLM-RoBERTa"
+            .into(),
+    }
+}
+
+/// Settings that turn the computation into another one.
+fn refuse_variants(fields: &Fields<'_>) -> Result<(), CheckpointError> {
+    match fields.opt_str("position_embedding_type")? {
+        None | Some("absolute") => {}
+        Some(other) => {
+            return Err(CheckpointError::Unsupported {
+                what: "position_embedding_type",
+                name: other.into(),
+                remedy: "only \"absolute\" is supported: use a checkpoint trained with it".into(),
+            });
+        }
+    }
+    for flag in ["is_decoder", "add_cross_attention"] {
+        match fields.get(flag) {
+            None | Some(Value::Bool(false)) => {}
+            Some(Value::Bool(true)) => {
+                return Err(CheckpointError::Unsupported {
+                    what: "setting",
+                    name: flag.into(),
+                    remedy: "only encoders with attention in both directions are supported".into(),
+                });
+            }
+            Some(other) => return Err(bad(flag, other, "true or false")),
+        }
+    }
+    if fields.get("quantization_config").is_some() {
+        return Err(CheckpointError::Unsupported {
+            what: "setting",
+            name: "quantization_config".into(),
+            remedy: "the weights are quantized already; use the float checkpoint they came from"
+                .into(),
+        });
+    }
+    Ok(())
+}
+
+fn layer_norm_eps(fields: &Fields<'_>, family: Family) -> Result<f32, CheckpointError> {
+    // DistilBERT has no such field: its code says 1e-12, as BERT's default does.
+    let default = if family == Family::Roberta {
+        1e-5
+    } else {
+        1e-12
+    };
+    match fields.get("layer_norm_eps") {
+        None => Ok(default),
+        Some(value) => value
+            .as_f64()
+            .map(|v| v as f32)
+            .filter(|v| *v > 0.0 && *v < 1.0)
+            .ok_or_else(|| bad("layer_norm_eps", value, "a number between 0 and 1")),
+    }
+}
+
+fn activation(fields: &Fields<'_>, key: &'static str) -> Result<Activation, CheckpointError> {
+    let name = fields.opt_str(key)?.ok_or_else(|| missing(key))?;
+    Activation::from_name(name).ok_or_else(|| CheckpointError::Unsupported {
+        what: "activation",
+        name: name.into(),
+        remedy: "supported are gelu, gelu_new, gelu_pytorch_tanh and relu".into(),
+    })
+}
+
+fn problem_type(fields: &Fields<'_>) -> Result<Option<ProblemType>, CheckpointError> {
+    match fields.opt_str("problem_type")? {
+        None => Ok(None),
+        Some("single_label_classification") => Ok(Some(ProblemType::SingleLabel)),
+        Some("multi_label_classification") => Ok(Some(ProblemType::MultiLabel)),
+        Some("regression") => Ok(Some(ProblemType::Regression)),
+        Some(other) => Err(CheckpointError::Unsupported {
+            what: "problem_type",
+            name: other.into(),
+            remedy: "supported are single_label_classification, multi_label_classification and \
+                     regression"
+                .into(),
+        }),
+    }
+}
+
+/// `id2label`, whose keys must be 0 to n-1, checked against `num_labels`.
+fn labels(fields: &Fields<'_>) -> Result<Vec<String>, CheckpointError> {
+    let stated = fields.opt_unsigned("num_labels")?;
+    let map = match fields.get("id2label") {
+        None => return Ok(Vec::new()),
+        Some(Value::Object(map)) => map,
+        Some(other) => return Err(bad("id2label", other, "an object from number to name")),
+    };
+    let mut labels = vec![None; map.len()];
+    for (id, label) in map {
+        let slot = id.parse::<usize>().ok().and_then(|i| labels.get_mut(i));
+        match (slot, label) {
+            (Some(slot @ None), Value::String(label)) => *slot = Some(label.clone()),
+            _ => {
+                let expected = format!("names under the keys 0 to {}", map.len().saturating_sub(1));
+                return Err(bad(
+                    "id2label",
+                    format!("{{{id:?}: {label}, ...}}"),
+                    expected,
+                ));
+            }
+        }
+    }
+    if let Some(stated) = stated.filter(|&n| n != labels.len() as u64) {
+        return Err(CheckpointError::Disagreement {
+            left: format!("{FILE} num_labels"),
+            left_value: stated.to_string(),
+            right: "id2label".into(),
+            right_value: format!("{} labels", labels.len()),
+        });
+    }
+    Ok(labels.into_iter().flatten().collect())
+}
+
+fn missing(field: &str) -> CheckpointError {
+    CheckpointError::MissingField {
+        file: FILE,
+        field: field.into(),
+    }
+}
+
+fn bad(field: &str, found: impl fmt::Display, expected: impl Into<String>) -> CheckpointError {
+    let mut found = found.to_string();
+    if found.chars().count() > 80 {
+        found = found.chars().take(80).chain("...".chars()).collect();
+    }
+    CheckpointError::BadField {
+        file: FILE,
+        field: field.into(),
+        found,
+        expected: expected.into(),
+    }
+}
+
+/// Typed look-ups in the top-level object; null counts as absent, as Python's None does.
+struct Fields<'a>(&'a Map<String, Value>);
+
+impl<'a> Fields<'a> {
+    fn new(json: &'a Value) -> Result<Self, CheckpointError> {
+        json.as_object()
+            .map(Fields)
+            .ok_or_else(|| bad("(top level)", json, "an object"))
+    }
+
+    fn get(&self, key: &str) -> Option<&'a Value> {
+        self.0.get(key).filter(|v| !v.is_null())
+    }
+
+    fn opt_str(&self, key: &str) -> Result<Option<&'a str>, CheckpointError> {
+        match self.get(key) {
+            None => Ok(None),
+            Some(Value::String(s)) => Ok(Some(s)),
+            Some(other) => Err(bad(key, other, "a string")),
+        }
+    }
+
+    fn opt_unsigned(&self, key: &str) -> Result<Option<u64>, CheckpointError> {
+        match self.get(key) {
+            None => Ok(None),
+            Some(v) => v
+                .as_u64()
+                .map(Some)
+                .ok_or_else(|| bad(key, v, "a whole number from 0")),
+        }
+    }
+
+    fn opt_size(&self, key: &str) -> Result<Option<usize>, CheckpointError> {
+        match self.opt_unsigned(key)? {
+            None => Ok(None),
+            Some(n) => match usize::try_from(n) {
+                Ok(n) if (1..=MAX_SIZE).contains(&n) => Ok(Some(n)),
+                _ => Err(bad(key, n, format!("a whole number from 1 to {MAX_SIZE}"))),
+            },
+        }
+    }
+
+    fn size(&self, key: &str) -> Result<usize, CheckpointError> {
+        self.opt_size(key)?.ok_or_else(|| missing(key))
+    }
+
+    fn size_or(&self, key: &str, default: usize) -> Result<usize, CheckpointError> {
+        Ok(self.opt_size(key)?.unwrap_or(default))
+    }
+}

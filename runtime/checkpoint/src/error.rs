@@ -1,0 +1,237 @@
+//! What can be wrong with a checkpoint, and with what is fed to it.
+
+use std::path::PathBuf;
+
+use crate::config::{Family, Task};
+
+/// A checkpoint folder that cannot be loaded: the thing, the numbers and the remedy.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CheckpointError {
+    /// A file could not be opened or read.
+    #[error("cannot read {}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// The folder has no weights that we read.
+    #[error(
+        "{}: no model.safetensors and no model.safetensors.index.json{}", folder.display(),
+        if *pickle { "; a pickled pytorch_model.bin is there, but is not read because a pickle can run code: convert it with `save_pretrained(..., safe_serialization=True)`" }
+        else { "; give the folder that holds config.json and the weights" }
+    )]
+    NoWeights {
+        /// The folder.
+        folder: PathBuf,
+        /// Whether `pytorch_model.bin` lies there instead.
+        pickle: bool,
+    },
+    /// A file is larger than anything sensible of its kind.
+    #[error("{} is {bytes} bytes, more than the {limit} that such a file may have", path.display())]
+    FileTooLarge {
+        /// The file.
+        path: PathBuf,
+        /// Its size.
+        bytes: u64,
+        /// The bound.
+        limit: u64,
+    },
+    /// A JSON file does not parse.
+    #[error("{} is not valid JSON of the expected form: {source}", path.display())]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        source: serde_json::Error,
+    },
+    /// `config.json` (or a sibling) lacks a field that has no default.
+    #[error("{file} lacks \"{field}\": add it, with the value that the model was trained with")]
+    MissingField {
+        /// File name.
+        file: &'static str,
+        /// Field name.
+        field: String,
+    },
+    /// A configuration field has a value of the wrong kind or out of range.
+    #[error("{file}: \"{field}\" is {found}, expected {expected}")]
+    BadField {
+        /// File name.
+        file: &'static str,
+        /// Field name.
+        field: String,
+        /// What was found, as JSON, shortened.
+        found: String,
+        /// What is accepted.
+        expected: String,
+    },
+    /// The model is of a kind that we do not run.
+    #[error("{what} \"{name}\" is not supported; {remedy}")]
+    Unsupported {
+        /// Kind of thing, for example `architecture`.
+        what: &'static str,
+        /// Its name as found.
+        name: String,
+        /// What is supported, or what to do.
+        remedy: String,
+    },
+    /// Nothing says what the model is to be used for.
+    #[error(
+        "config.json names no architecture, so the use of the model is unknown; choose one: \
+         sequence classification, token classification or embedding"
+    )]
+    UnknownTask,
+    /// Two statements of the folder contradict each other.
+    #[error("{left} says {left_value}, but {right} says {right_value}; make them agree")]
+    Disagreement {
+        /// First source.
+        left: String,
+        /// What it says.
+        left_value: String,
+        /// Second source.
+        right: String,
+        /// What it says.
+        right_value: String,
+    },
+    /// A safetensors header is not one.
+    #[error("{}: {reason}; the file is truncated or damaged, fetch it again", path.display())]
+    Header {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A shard index names a file outside its folder or of another kind.
+    #[error("{}: shard name {name:?} is not a plain .safetensors file name", path.display())]
+    ShardName {
+        /// The index file.
+        path: PathBuf,
+        /// The name as found.
+        name: String,
+    },
+    /// A tensor that the configuration calls for is absent.
+    #[error("tensor {name} ({shape:?}) is missing; {context}")]
+    MissingTensor {
+        /// Tensor name.
+        name: String,
+        /// Shape expected.
+        shape: Vec<usize>,
+        /// Why it is needed, or what to do.
+        context: String,
+    },
+    /// Tensors that no part of the model reads. Ignoring them could change what it computes.
+    #[error(
+        "{count} tensors are not part of a {family} model for {task}, the first is {first}; \
+         merge adapters into the weights, or remove the tensors"
+    )]
+    UnexpectedTensors {
+        /// The first of them by name.
+        first: String,
+        /// How many.
+        count: usize,
+        /// The family that was expected.
+        family: Family,
+        /// The use that was expected.
+        task: Task,
+    },
+    /// A tensor has another shape than the configuration says.
+    #[error("tensor {name}: expected shape {expected:?} from config.json, found {found:?}")]
+    Shape {
+        /// Tensor name.
+        name: String,
+        /// Expected.
+        expected: Vec<usize>,
+        /// Found.
+        found: Vec<usize>,
+    },
+    /// A tensor is stored in a type that is not a float we read.
+    #[error("tensor {name}: type {found} is not read; store it as F32, F16 or BF16")]
+    Dtype {
+        /// Tensor name.
+        name: String,
+        /// Type found.
+        found: String,
+    },
+    /// A weight is NaN or infinite.
+    #[error(
+        "tensor {name}: element {index} is {value}; the checkpoint is damaged, or overflowed when it was saved in half precision"
+    )]
+    NotFinite {
+        /// Tensor name.
+        name: String,
+        /// Row-major index of the first such element.
+        index: usize,
+        /// The value.
+        value: f32,
+    },
+}
+
+/// Input that the model cannot take.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InputError {
+    /// No token at all.
+    #[error("the sequence has no tokens; give at least one")]
+    Empty,
+    /// More tokens than positions.
+    #[error("the sequence has {tokens} tokens, the model has {max} positions; truncate it")]
+    TooLong {
+        /// Tokens given.
+        tokens: usize,
+        /// Longest sequence.
+        max: usize,
+    },
+    /// A token id beyond the vocabulary.
+    #[error(
+        "token {position} has id {id}, the vocabulary has {vocab} entries (0 to {}); \
+         the tokenizer does not belong to this model", vocab.saturating_sub(1)
+    )]
+    TokenId {
+        /// Place in the sequence.
+        position: usize,
+        /// The id.
+        id: u32,
+        /// Vocabulary size.
+        vocab: usize,
+    },
+    /// A token type (segment) beyond the table.
+    #[error("token {position} has type {type_id}, the model has {types} token types")]
+    TypeId {
+        /// Place in the sequence.
+        position: usize,
+        /// The type id.
+        type_id: u32,
+        /// Number of types.
+        types: usize,
+    },
+    /// A slice whose length does not fit its stated shape.
+    #[error("{what}: {found} values, expected {expected}")]
+    Length {
+        /// What the slice is.
+        what: &'static str,
+        /// Values expected.
+        expected: usize,
+        /// Values found.
+        found: usize,
+    },
+}
+
+impl InputError {
+    /// Checks `found == expected`.
+    pub(crate) fn check(
+        what: &'static str,
+        expected: usize,
+        found: usize,
+    ) -> Result<(), InputError> {
+        if expected == found {
+            Ok(())
+        } else {
+            Err(InputError::Length {
+                what,
+                expected,
+                found,
+            })
+        }
+    }
+}

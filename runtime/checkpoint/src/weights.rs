@@ -1,0 +1,281 @@
+//! The checkpoint: every tensor of an encoder and its head, checked, by what it does.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use crate::config::{BertConfig, Family, Task};
+use crate::embeddings::{Embeddings, WordTable};
+use crate::error::CheckpointError;
+use crate::head::{Head, HeadActivation};
+use crate::linear::{LayerNorm, Linear};
+use crate::names::{Names, Part};
+use crate::pooling::embedding_head;
+use crate::store::{TensorStore, Values};
+
+/// Choices of the caller.
+#[derive(Debug, Clone, Default)]
+pub struct LoadOptions {
+    /// Use, if not the one that `config.json` states.
+    pub task: Option<Task>,
+    /// Head for [`Task::Embedding`], if not the one of the sentence-transformers files.
+    pub embedding: Option<(crate::head::Pooling, bool)>,
+}
+
+/// One encoder layer. Widths: `h` the hidden width, `m` the intermediate width.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EncoderLayer {
+    /// Query projection, h to h; head `i` is outputs `i * head_dim ..`.
+    pub q: Linear,
+    /// Key projection, h to h.
+    pub k: Linear,
+    /// Value projection, h to h.
+    pub v: Linear,
+    /// Attention output projection, h to h.
+    pub o: Linear,
+    /// Norm of input plus attention.
+    pub ln_attn: LayerNorm,
+    /// First feed-forward layer, h to m.
+    pub ffn_in: Linear,
+    /// Second feed-forward layer, m to h.
+    pub ffn_out: Linear,
+    /// Norm of attention plus feed-forward.
+    pub ln_out: LayerNorm,
+}
+
+/// A float model, ready to be run or quantized.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Checkpoint {
+    /// What the model is. Its `labels` are filled in to the head's number of classes.
+    pub config: BertConfig,
+    /// Tokens to the first layer's input.
+    pub embeddings: Embeddings,
+    /// The encoder.
+    pub layers: Vec<EncoderLayer>,
+    /// The last layer's output to the answer.
+    pub head: Head,
+    /// Tensors of the folder that this use of the model has no part for, such as another task's
+    /// head, by name.
+    pub ignored: Vec<String>,
+}
+
+impl Checkpoint {
+    /// Loads a Hugging Face folder.
+    ///
+    /// # Errors
+    /// [`CheckpointError`]: whatever is missing, damaged, contradictory or not supported.
+    pub fn load(folder: &Path, options: &LoadOptions) -> Result<Self, CheckpointError> {
+        let mut config = BertConfig::load(folder)?;
+        let task = match options.task {
+            Some(task) => task,
+            // sentence-transformers folders are complete even where the class is not named.
+            None if config.architecture.is_none() && folder.join("modules.json").is_file() => {
+                Task::Embedding
+            }
+            None => config.stated_task()?,
+        };
+        let store = TensorStore::open(folder)?;
+        let names = Names::detect(&store, &config)?;
+        let mut loader = Loader {
+            store: &store,
+            names: &names,
+            config: &config,
+            read: BTreeSet::new(),
+        };
+        let embeddings = loader.embeddings()?;
+        let layers = (0..config.layers)
+            .map(|i| loader.layer(i))
+            .collect::<Result<Vec<_>, _>>()?;
+        let head = match (task, options.embedding) {
+            (Task::SequenceClassification, _) => loader.sequence_head()?,
+            (Task::TokenClassification, _) => Head::TokenClassification {
+                out: loader.classifier("classifier")?,
+            },
+            (Task::Embedding, Some((pooling, normalize))) => Head::Embedding { pooling, normalize },
+            (Task::Embedding, None) => embedding_head(folder)?,
+        };
+        let ignored = loader.ignored(task)?;
+        settle_labels(&mut config, &head)?;
+        Ok(Checkpoint {
+            config,
+            embeddings,
+            layers,
+            head,
+            ignored,
+        })
+    }
+
+    /// The use that the head serves.
+    pub fn task(&self) -> Task {
+        match self.head {
+            Head::SequenceClassification { .. } => Task::SequenceClassification,
+            Head::TokenClassification { .. } => Task::TokenClassification,
+            Head::Embedding { .. } => Task::Embedding,
+        }
+    }
+}
+
+/// Makes `config.labels` fit the head: default names where there are none, none for embeddings.
+fn settle_labels(config: &mut BertConfig, head: &Head) -> Result<(), CheckpointError> {
+    let Some(outputs) = head.labels() else {
+        config.labels.clear();
+        return Ok(());
+    };
+    if config.labels.is_empty() {
+        config.labels = (0..outputs).map(|i| format!("LABEL_{i}")).collect();
+    }
+    if config.labels.len() == outputs {
+        return Ok(());
+    }
+    Err(CheckpointError::Disagreement {
+        left: "config.json id2label".into(),
+        left_value: format!("{} labels", config.labels.len()),
+        right: "the classifier".into(),
+        right_value: format!("{outputs} outputs"),
+    })
+}
+
+struct Loader<'a> {
+    store: &'a TensorStore,
+    names: &'a Names,
+    config: &'a BertConfig,
+    /// Names of the tensors in use.
+    read: BTreeSet<String>,
+}
+
+impl Loader<'_> {
+    fn tensor(&mut self, name: String, shape: &[usize]) -> Result<Vec<f32>, CheckpointError> {
+        let values = self.store.read(&name, shape)?;
+        self.read.insert(name);
+        Ok(values)
+    }
+
+    fn linear(
+        &mut self,
+        stem: &str,
+        outputs: usize,
+        inputs: usize,
+    ) -> Result<Linear, CheckpointError> {
+        let weight = self.tensor(format!("{stem}.weight"), &[outputs, inputs])?;
+        let bias = self.tensor(format!("{stem}.bias"), &[outputs])?;
+        Linear::new(weight, bias, inputs).map_err(|e| internal_shape(stem, &e))
+    }
+
+    fn norm(&mut self, stem: &str) -> Result<LayerNorm, CheckpointError> {
+        let shape = [self.config.hidden];
+        // Checkpoints converted from TensorFlow say gamma and beta.
+        let name = |new: &str, old: &str| {
+            let (new, old) = (format!("{stem}.{new}"), format!("{stem}.{old}"));
+            if !self.store.contains(&new) && self.store.contains(&old) {
+                old
+            } else {
+                new
+            }
+        };
+        let (gamma, beta) = (name("weight", "gamma"), name("bias", "beta"));
+        let gamma = self.tensor(gamma, &shape)?;
+        let beta = self.tensor(beta, &shape)?;
+        LayerNorm::new(gamma, beta, self.config.layer_norm_eps)
+            .map_err(|e| internal_shape(stem, &e))
+    }
+
+    fn embeddings(&mut self) -> Result<Embeddings, CheckpointError> {
+        let config = self.config;
+        let hidden = config.hidden;
+        let name = self.names.word();
+        let word = match self.store.read_stored(&name, &[config.vocab, hidden])? {
+            Values::F32(v) => WordTable::F32(v),
+            Values::F16(v) => WordTable::F16(v),
+        };
+        self.read.insert(name);
+        let position = self.tensor(self.names.position(), &[config.max_positions, hidden])?;
+        let token_type = match config.type_vocab {
+            0 => Vec::new(),
+            types => self.tensor(self.names.token_type(), &[types, hidden])?,
+        };
+        let norm = self.norm(&self.names.embedding_norm())?;
+        Embeddings::new(word, position, token_type, norm, config.position_offset)
+            .map_err(|e| internal_shape("embeddings", &e))
+    }
+
+    fn layer(&mut self, layer: usize) -> Result<EncoderLayer, CheckpointError> {
+        let (h, m) = (self.config.hidden, self.config.intermediate);
+        let names = self.names;
+        let stem = |part| names.part(layer, part);
+        Ok(EncoderLayer {
+            q: self.linear(&stem(Part::Query), h, h)?,
+            k: self.linear(&stem(Part::Key), h, h)?,
+            v: self.linear(&stem(Part::Value), h, h)?,
+            o: self.linear(&stem(Part::AttentionOutput), h, h)?,
+            ln_attn: self.norm(&stem(Part::AttentionNorm))?,
+            ffn_in: self.linear(&stem(Part::FfnIn), m, h)?,
+            ffn_out: self.linear(&stem(Part::FfnOut), h, m)?,
+            ln_out: self.norm(&stem(Part::OutputNorm))?,
+        })
+    }
+
+    fn sequence_head(&mut self) -> Result<Head, CheckpointError> {
+        let h = self.config.hidden;
+        let (pre, activation, out) = match self.config.family {
+            Family::Bert => (self.names.pooler(), HeadActivation::Tanh, "classifier"),
+            Family::DistilBert => ("pre_classifier".into(), HeadActivation::Relu, "classifier"),
+            Family::Roberta => (
+                "classifier.dense".into(),
+                HeadActivation::Tanh,
+                "classifier.out_proj",
+            ),
+        };
+        let out = self.classifier(out)?;
+        let pre = Some((self.linear(&pre, h, h)?, activation));
+        Ok(Head::SequenceClassification { pre, out })
+    }
+
+    /// A classifier takes its number of labels from its own shape, as `config.json` need not
+    /// name two labels.
+    fn classifier(&mut self, stem: &str) -> Result<Linear, CheckpointError> {
+        let hidden = self.config.hidden;
+        let weight = format!("{stem}.weight");
+        let named = self.config.labels.len();
+        match self.store.shape(&weight) {
+            Some(&[labels, _]) if labels > 0 => self.linear(stem, labels, hidden),
+            Some(found) => Err(CheckpointError::Shape {
+                name: weight,
+                expected: vec![named.max(1), hidden],
+                found: found.to_vec(),
+            }),
+            None => Err(CheckpointError::MissingTensor {
+                name: weight,
+                shape: vec![named.max(1), hidden],
+                context: "the checkpoint has no classifier; ask for embedding, or fine-tune it \
+                          for the task"
+                    .into(),
+            }),
+        }
+    }
+
+    /// The tensors not read, all of which must be known to be without effect.
+    fn ignored(&self, task: Task) -> Result<Vec<String>, CheckpointError> {
+        let unread = self.store.names().filter(|n| !self.read.contains(*n));
+        let (ignored, unexpected): (Vec<&str>, Vec<&str>) =
+            unread.partition(|n| self.names.may_ignore(self.store, n, task));
+        match unexpected.first() {
+            None => Ok(ignored.into_iter().map(str::to_owned).collect()),
+            Some(&first) => Err(CheckpointError::UnexpectedTensors {
+                first: first.into(),
+                count: unexpected.len(),
+                family: self.config.family,
+                task,
+            }),
+        }
+    }
+}
+
+/// The store already compared every shape with the configuration; should a builder still object,
+/// it is reported instead of trusted never to happen.
+fn internal_shape(stem: &str, error: &crate::error::InputError) -> CheckpointError {
+    CheckpointError::Disagreement {
+        left: "config.json".into(),
+        left_value: "shapes that fit".into(),
+        right: stem.into(),
+        right_value: error.to_string(),
+    }
+}
