@@ -4,6 +4,7 @@
 
 mod apt;
 mod cross;
+mod r#gen;
 mod host;
 mod vm;
 
@@ -21,6 +22,8 @@ struct Cli {
 enum Task {
     /// Build, check or test for the board's aarch64 without a container engine.
     Cross(cross::Args),
+    /// Generate what derives from the contract's sources, or check it.
+    Gen(r#gen::Args),
     /// Boot a virtual ZCU102 with the emulated fabric and run a command in it.
     Vm(vm::Args),
 }
@@ -28,6 +31,7 @@ enum Task {
 fn main() -> ExitCode {
     let result = match Cli::parse().task {
         Task::Cross(args) => cross::main(&args),
+        Task::Gen(args) => r#gen::main(&args),
         Task::Vm(args) => vm::main(&args),
     };
     result.unwrap_or_else(|error| {

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use anyhow::Result;
 
-use super::model::{Factor, Formula, Instruction, Isa, Logical, camel};
+use super::model::{Factor, Formula, Instruction, Isa, Logical, Memory, camel};
 
 pub fn render(isa: &Isa) -> Result<String> {
     let mut out = String::new();
@@ -120,9 +120,11 @@ fn memories(out: &mut String, isa: &Isa) -> Result<()> {
         isa.memory.iter().map(|m| (m.id, m.name.as_str(), m.doc.as_str())).collect();
     enumeration(out, "MemoryId", "An on-chip memory.", &variants)?;
     writeln!(out, "impl MemoryId {{")?;
+    let word: fn(&Memory) -> &String = |m| &m.word;
+    let depth: fn(&Memory) -> &String = |m| &m.depth;
     for (method, doc, pick) in [
-        ("word_bytes", "Bytes of one word in this geometry.", (|m| &m.word) as fn(&_) -> &String),
-        ("depth_words", "Words of the memory in this geometry.", |m| &m.depth),
+        ("word_bytes", "Bytes of one word in this geometry.", word),
+        ("depth_words", "Words of the memory in this geometry.", depth),
     ] {
         writeln!(out, "/// {doc}")?;
         writeln!(out, "pub const fn {method}(self, geometry: &Geometry) -> u32 {{\nmatch self {{")?;
@@ -310,7 +312,6 @@ fn codec(out: &mut String, isa: &Isa) -> Result<()> {
     let mut decode = String::new();
     for (name, place, word, lsb, width) in header(isa) {
         writeln!(encode, "packer.put({name:?}, header.{place}, {word}, {lsb}, {width})?;")?;
-        let _ = place;
     }
     writeln!(encode, "match &self.operation {{")?;
     for i in &isa.instruction {
