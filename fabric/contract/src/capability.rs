@@ -48,7 +48,11 @@ pub struct Difference {
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: needs {}, fabric has {}", self.field, self.needed, self.found)
+        write!(
+            f,
+            "{}: needs {}, fabric has {}",
+            self.field, self.needed, self.found
+        )
     }
 }
 
@@ -56,7 +60,9 @@ impl fmt::Display for Difference {
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum IdentityError {
     /// The ID register holds something else.
-    #[error("ID register reads {found:#010x}, not {expected:#010x}: another design is loaded; load an fqbert bitstream")]
+    #[error(
+        "ID register reads {found:#010x}, not {expected:#010x}: another design is loaded; load an fqbert bitstream"
+    )]
     NotOurs {
         /// What was read.
         found: u32,
@@ -64,7 +70,9 @@ pub enum IdentityError {
         expected: u32,
     },
     /// A capability register holds a value that no fabric can have.
-    #[error("capability register {register} reads {value}, which no fabric can have ({limit}); reload the bitstream")]
+    #[error(
+        "capability register {register} reads {value}, which no fabric can have ({limit}); reload the bitstream"
+    )]
     Impossible {
         /// Name of the field.
         register: &'static str,
@@ -93,7 +101,10 @@ impl Capabilities {
         let array = g.rows | g.pairs << 8 | g.lanes << 16 | g.ports << 24 | g.ln_channels << 28;
         vec![
             (regs::ID, isa::MAGIC),
-            (regs::VERSION, u32::from(self.minor) | u32::from(self.major) << 16),
+            (
+                regs::VERSION,
+                u32::from(self.minor) | u32::from(self.major) << 16,
+            ),
             (regs::FEATURES, self.features),
             (regs::BUILD, self.build),
             (regs::GEOMETRY_ARRAY, array),
@@ -112,10 +123,15 @@ impl Capabilities {
     }
 
     /// Reads and checks the capability registers through `read`. A geometry equal to a preset takes the preset's name.
-    pub fn read<E>(mut read: impl FnMut(RegisterOffset) -> Result<u32, E>) -> Result<Result<Self, IdentityError>, E> {
+    pub fn read<E>(
+        mut read: impl FnMut(RegisterOffset) -> Result<u32, E>,
+    ) -> Result<Result<Self, IdentityError>, E> {
         let id = read(regs::ID)?;
         if id != isa::MAGIC {
-            return Ok(Err(IdentityError::NotOurs { found: id, expected: isa::MAGIC }));
+            return Ok(Err(IdentityError::NotOurs {
+                found: id,
+                expected: isa::MAGIC,
+            }));
         }
         let version = read(regs::VERSION)?;
         let features = read(regs::FEATURES)?;
@@ -147,16 +163,31 @@ impl Capabilities {
         if let Err(e) = check_possible(&geometry) {
             return Ok(Err(e));
         }
-        if let Some(preset) = Geometry::presets().iter().find(|p| same_numbers(p, &geometry)) {
+        if let Some(preset) = Geometry::presets()
+            .iter()
+            .find(|p| same_numbers(p, &geometry))
+        {
             geometry = (*preset).clone();
         }
-        Ok(Ok(Self { major: (version >> 16) as u16, minor: version as u16, features, build, geometry }))
+        Ok(Ok(Self {
+            major: (version >> 16) as u16,
+            minor: version as u16,
+            features,
+            build,
+            geometry,
+        }))
     }
 
     /// Everything in which this fabric falls short of `needs`; empty when the program runs on it.
     pub fn differences(&self, needs: &Requirements) -> Vec<Difference> {
         let mut found = Vec::new();
-        let mut differ = |field, needed: String, have: String| found.push(Difference { field, needed, found: have });
+        let mut differ = |field, needed: String, have: String| {
+            found.push(Difference {
+                field,
+                needed,
+                found: have,
+            })
+        };
         if self.major != needs.major || self.minor < needs.minor {
             differ(
                 "contract version",
@@ -204,25 +235,64 @@ impl Capabilities {
 }
 
 fn same_numbers(preset: &Geometry, read: &Geometry) -> bool {
-    let named = Geometry { name: preset.name, doc: preset.doc, part: preset.part, ..read.clone() };
+    let named = Geometry {
+        name: preset.name,
+        doc: preset.doc,
+        part: preset.part,
+        ..read.clone()
+    };
     named == *preset
 }
 
 fn check_possible(g: &Geometry) -> Result<(), IdentityError> {
     let power_of_two = |v: u32| v.is_power_of_two();
     let checks = [
-        ("rows", g.rows, power_of_two(g.rows) && g.rows >= 4 && g.rows <= 64, "a power of two, 4..=64"),
-        ("pairs", g.pairs, g.pairs >= 2 && g.pairs <= 64 && g.pairs % 2 == 0, "even, 2..=64"),
+        (
+            "rows",
+            g.rows,
+            power_of_two(g.rows) && g.rows >= 4 && g.rows <= 64,
+            "a power of two, 4..=64",
+        ),
+        (
+            "pairs",
+            g.pairs,
+            g.pairs >= 2 && g.pairs <= 64 && g.pairs.is_multiple_of(2),
+            "even, 2..=64",
+        ),
         ("lanes", g.lanes, g.lanes == 8, "8"),
         ("ports", g.ports, matches!(g.ports, 1 | 2 | 4), "1, 2 or 4"),
-        ("ln_channels", g.ln_channels, matches!(g.ln_channels, 1 | 2), "1 or 2"),
-        ("max_seq", g.max_seq, g.max_seq >= 8 && g.max_seq <= 4096, "8..=4096"),
-        ("max_hidden", g.max_hidden, g.max_hidden >= 8 && g.max_hidden <= 4096, "8..=4096"),
-        ("clock_hz", g.clock_hz, g.clock_hz >= 1_000_000, "at least 1 MHz"),
+        (
+            "ln_channels",
+            g.ln_channels,
+            matches!(g.ln_channels, 1 | 2),
+            "1 or 2",
+        ),
+        (
+            "max_seq",
+            g.max_seq,
+            g.max_seq >= 8 && g.max_seq <= 4096,
+            "8..=4096",
+        ),
+        (
+            "max_hidden",
+            g.max_hidden,
+            g.max_hidden >= 8 && g.max_hidden <= 4096,
+            "8..=4096",
+        ),
+        (
+            "clock_hz",
+            g.clock_hz,
+            g.clock_hz >= 1_000_000,
+            "at least 1 MHz",
+        ),
     ];
     for (register, value, ok, limit) in checks {
         if !ok {
-            return Err(IdentityError::Impossible { register, value, limit });
+            return Err(IdentityError::Impossible {
+                register,
+                value,
+                limit,
+            });
         }
     }
     for (register, value) in [
@@ -237,7 +307,11 @@ fn check_possible(g: &Geometry) -> Result<(), IdentityError> {
         ("lnp_words", g.lnp_words),
     ] {
         if !(1..=65536).contains(&value) {
-            return Err(IdentityError::Impossible { register, value, limit: "1..=65536" });
+            return Err(IdentityError::Impossible {
+                register,
+                value,
+                limit: "1..=65536",
+            });
         }
     }
     Ok(())

@@ -75,11 +75,9 @@ impl Geometry {
             MemoryId::Act | MemoryId::Prb => self.rows * self.lanes,
             MemoryId::Resx | MemoryId::Resb => 4 * self.rows,
             MemoryId::Scr => 2 * self.rows,
-            MemoryId::Opd
-            | MemoryId::Wgt0
-            | MemoryId::Wgt1
-            | MemoryId::Wgt2
-            | MemoryId::Wgt3 => self.pairs * self.lanes,
+            MemoryId::Opd | MemoryId::Wgt0 | MemoryId::Wgt1 | MemoryId::Wgt2 | MemoryId::Wgt3 => {
+                self.pairs * self.lanes
+            }
             MemoryId::Rng | MemoryId::Par | MemoryId::Lnp | MemoryId::Exp | MemoryId::Gel => {
                 BEAT_BYTES as u32
             }

@@ -55,19 +55,38 @@ pub fn res_words(g: &Geometry, tokens: usize, channels: usize) -> usize {
     row_tiles(g, tokens) * (channels / 2)
 }
 
-fn check(what: &'static str, found: usize, tokens: usize, channels: usize, of: usize) -> Result<(), LayoutError> {
+fn check(
+    what: &'static str,
+    found: usize,
+    tokens: usize,
+    channels: usize,
+    of: usize,
+) -> Result<(), LayoutError> {
     let expected = tokens.saturating_mul(channels);
     if found != expected {
-        return Err(LayoutError::Length { what, found, expected });
+        return Err(LayoutError::Length {
+            what,
+            found,
+            expected,
+        });
     }
-    if channels % of != 0 || channels == 0 {
-        return Err(LayoutError::Multiple { what: "channels", value: channels, of });
+    if !channels.is_multiple_of(of) || channels == 0 {
+        return Err(LayoutError::Multiple {
+            what: "channels",
+            value: channels,
+            of,
+        });
     }
     Ok(())
 }
 
 /// The ACT image of `values` (`[tokens][channels]`, row-major).
-pub fn pack_act(g: &Geometry, values: &[i8], tokens: usize, channels: usize) -> Result<Vec<u8>, LayoutError> {
+pub fn pack_act(
+    g: &Geometry,
+    values: &[i8],
+    tokens: usize,
+    channels: usize,
+) -> Result<Vec<u8>, LayoutError> {
     let (rows, lanes) = (g.rows as usize, g.lanes as usize);
     check("activations", values.len(), tokens, channels, lanes)?;
     let chunks = channels / lanes;
@@ -85,9 +104,20 @@ pub fn pack_act(g: &Geometry, values: &[i8], tokens: usize, channels: usize) -> 
 }
 
 /// The matrix in an ACT image: inverse of [`pack_act`].
-pub fn unpack_act(g: &Geometry, image: &[u8], tokens: usize, channels: usize) -> Result<Vec<i8>, LayoutError> {
+pub fn unpack_act(
+    g: &Geometry,
+    image: &[u8],
+    tokens: usize,
+    channels: usize,
+) -> Result<Vec<i8>, LayoutError> {
     let (rows, lanes) = (g.rows as usize, g.lanes as usize);
-    check("image", image.len(), row_tiles(g, tokens) * rows, channels, lanes)?;
+    check(
+        "image",
+        image.len(),
+        row_tiles(g, tokens) * rows,
+        channels,
+        lanes,
+    )?;
     let chunks = channels / lanes;
     let mut values = Vec::with_capacity(tokens * channels);
     for token in 0..tokens {
@@ -100,7 +130,12 @@ pub fn unpack_act(g: &Geometry, image: &[u8], tokens: usize, channels: usize) ->
 }
 
 /// The RESX image of `values` (`[tokens][channels]`, row-major).
-pub fn pack_res(g: &Geometry, values: &[i16], tokens: usize, channels: usize) -> Result<Vec<u8>, LayoutError> {
+pub fn pack_res(
+    g: &Geometry,
+    values: &[i16],
+    tokens: usize,
+    channels: usize,
+) -> Result<Vec<u8>, LayoutError> {
     let rows = g.rows as usize;
     check("residuals", values.len(), tokens, channels, 2)?;
     let pairs = channels / 2;
@@ -117,9 +152,20 @@ pub fn pack_res(g: &Geometry, values: &[i16], tokens: usize, channels: usize) ->
 }
 
 /// The matrix in a RESX image: inverse of [`pack_res`].
-pub fn unpack_res(g: &Geometry, image: &[u8], tokens: usize, channels: usize) -> Result<Vec<i16>, LayoutError> {
+pub fn unpack_res(
+    g: &Geometry,
+    image: &[u8],
+    tokens: usize,
+    channels: usize,
+) -> Result<Vec<i16>, LayoutError> {
     let rows = g.rows as usize;
-    check("image", image.len() / 2, row_tiles(g, tokens) * rows, channels, 2)?;
+    check(
+        "image",
+        image.len() / 2,
+        row_tiles(g, tokens) * rows,
+        channels,
+        2,
+    )?;
     let pairs = channels / 2;
     let mut values = Vec::with_capacity(tokens * channels);
     for token in 0..tokens {
@@ -134,11 +180,19 @@ pub fn unpack_res(g: &Geometry, image: &[u8], tokens: usize, channels: usize) ->
 
 /// The RNG image of column ranges `lo..hi`, one per row, padded with empty ranges to `rows` rows (a multiple of 4).
 pub fn pack_ranges(ranges: &[(u16, u16)], rows: usize) -> Result<Vec<u8>, LayoutError> {
-    if rows % 4 != 0 {
-        return Err(LayoutError::Multiple { what: "rows", value: rows, of: 4 });
+    if !rows.is_multiple_of(4) {
+        return Err(LayoutError::Multiple {
+            what: "rows",
+            value: rows,
+            of: 4,
+        });
     }
     if ranges.len() > rows {
-        return Err(LayoutError::Length { what: "ranges", found: ranges.len(), expected: rows });
+        return Err(LayoutError::Length {
+            what: "ranges",
+            found: ranges.len(),
+            expected: rows,
+        });
     }
     let mut image = vec![0u8; rows * 4];
     for (bytes, (lo, hi)) in image.chunks_exact_mut(4).zip(ranges) {
@@ -149,11 +203,21 @@ pub fn pack_ranges(ranges: &[(u16, u16)], rows: usize) -> Result<Vec<u8>, Layout
 }
 
 /// The weight-slot image of one column tile. `codes` is `[channels][k]`, row-major, `channels` at most a tile; missing channels are zero.
-pub fn pack_weight_tile(g: &Geometry, mode: Mode, codes: &[i8], channels: usize, k: usize) -> Result<Vec<u8>, LayoutError> {
+pub fn pack_weight_tile(
+    g: &Geometry,
+    mode: Mode,
+    codes: &[i8],
+    channels: usize,
+    k: usize,
+) -> Result<Vec<u8>, LayoutError> {
     let (pairs, lanes) = (g.pairs as usize, g.lanes as usize);
     check("weights", codes.len(), channels, k, lanes)?;
     if channels > g.tile_channels(mode) as usize {
-        return Err(LayoutError::Length { what: "channels of a tile", found: channels, expected: g.tile_channels(mode) as usize });
+        return Err(LayoutError::Length {
+            what: "channels of a tile",
+            found: channels,
+            expected: g.tile_channels(mode) as usize,
+        });
     }
     let mut image = vec![0u8; k / lanes * pairs * lanes];
     for (channel, row) in codes.chunks_exact(k).enumerate() {
@@ -163,7 +227,11 @@ pub fn pack_weight_tile(g: &Geometry, mode: Mode, codes: &[i8], channels: usize,
                 Mode::W8 => image[(chunk * pairs + channel) * lanes + lane] = code as u8,
                 Mode::W4 => {
                     if !(-8..=7).contains(&code) {
-                        return Err(LayoutError::Code { code, channel, term });
+                        return Err(LayoutError::Code {
+                            code,
+                            channel,
+                            term,
+                        });
                     }
                     let nibble = (code as u8 & 0xf) << (4 * (channel % 2));
                     image[(chunk * pairs + channel / 2) * lanes + lane] |= nibble;
@@ -257,9 +325,17 @@ impl LayerNormHeader {
 }
 
 /// The LNP image: header, then beta and gamma of each channel. `gamma` and `beta` have one value per channel.
-pub fn pack_layer_norm(header: LayerNormHeader, gamma: &[i8], beta: &[i32]) -> Result<Vec<u8>, LayoutError> {
+pub fn pack_layer_norm(
+    header: LayerNormHeader,
+    gamma: &[i8],
+    beta: &[i32],
+) -> Result<Vec<u8>, LayoutError> {
     if gamma.len() != beta.len() {
-        return Err(LayoutError::Length { what: "beta", found: beta.len(), expected: gamma.len() });
+        return Err(LayoutError::Length {
+            what: "beta",
+            found: beta.len(),
+            expected: gamma.len(),
+        });
     }
     let mut image = header.to_bytes().to_vec();
     for (g, b) in gamma.iter().zip(beta) {

@@ -126,7 +126,9 @@ pub enum BindError {
         second: &'static str,
     },
     /// An instruction would leave its buffer.
-    #[error("instruction {index} ({mnemonic}) touches bytes {start}..{end} of the {region} region of {size}")]
+    #[error(
+        "instruction {index} ({mnemonic}) touches bytes {start}..{end} of the {region} region of {size}"
+    )]
     OutOfRegion {
         /// Index of the instruction.
         index: u32,
@@ -186,7 +188,10 @@ impl Program {
             Operation::Store(s) => (s.address, s.beats),
             _ => return None,
         };
-        Some((address, address.saturating_add(u64::from(beats) * DMA_ALIGNMENT)))
+        Some((
+            address,
+            address.saturating_add(u64::from(beats) * DMA_ALIGNMENT),
+        ))
     }
 
     /// Patches every address and encodes the stream, checking that each access lies inside its buffer.
@@ -194,7 +199,11 @@ impl Program {
         for region in Region::ALL {
             let (p, needed) = (placement.get(region), *self.sizes.get(region));
             if p.size < needed {
-                return Err(BindError::TooSmall { region: region.name(), found: p.size, needed });
+                return Err(BindError::TooSmall {
+                    region: region.name(),
+                    found: p.size,
+                    needed,
+                });
             }
             if p.address.0 % DMA_ALIGNMENT != 0 {
                 return Err(BindError::Misaligned {
@@ -210,7 +219,10 @@ impl Program {
                 let disjoint = a.address.0.saturating_add(a.size.0) <= b.address.0
                     || b.address.0.saturating_add(b.size.0) <= a.address.0;
                 if !disjoint && a.size.0 > 0 && b.size.0 > 0 {
-                    return Err(BindError::Overlap { first: first.name(), second: second.name() });
+                    return Err(BindError::Overlap {
+                        first: first.name(),
+                        second: second.name(),
+                    });
                 }
             }
         }
@@ -227,7 +239,14 @@ impl Program {
                     let region = relocation.region;
                     let size = *self.sizes.get(region);
                     if end > size.0 {
-                        return Err(BindError::OutOfRegion { index, mnemonic, region: region.name(), start, end, size });
+                        return Err(BindError::OutOfRegion {
+                            index,
+                            mnemonic,
+                            region: region.name(),
+                            start,
+                            end,
+                            size,
+                        });
                     }
                     let base = placement.get(region).address.0;
                     match &mut bound.operation {
@@ -238,13 +257,18 @@ impl Program {
                 }
                 _ => return Err(BindError::Relocation { index, mnemonic }),
             }
-            let words = bound
-                .encode()
-                .map_err(|e| BindError::Encode { index, mnemonic, reason: e.to_string() })?;
+            let words = bound.encode().map_err(|e| BindError::Encode {
+                index,
+                mnemonic,
+                reason: e.to_string(),
+            })?;
             code.extend(words.iter().flat_map(|w| w.to_le_bytes()));
         }
         if let Some(left) = relocations.next() {
-            return Err(BindError::Relocation { index: left.instruction, mnemonic: "beyond the program" });
+            return Err(BindError::Relocation {
+                index: left.instruction,
+                mnemonic: "beyond the program",
+            });
         }
         Ok(code)
     }

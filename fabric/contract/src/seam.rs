@@ -43,7 +43,9 @@ pub struct MemoryInfo {
 #[non_exhaustive]
 pub enum FabricError {
     /// The region holds no free block of that size.
-    #[error("device memory exhausted: {wanted} wanted, largest free block {largest_free} of {total}; {remedy}")]
+    #[error(
+        "device memory exhausted: {wanted} wanted, largest free block {largest_free} of {total}; {remedy}"
+    )]
     OutOfMemory {
         /// Bytes asked for.
         wanted: Bytes,
@@ -127,13 +129,24 @@ pub trait Fabric: Send {
     fn write(&mut self, buffer: BufferId, offset: Bytes, data: &[u8]) -> Result<(), FabricError>;
 
     /// Copies out of the CPU's view of a buffer. The device's writes are in it after [`Fabric::sync_to_cpu`].
-    fn read(&mut self, buffer: BufferId, offset: Bytes, data: &mut [u8]) -> Result<(), FabricError>;
+    fn read(&mut self, buffer: BufferId, offset: Bytes, data: &mut [u8])
+    -> Result<(), FabricError>;
 
     /// Makes the CPU's writes in a range visible to the device (cache clean).
-    fn sync_to_device(&mut self, buffer: BufferId, offset: Bytes, length: Bytes) -> Result<(), FabricError>;
+    fn sync_to_device(
+        &mut self,
+        buffer: BufferId,
+        offset: Bytes,
+        length: Bytes,
+    ) -> Result<(), FabricError>;
 
     /// Makes the device's writes in a range visible to the CPU (cache invalidate).
-    fn sync_to_cpu(&mut self, buffer: BufferId, offset: Bytes, length: Bytes) -> Result<(), FabricError>;
+    fn sync_to_cpu(
+        &mut self,
+        buffer: BufferId,
+        offset: Bytes,
+        length: Bytes,
+    ) -> Result<(), FabricError>;
 
     /// Reads a register. An offset that is in the block but not in the contract reads 0.
     fn read32(&mut self, register: RegisterOffset) -> Result<u32, FabricError>;
@@ -169,12 +182,22 @@ impl CpuBuffer {
     }
 
     /// Copies `data` to `offset`.
-    pub fn write(&mut self, fabric: &mut dyn Fabric, offset: Bytes, data: &[u8]) -> Result<(), FabricError> {
+    pub fn write(
+        &mut self,
+        fabric: &mut dyn Fabric,
+        offset: Bytes,
+        data: &[u8],
+    ) -> Result<(), FabricError> {
         fabric.write(self.0.id, offset, data)
     }
 
     /// Copies from `offset` to `data`.
-    pub fn read(&self, fabric: &mut dyn Fabric, offset: Bytes, data: &mut [u8]) -> Result<(), FabricError> {
+    pub fn read(
+        &self,
+        fabric: &mut dyn Fabric,
+        offset: Bytes,
+        data: &mut [u8],
+    ) -> Result<(), FabricError> {
         fabric.read(self.0.id, offset, data)
     }
 
