@@ -3,7 +3,7 @@
 mod quantize;
 mod rsqrt;
 
-pub use quantize::{LayerNormError, quantize};
+pub use quantize::{LayerNormError, mean_reciprocal, quantize};
 pub use rsqrt::{RSQRT_BASE, RSQRT_FIRST, RSQRT_SLOPE, rsqrt};
 
 use crate::requant::{effective_shift, rshift, sat8, sat16, sat27};

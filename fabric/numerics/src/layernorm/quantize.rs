@@ -110,8 +110,7 @@ pub fn quantize(
         .map(|&b| libm::rint(f64::from(b) * z_unit / s_gamma) as i32)
         .collect();
 
-    let q = n.ilog2() as u8 + 16;
-    let inv = libm::rint(libm::ldexp(1.0, i32::from(q) + 4) / n as f64) as u32;
+    let (inv, q) = mean_reciprocal(n);
     let n = n as f64;
     let eps = libm::rint(eps * (n * n) / (s_in * s_in)).max(1.0) as u32;
 
@@ -131,6 +130,16 @@ pub fn quantize(
         m8: y8.multiplier,
         s8: y8.shift,
     })
+}
+
+/// `(inv, q)` of a row of `n`: `inv = round(2^(q+4) / n)`, 2^20..2^21.
+///
+/// 0 is taken as 1; a row is at most [`N_MAX`].
+pub fn mean_reciprocal(n: usize) -> (u32, u8) {
+    let n = n.clamp(1, N_MAX);
+    let q = 16 + n.next_power_of_two().ilog2();
+    let inv = ((1u64 << (q + 4)) as f64 / n as f64).round_ties_even();
+    (inv as u32, q as u8)
 }
 
 fn max_abs(name: &'static str, values: &[f32], n: usize) -> Result<f64, LayerNormError> {
