@@ -35,6 +35,8 @@ mod names;
 mod pooling;
 pub mod reference;
 pub mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod tokenizer;
 pub mod weights;
 
@@ -44,5 +46,5 @@ pub use error::{CheckpointError, InputError};
 pub use head::{Head, HeadActivation, HeadOutput, Pooling};
 pub use linear::{LayerNorm, Linear};
 pub use reference::{NoObserver, Observer, Sequence, Site};
-//pub use tokenizer::{Encoding, Tokenizer, TokenizerError};
+pub use tokenizer::{Encoding, Tokenizer, TokenizerError};
 pub use weights::{Checkpoint, EncoderLayer, LoadOptions};

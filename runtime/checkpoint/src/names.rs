@@ -26,14 +26,22 @@ pub(crate) struct Names {
 }
 
 impl Names {
+    /// With the family's prefix or without.
+    pub fn new(family: Family, prefix: bool) -> Self {
+        let prefix = match (prefix, family) {
+            (false, _) => "",
+            (true, Family::Bert) => "bert.",
+            (true, Family::DistilBert) => "distilbert.",
+            (true, Family::Roberta) => "roberta.",
+        };
+        Names { family, prefix }
+    }
+
     /// Finds the prefix by looking for the word embeddings.
     pub fn detect(store: &TensorStore, config: &BertConfig) -> Result<Self, CheckpointError> {
         let family = config.family;
-        let with_head = Names {
-            family,
-            prefix: own_prefix(family),
-        };
-        let bare = Names { family, prefix: "" };
+        let with_head = Names::new(family, true);
+        let bare = Names::new(family, false);
         match (
             store.contains(&with_head.word()),
             store.contains(&bare.word()),
@@ -125,13 +133,5 @@ impl Names {
             || inner.starts_with("pooler.dense.")
             || under(&["cls.", "lm_head.", "qa_outputs.", "vocab_"])
             || (task == Task::Embedding && under(&["classifier.", "pre_classifier."]))
-    }
-}
-
-fn own_prefix(family: Family) -> &'static str {
-    match family {
-        Family::Bert => "bert.",
-        Family::DistilBert => "distilbert.",
-        Family::Roberta => "roberta.",
     }
 }

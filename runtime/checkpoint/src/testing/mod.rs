@@ -1,0 +1,173 @@
+//! Seeded random checkpoints, written as the Hugging Face folders that they would come as.
+//!
+//! For tests, here and in the crates above: a folder of any shape and family can be made in
+//! milliseconds, so no test needs a download. The same [`Spec`] gives the same bytes.
+
+mod files;
+mod rng;
+
+pub use rng::Rng;
+
+use std::path::{Path, PathBuf};
+
+use crate::config::{Activation, Family, Task};
+use crate::reference::Sequence;
+
+/// How weights are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Storage {
+    /// Single precision.
+    F32,
+    /// Half precision.
+    F16,
+    /// Brain float.
+    Bf16,
+}
+
+/// Which tokenizer files are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenizerFiles {
+    /// `tokenizer.json`.
+    Json,
+    /// `vocab.txt` and `tokenizer_config.json`; with BERT's special tokens and types only.
+    Vocab,
+}
+
+/// A checkpoint to be made up.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Spec {
+    /// Naming scheme.
+    pub family: Family,
+    /// Which head is written, and named in `config.json`.
+    pub task: Task,
+    /// Encoder layers.
+    pub layers: usize,
+    /// Hidden width, a multiple of `heads`.
+    pub hidden: usize,
+    /// Attention heads.
+    pub heads: usize,
+    /// Feed-forward width.
+    pub intermediate: usize,
+    /// Rows of the word embeddings; at least [`Spec::LEAST_VOCAB`].
+    pub vocab: usize,
+    /// Longest sequence. RoBERTa's position table has two rows more.
+    pub max_sequence: usize,
+    /// Classes of the head.
+    pub labels: usize,
+    /// Feed-forward activation.
+    pub activation: Activation,
+    /// Type of the weights.
+    pub storage: Storage,
+    /// Number of files that the weights are spread over; 1 for a plain `model.safetensors`.
+    pub shards: usize,
+    /// Whether encoder tensors carry the family's prefix. Heads go with a prefix in real files.
+    pub prefix: bool,
+    /// Tokenizer files.
+    pub tokenizer: TokenizerFiles,
+    /// Seed of the weights.
+    pub seed: u64,
+}
+
+impl Default for Spec {
+    /// A BERT classifier of two labels in the shape of BERT-tiny: 2 layers, 128 wide, 2 heads,
+    /// with 512 words.
+    fn default() -> Self {
+        Spec {
+            family: Family::Bert,
+            task: Task::SequenceClassification,
+            layers: 2,
+            hidden: 128,
+            heads: 2,
+            intermediate: 512,
+            vocab: 512,
+            max_sequence: 128,
+            labels: 2,
+            activation: Activation::Gelu,
+            storage: Storage::F32,
+            shards: 1,
+            prefix: true,
+            tokenizer: TokenizerFiles::Json,
+            seed: 1,
+        }
+    }
+}
+
+impl Spec {
+    /// The special tokens and one-letter pieces that every vocabulary holds.
+    pub const LEAST_VOCAB: usize = 96;
+
+    /// Writes the folder's files into `folder`, which exists.
+    ///
+    /// # Errors
+    /// What the file system says; [`std::io::ErrorKind::InvalidInput`] for a spec that makes no sense.
+    pub fn write(&self, folder: &Path) -> std::io::Result<()> {
+        let sensible = self.heads > 0
+            && self.hidden.is_multiple_of(self.heads)
+            && self.vocab >= Spec::LEAST_VOCAB
+            && self.shards > 0
+            && !(self.family == Family::Roberta && self.tokenizer == TokenizerFiles::Vocab);
+        if !sensible {
+            return Err(std::io::Error::new(
+                std::io::ErrorKind::InvalidInput,
+                format!("no such checkpoint can be: {self:?}"),
+            ));
+        }
+        files::write(self, folder)
+    }
+
+    /// A random sequence of `tokens` ids between the tokens that open and close a text.
+    pub fn sequence(&self, tokens: usize, seed: u64) -> Sequence {
+        let mut rng = Rng::new(seed);
+        let (open, close) = if self.family == Family::Roberta {
+            (0, 2)
+        } else {
+            (2, 3)
+        };
+        let last = tokens.saturating_sub(1);
+        let ids = (0..tokens)
+            .map(|i| match i {
+                0 => open,
+                i if i == last => close,
+                _ => 5 + rng.below(self.vocab as u64 - 5) as u32,
+            })
+            .collect();
+        Sequence {
+            ids,
+            type_ids: vec![0; tokens],
+        }
+    }
+
+    /// A random text of `words` words of the vocabulary.
+    pub fn text(&self, words: usize, seed: u64) -> String {
+        let vocab = files::vocabulary(self);
+        let whole: Vec<&str> = vocab
+            .iter()
+            .skip(5)
+            .filter(|w| !w.starts_with("##"))
+            .map(String::as_str)
+            .collect();
+        let mut rng = Rng::new(seed);
+        let words: Vec<&str> = (0..words)
+            .map(|_| whole[rng.below(whole.len() as u64) as usize])
+            .collect();
+        words.join(" ")
+    }
+}
+
+/// The folder of real checkpoints and labelled data: the environment variable `FQBERT_DATA`, or
+/// `../shared/data` beside the repository. If there is none, says so on standard error and
+/// returns `None`, for `test` to pass over what needs it.
+pub fn data_folder(test: &str) -> Option<PathBuf> {
+    let folder = std::env::var_os("FQBERT_DATA").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"),
+        PathBuf::from,
+    );
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    eprintln!(
+        "SKIPPED: {test}: no data in {}; set FQBERT_DATA",
+        folder.display()
+    );
+    None
+}
