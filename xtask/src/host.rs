@@ -111,3 +111,53 @@ pub fn lock(what: &str) -> Result<fs::File> {
     }
     Ok(file)
 }
+
+/// One file that a cargo build made.
+#[derive(Debug)]
+pub struct Artifact {
+    /// The target's name: a binary's, a library's or an integration test's.
+    pub target: String,
+    /// A program, if it is one.
+    pub executable: Option<PathBuf>,
+    /// All files of the artifact.
+    pub files: Vec<PathBuf>,
+}
+
+/// Runs a cargo build and gives what it made; progress and diagnostics go to stderr.
+///
+/// # Errors
+/// The build fails, or cargo's messages cannot be read.
+pub fn artifacts(cargo: &mut Command) -> Result<Vec<Artifact>> {
+    let done = cargo
+        .arg("--message-format=json-render-diagnostics")
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .context("cannot start cargo")?;
+    if !done.status.success() {
+        bail!("`{}` ended with {}", line(cargo), done.status);
+    }
+    let mut artifacts = Vec::new();
+    for message in String::from_utf8_lossy(&done.stdout).lines() {
+        let message: serde_json::Value =
+            serde_json::from_str(message).context("cargo's messages")?;
+        if message["reason"] != "compiler-artifact" {
+            continue;
+        }
+        let path = |value: &serde_json::Value| value.as_str().map(PathBuf::from);
+        artifacts.push(Artifact {
+            target: message["target"]["name"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned(),
+            executable: path(&message["executable"]),
+            files: message["filenames"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(path)
+                .collect(),
+        });
+    }
+    Ok(artifacts)
+}

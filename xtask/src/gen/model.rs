@@ -115,7 +115,13 @@ impl Field {
     }
 
     fn check(&self, owner: &str) -> Result<()> {
-        let Field { name, word, lsb, width, .. } = self;
+        let Field {
+            name,
+            word,
+            lsb,
+            width,
+            ..
+        } = self;
         ensure!(
             *word < WORDS && *width >= 1 && lsb.saturating_add(*width) <= 32,
             "{owner}.{name}: word {word}, lsb {lsb}, width {width} do not lie in {WORDS} words of 32 bits"
@@ -140,9 +146,17 @@ impl Instruction {
             let (mut name, mut parts) = (field.name.as_str(), vec![field]);
             if let Some(stem) = field.name.strip_suffix("_low") {
                 name = stem;
-                parts.extend(self.fields.iter().find(|f| f.name == format!("{stem}_high")));
+                parts.extend(
+                    self.fields
+                        .iter()
+                        .find(|f| f.name == format!("{stem}_high")),
+                );
             }
-            logical.push(Logical { name, doc: &field.doc, parts });
+            logical.push(Logical {
+                name,
+                doc: &field.doc,
+                parts,
+            });
         }
         logical
     }
@@ -163,7 +177,9 @@ impl Isa {
 
     /// The common fields but `opcode` and `flags`, which the codec treats apart.
     pub fn header(&self) -> impl Iterator<Item = &Field> {
-        self.common.iter().filter(|f| f.name != "opcode" && f.name != "flags")
+        self.common
+            .iter()
+            .filter(|f| f.name != "opcode" && f.name != "flags")
     }
 
     pub fn common_field(&self, name: &str) -> Result<&Field> {
@@ -198,7 +214,11 @@ impl Isa {
         unique("engine", self.engine.iter().map(|e| &e.name))?;
         unique("unit", self.unit.iter().map(|u| &u.name))?;
         for (index, unit) in self.unit.iter().enumerate() {
-            ensure!(unit.id as usize == index, "unit {} must have id {index}", unit.name);
+            ensure!(
+                unit.id as usize == index,
+                "unit {} must have id {index}",
+                unit.name
+            );
         }
         unique("memory id", self.memory.iter().map(|m| m.id))?;
         unique("memory", self.memory.iter().map(|m| &m.name))?;
@@ -207,7 +227,11 @@ impl Isa {
         unique("opcode", self.instruction.iter().map(|i| i.opcode))?;
         unique("instruction", self.instruction.iter().map(|i| &i.name))?;
         if let Some(feature) = self.feature.iter().find(|f| f.bit >= 32) {
-            bail!("feature {} has bit {}, the register has 32", feature.name, feature.bit);
+            bail!(
+                "feature {} has bit {}, the register has 32",
+                feature.name,
+                feature.bit
+            );
         }
         let flags = self.common_field("flags")?;
         for memory in &self.memory {
@@ -278,9 +302,23 @@ pub struct Geometry {
 
 /// The numbers of a geometry, in the order of the generated structures.
 pub const PARAMETERS: [&str; 17] = [
-    "rows", "pairs", "lanes", "ports", "ln_channels", "clock_hz", "max_seq", "max_hidden",
-    "act_words", "opd_words", "resx_words", "resb_words", "scr_words", "prb_words", "wgt_words",
-    "par_words", "lnp_words",
+    "rows",
+    "pairs",
+    "lanes",
+    "ports",
+    "ln_channels",
+    "clock_hz",
+    "max_seq",
+    "max_hidden",
+    "act_words",
+    "opd_words",
+    "resx_words",
+    "resb_words",
+    "scr_words",
+    "prb_words",
+    "wgt_words",
+    "par_words",
+    "lnp_words",
 ];
 
 impl Geometries {
@@ -343,7 +381,10 @@ impl Formula {
                 })?)),
             },
         });
-        Ok(Formula { factors: factors.collect::<Result<_>>()?, divisor })
+        Ok(Formula {
+            factors: factors.collect::<Result<_>>()?,
+            divisor,
+        })
     }
 
     pub fn value(&self, geometry: &Geometry) -> Result<u32> {
@@ -377,7 +418,9 @@ pub fn camel(snake: &str) -> String {
         .flat_map(|part| {
             let mut chars = part.chars();
             let first = chars.next().map(|c| c.to_ascii_uppercase());
-            first.into_iter().chain(chars.map(|c| c.to_ascii_lowercase()))
+            first
+                .into_iter()
+                .chain(chars.map(|c| c.to_ascii_lowercase()))
         })
         .collect()
 }

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
 use super::model::Contract;
-use crate::host::{note, output, write_atomically};
+use crate::host::{lock, note, output, write_atomically};
 
 /// Bits of the register block's address: 4 KiB.
 pub const ADDRESS_WIDTH: u32 = 12;
@@ -63,7 +63,9 @@ impl Register {
 
     /// Value after a reset, `None` where any of it is a wire from the hardware.
     pub fn reset(&self) -> Option<u32> {
-        self.fields.iter().try_fold(0, |value, field| Some(value | field.reset? << field.lsb))
+        self.fields
+            .iter()
+            .try_fold(0, |value, field| Some(value | field.reset? << field.lsb))
     }
 
     /// A register that is one 32-bit number.
@@ -108,16 +110,30 @@ impl PeakRdl {
     /// Makes `.venv` where it is missing or its PeakRDL is not the pinned one.
     pub fn prepare(root: &Path, contract: &Contract) -> Result<Self> {
         let environment = root.join(".venv");
+        let _one_at_a_time = lock("gen-venv")?;
         let stamp = environment.join("xtask-gen-requirements.txt");
         if std::fs::read_to_string(&stamp).ok().as_deref() != Some(REQUIREMENTS) {
             note(format!("installing PeakRDL into {}", environment.display()));
             if !environment.join("bin/python").exists() {
-                output(Command::new("python3").args(["-m", "venv"]).arg(&environment))
-                    .context("Python 3.9 or later with the venv module is needed")?;
+                output(
+                    Command::new("python3")
+                        .args(["-m", "venv"])
+                        .arg(&environment),
+                )
+                .context("Python 3.9 or later with the venv module is needed")?;
             }
-            output(Command::new(environment.join("bin/python"))
-                .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"])
-                .arg(root.join("xtask/requirements.txt")))?;
+            output(
+                Command::new(environment.join("bin/python"))
+                    .args([
+                        "-m",
+                        "pip",
+                        "install",
+                        "--quiet",
+                        "--disable-pip-version-check",
+                        "-r",
+                    ])
+                    .arg(root.join("xtask/requirements.txt")),
+            )?;
             write_atomically(&stamp, REQUIREMENTS.as_bytes())?;
         }
         Ok(Self {
@@ -134,10 +150,12 @@ impl PeakRdl {
 
     /// The registers in order of offset.
     pub fn registers(&self) -> Result<Vec<Register>> {
-        let json = output(Command::new(self.environment.join("bin/python"))
-            .arg(&self.exporter)
-            .arg(&self.source)
-            .args(&self.parameters))?;
+        let json = output(
+            Command::new(self.environment.join("bin/python"))
+                .arg(&self.exporter)
+                .arg(&self.source)
+                .args(&self.parameters),
+        )?;
         let mut registers: Vec<Register> =
             serde_json::from_str(&json).context("registers.py printed something unexpected")?;
         registers.sort_by_key(|r| r.offset);
@@ -164,13 +182,22 @@ impl PeakRdl {
         let folder = tempfile::tempdir()?;
         let width = ADDRESS_WIDTH.to_string();
         let mut command = self.peakrdl("regblock");
-        command.args(["--cpuif", "axi4-lite-flat", "--type-style", "hier", "--addr-width"]);
+        command.args([
+            "--cpuif",
+            "axi4-lite-flat",
+            "--type-style",
+            "hier",
+            "--addr-width",
+        ]);
         output(command.arg(width).arg("-o").arg(folder.path()))?;
         let read = |name: &str| {
             let path = folder.path().join(name);
             std::fs::read_to_string(&path).with_context(|| format!("PeakRDL wrote no {name}"))
         };
-        Ok((read("fqbert_regs.sv")?, read("fqbert_regs_pkg.sv")?))
+        Ok((
+            linted(&read("fqbert_regs.sv")?),
+            linted(&read("fqbert_regs_pkg.sv")?),
+        ))
     }
 
     fn peakrdl(&self, exporter: &str) -> Command {
@@ -181,4 +208,19 @@ impl PeakRdl {
         }
         command
     }
+}
+
+/// PeakRDL's text with the lint rules off that it does not keep: it names constants and decodes bits that a block of
+/// this shape never reads, and each field has a process of its own that writes its own member of one structure, which
+/// Verilator takes for several drivers of the whole.
+fn linted(text: &str) -> String {
+    let rules = ["MULTIDRIVEN", "UNUSEDPARAM", "UNUSEDSIGNAL"];
+    let mark = |state| {
+        rules
+            .map(|rule| format!("/* verilator lint_{state} {rule} */\n"))
+            .concat()
+    };
+    // Trailing blanks would be changed by any editor that touches the file.
+    let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
+    format!("{}{}\n{}", mark("off"), lines.join("\n"), mark("on"))
 }

@@ -56,12 +56,25 @@ fn constants(out: &mut String, isa: &Isa) -> Result<()> {
 }
 
 fn features(out: &mut String, isa: &Isa) -> Result<()> {
-    writeln!(out, "/// Bits of the FEATURES register.\npub mod feature {{")?;
+    writeln!(
+        out,
+        "/// Bits of the FEATURES register.\npub mod feature {{"
+    )?;
     for f in &isa.feature {
-        writeln!(out, "/// {}.\npub const {}: u32 = 1 << {};", sentence(&f.doc), f.name, f.bit)?;
+        writeln!(
+            out,
+            "/// {}.\npub const {}: u32 = 1 << {};",
+            sentence(&f.doc),
+            f.name,
+            f.bit
+        )?;
     }
     let all: Vec<&str> = isa.feature.iter().map(|f| f.name.as_str()).collect();
-    writeln!(out, "/// Every feature of this contract.\npub const ALL: u32 = {};", all.join(" | "))?;
+    writeln!(
+        out,
+        "/// Every feature of this contract.\npub const ALL: u32 = {};",
+        all.join(" | ")
+    )?;
     writeln!(out, "/// Bit, name and meaning of every feature.")?;
     writeln!(out, "pub const NAMES: &[(u32, &str, &str)] = &[")?;
     for f in &isa.feature {
@@ -79,7 +92,10 @@ fn enumeration(
     variants: &[(u8, &str, &str)],
 ) -> Result<()> {
     writeln!(out, "/// {doc}")?;
-    writeln!(out, "#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]")?;
+    writeln!(
+        out,
+        "#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]"
+    )?;
     writeln!(out, "#[repr(u8)]\npub enum {name} {{")?;
     for (code, variant, doc) in variants {
         writeln!(out, "/// {}.\n{} = {code},", sentence(doc), camel(variant))?;
@@ -110,24 +126,42 @@ fn enumeration(
 }
 
 fn engines(out: &mut String, isa: &Isa) -> Result<()> {
-    let variants: Vec<_> =
-        isa.engine.iter().map(|e| (e.id, e.name.as_str(), e.doc.as_str())).collect();
-    enumeration(out, "Engine", "An engine with its instruction queue.", &variants)
+    let variants: Vec<_> = isa
+        .engine
+        .iter()
+        .map(|e| (e.id, e.name.as_str(), e.doc.as_str()))
+        .collect();
+    enumeration(
+        out,
+        "Engine",
+        "An engine with its instruction queue.",
+        &variants,
+    )
 }
 
 fn memories(out: &mut String, isa: &Isa) -> Result<()> {
-    let variants: Vec<_> =
-        isa.memory.iter().map(|m| (m.id, m.name.as_str(), m.doc.as_str())).collect();
+    let variants: Vec<_> = isa
+        .memory
+        .iter()
+        .map(|m| (m.id, m.name.as_str(), m.doc.as_str()))
+        .collect();
     enumeration(out, "MemoryId", "An on-chip memory.", &variants)?;
     writeln!(out, "impl MemoryId {{")?;
     let word: fn(&Memory) -> &String = |m| &m.word;
     let depth: fn(&Memory) -> &String = |m| &m.depth;
     for (method, doc, pick) in [
         ("word_bytes", "Bytes of one word in this geometry.", word),
-        ("depth_words", "Words of the memory in this geometry.", depth),
+        (
+            "depth_words",
+            "Words of the memory in this geometry.",
+            depth,
+        ),
     ] {
         writeln!(out, "/// {doc}")?;
-        writeln!(out, "pub const fn {method}(self, geometry: &Geometry) -> u32 {{\nmatch self {{")?;
+        writeln!(
+            out,
+            "pub const fn {method}(self, geometry: &Geometry) -> u32 {{\nmatch self {{"
+        )?;
         // Memories of one formula share an arm.
         let mut formulas: Vec<&String> = isa.memory.iter().map(pick).collect();
         formulas.dedup();
@@ -143,7 +177,12 @@ fn memories(out: &mut String, isa: &Isa) -> Result<()> {
                 .filter(|m| pick(m) == formula)
                 .map(|m| format!("Self::{}", camel(&m.name)))
                 .collect();
-            writeln!(out, "{} => {},", arms.join(" | "), expression(&Formula::parse(formula)?))?;
+            writeln!(
+                out,
+                "{} => {},",
+                arms.join(" | "),
+                expression(&Formula::parse(formula)?)
+            )?;
         }
         writeln!(out, "}}\n}}\n")?;
     }
@@ -174,9 +213,17 @@ fn expression(formula: &Formula) -> String {
 }
 
 fn faults(out: &mut String, isa: &Isa) -> Result<()> {
-    let variants: Vec<_> =
-        isa.fault.iter().map(|f| (f.code, f.name.as_str(), f.doc.as_str())).collect();
-    enumeration(out, "FaultCause", "Why the fabric stopped: the FAULT_CAUSE register.", &variants)
+    let variants: Vec<_> = isa
+        .fault
+        .iter()
+        .map(|f| (f.code, f.name.as_str(), f.doc.as_str()))
+        .collect();
+    enumeration(
+        out,
+        "FaultCause",
+        "Why the fabric stopped: the FAULT_CAUSE register.",
+        &variants,
+    )
 }
 
 /// The Rust type of a field: a flag is a `bool`, except that a table is numbered.
@@ -203,10 +250,25 @@ fn structs(out: &mut String, isa: &Isa) -> Result<()> {
     )?;
     for i in &isa.instruction {
         let name = camel(&i.name);
-        write!(out, "/// {}: {}.\n{derive}\npub struct {name} {{\n", i.name, sentence(&i.doc))?;
+        write!(
+            out,
+            "/// {}: {}.\n{derive}\npub struct {name} {{\n",
+            i.name,
+            sentence(&i.doc)
+        )?;
         for field in i.logical() {
-            let doc = if field.doc.is_empty() { spoken(field.name) } else { field.doc.to_owned() };
-            writeln!(out, "/// {}.\npub {}: {},", sentence(&doc), field.name, rust_type(&field))?;
+            let doc = if field.doc.is_empty() {
+                spoken(field.name)
+            } else {
+                field.doc.to_owned()
+            };
+            writeln!(
+                out,
+                "/// {}.\npub {}: {},",
+                sentence(&doc),
+                field.name,
+                rust_type(&field)
+            )?;
         }
         writeln!(out, "}}\n")?;
         for field in i.fields.iter().filter(|f| !f.values.is_empty()) {
@@ -231,7 +293,13 @@ fn operation(out: &mut String, isa: &Isa) -> Result<()> {
     };
     writeln!(out, "/// Opcodes: bits 7:0 of word 0.\npub mod opcode {{")?;
     for i in &isa.instruction {
-        writeln!(out, "/// {}.\npub const {}: u8 = {:#04x};", sentence(&i.doc), i.name, i.opcode)?;
+        writeln!(
+            out,
+            "/// {}.\npub const {}: u8 = {:#04x};",
+            sentence(&i.doc),
+            i.name,
+            i.opcode
+        )?;
     }
     let engine = |i: &Instruction| {
         let name = camel(&i.name);
@@ -286,7 +354,11 @@ fn operation(out: &mut String, isa: &Isa) -> Result<()> {
 fn header(isa: &Isa) -> Vec<(String, String, usize, u32, u32)> {
     isa.header()
         .map(|f| {
-            let place = match f.name.strip_prefix("wait").or(f.name.strip_prefix("signal")) {
+            let place = match f
+                .name
+                .strip_prefix("wait")
+                .or(f.name.strip_prefix("signal"))
+            {
                 Some(index) => format!("{}[{index}]", f.name.trim_end_matches(index)),
                 None => f.name.clone(),
             };
@@ -303,7 +375,11 @@ fn codec(out: &mut String, isa: &Isa) -> Result<()> {
          pub const fn reserved_bits(opcode: u8) -> Option<[u32; INSTRUCTION_WORDS]> {{\nmatch opcode {{"
     )?;
     for i in &isa.instruction {
-        let words: Vec<String> = isa.reserved(i).iter().map(|w| format!("{w:#010x}")).collect();
+        let words: Vec<String> = isa
+            .reserved(i)
+            .iter()
+            .map(|w| format!("{w:#010x}"))
+            .collect();
         writeln!(out, "opcode::{} => Some([{}]),", i.name, words.join(", "))?;
     }
     writeln!(out, "_ => None,\n}}\n}}\n")?;
@@ -311,14 +387,21 @@ fn codec(out: &mut String, isa: &Isa) -> Result<()> {
     let mut encode = String::new();
     let mut decode = String::new();
     for (name, place, word, lsb, width) in header(isa) {
-        writeln!(encode, "packer.put({name:?}, header.{place}, {word}, {lsb}, {width})?;")?;
+        writeln!(
+            encode,
+            "packer.put({name:?}, header.{place}, {word}, {lsb}, {width})?;"
+        )?;
     }
     writeln!(encode, "match &self.operation {{")?;
     for i in &isa.instruction {
         let name = camel(&i.name);
         if i.fields.is_empty() {
             writeln!(encode, "Operation::{name}({name} {{}}) => {{}}")?;
-            writeln!(decode, "opcode::{} => Operation::{name}({name} {{}}),", i.name)?;
+            writeln!(
+                decode,
+                "opcode::{} => Operation::{name}({name} {{}}),",
+                i.name
+            )?;
             continue;
         }
         writeln!(encode, "Operation::{name}(op) => {{")?;
@@ -338,7 +421,11 @@ fn codec(out: &mut String, isa: &Isa) -> Result<()> {
                 }
                 [low, high] => {
                     writeln!(encode, "packer.put({n:?}, op.{n} as u32, {})?;", part(low))?;
-                    writeln!(encode, "packer.put({n:?}, (op.{n} >> 32) as u32, {})?;", part(high))?;
+                    writeln!(
+                        encode,
+                        "packer.put({n:?}, (op.{n} >> 32) as u32, {})?;",
+                        part(high)
+                    )?;
                     writeln!(
                         decode,
                         "{n}: u64::from(get(words, {})) | u64::from(get(words, {})) << 32,",
@@ -474,7 +561,12 @@ const fn get(words: &[u32; INSTRUCTION_WORDS], word: usize, lsb: u32, width: u32
 fn sentence(text: &str) -> String {
     let mut chars = text.trim_end_matches('.').chars();
     // Names such as `word_bytes` or a digit stay as they are.
-    chars.next().map(|c| c.to_ascii_uppercase()).into_iter().chain(chars).collect()
+    chars
+        .next()
+        .map(|c| c.to_ascii_uppercase())
+        .into_iter()
+        .chain(chars)
+        .collect()
 }
 
 /// `src_stride` as `src stride`.

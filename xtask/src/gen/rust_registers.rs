@@ -39,11 +39,20 @@ pub fn render(registers: &[Register], units: &[Named]) -> Result<String> {
         }
     }
     for r in registers.iter().filter(|r| !r.is_number()) {
-        writeln!(out, "/// Fields of [`{}`].\npub mod {} {{", r.name, r.name.to_lowercase())?;
+        writeln!(
+            out,
+            "/// Fields of [`{}`].\npub mod {} {{",
+            r.name,
+            r.name.to_lowercase()
+        )?;
         for f in &r.fields {
             let doc = if f.doc.is_empty() { &r.title } else { &f.doc };
             if f.width == 1 {
-                writeln!(out, "/// {doc}.\npub const {}: u32 = 1 << {};", f.name, f.lsb)?;
+                writeln!(
+                    out,
+                    "/// {doc}.\npub const {}: u32 = 1 << {};",
+                    f.name, f.lsb
+                )?;
             } else {
                 writeln!(
                     out,
@@ -63,7 +72,11 @@ pub fn render(registers: &[Register], units: &[Named]) -> Result<String> {
          /// Units of the BUSY, STALL and RETIRED counters.\npub mod unit {{"
     )?;
     for unit in units {
-        writeln!(out, "/// {}.\npub const {}: u32 = {};", unit.doc, unit.name, unit.id)?;
+        writeln!(
+            out,
+            "/// {}.\npub const {}: u32 = {};",
+            unit.doc, unit.name, unit.id
+        )?;
     }
     let names: Vec<String> = units.iter().map(|u| format!("{:?}", u.name)).collect();
     writeln!(
@@ -73,7 +86,10 @@ pub fn render(registers: &[Register], units: &[Named]) -> Result<String> {
         names.join(", ")
     )?;
     out.push_str(TYPES);
-    writeln!(out, "/// Every register in order of offset, arrays element by element.")?;
+    writeln!(
+        out,
+        "/// Every register in order of offset, arrays element by element."
+    )?;
     writeln!(out, "pub const ALL: &[RegisterInfo] = &[")?;
     for r in registers {
         for (name, offset) in r.elements() {
