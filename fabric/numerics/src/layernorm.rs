@@ -50,6 +50,8 @@ pub struct LayerNormParams {
 /// What a row contributes to each of its channels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RowStatistics {
+    /// `N * sum of squares - sum^2 + eps`: N^2 times the variance plus eps, below 2^54.
+    pub variance: i64,
     /// The mean times 16, 20 bits signed.
     pub mu: i64,
     /// Reciprocal deviation, 2^14..2^16.
@@ -83,7 +85,7 @@ impl RowStatistics {
         let bits = n.ilog2() + 1;
         let rho = rshift(n * i64::from(r), bits);
         let shift = (16 + k - bits as i32).max(1) as u32;
-        Self { mu, rho, shift }
+        Self { variance, mu, rho, shift }
     }
 
     /// The normalised value of one element, 11 fraction bits, 18 bits signed.
