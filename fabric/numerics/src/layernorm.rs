@@ -85,7 +85,12 @@ impl RowStatistics {
         let bits = n.ilog2() + 1;
         let rho = rshift(n * i64::from(r), bits);
         let shift = (16 + k - bits as i32).max(1) as u32;
-        Self { variance, mu, rho, shift }
+        Self {
+            variance,
+            mu,
+            rho,
+            shift,
+        }
     }
 
     /// The normalised value of one element, 11 fraction bits, 18 bits signed.

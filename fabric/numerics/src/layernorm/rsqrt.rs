@@ -33,7 +33,7 @@ const fn base(i: usize) -> u16 {
     if b > 65535 { 65535 } else { b as u16 }
 }
 
-/// `(r, k)` with `1 / sqrt(v) = r * 2^(-23 - k)` within a relative 8e-5; `r` is 2^15..2^16.
+/// `(r, k)` with `1 / sqrt(v) = r * 2^(-23 - k)` within a relative 6e-5; `r` is 2^15..2^16.
 ///
 /// 0 is taken as 1.
 pub fn rsqrt(v: u64) -> (u32, i32) {
