@@ -88,6 +88,19 @@ mod tests {
         softmax_row(&[], 0..4, &t, &mut []);
     }
 
+    /// The limit of 8-bit probabilities that the document states (section 9).
+    #[test]
+    fn many_equal_scores_vanish() {
+        let p = |columns: usize| {
+            let mut out = vec![0; columns];
+            softmax_row(&vec![3; columns], 0..columns, &exp_table(0.1), &mut out);
+            out
+        };
+        assert_eq!(p(128), [2; 128]);
+        assert_eq!(p(506), [1; 506]);
+        assert_eq!(p(507), [0; 507]);
+    }
+
     proptest! {
         #[test]
         fn any_table_keeps_probabilities_in_a_byte(
