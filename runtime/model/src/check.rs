@@ -1,0 +1,269 @@
+//! Whether a model is consistent.
+
+use fqbert_contract::layout::ChannelParams;
+use fqbert_numerics::layernorm::mean_reciprocal;
+
+use crate::config::{ModelConfig, Task};
+use crate::error::ModelError;
+use crate::linear::{QuantizedLinear, WeightCodes, limits};
+use crate::model::{
+    Dense, LayerScales, Linear, QuantizedLayer, QuantizedLayerNorm, QuantizedModel, Table,
+};
+
+impl QuantizedModel {
+    /// Checks sizes against the configuration and values against their ranges. Loading and saving do it.
+    ///
+    /// # Errors
+    /// The first thing that does not hold, by name and number.
+    pub fn validate(&self) -> Result<(), ModelError> {
+        let c = &self.config;
+        c.validate()?;
+        let e = &self.embeddings;
+        table("embeddings.word", &e.word, c.vocab, c.hidden)?;
+        table(
+            "embeddings.position",
+            &e.position,
+            c.max_positions,
+            c.hidden,
+        )?;
+        table(
+            "embeddings.token_type",
+            &e.token_type,
+            c.type_vocab,
+            c.hidden,
+        )?;
+        floats("embeddings.norm.gamma", &e.gamma, c.hidden)?;
+        floats("embeddings.norm.beta", &e.beta, c.hidden)?;
+        count("layer", self.layers.len(), c.layers)?;
+        for (i, layer) in self.layers.iter().enumerate() {
+            check_layer(layer, c, i)?;
+        }
+        check_chain(&self.layers)?;
+        let pre = matches!(c.task, Task::SequenceClassification { pre: Some(_) });
+        dense(
+            "head.pre",
+            self.head_pre.as_ref(),
+            pre.then_some(c.hidden),
+            c.hidden,
+        )?;
+        let labels = (!matches!(c.task, Task::Embedding { .. })).then_some(c.labels.len());
+        dense(
+            "head.classifier",
+            self.classifier.as_ref(),
+            labels,
+            c.hidden,
+        )
+    }
+}
+
+fn value<T: ToString>(name: String, index: usize, found: T, expected: &'static str) -> ModelError {
+    ModelError::Value {
+        name,
+        index,
+        found: found.to_string(),
+        expected,
+    }
+}
+
+fn count(name: &str, found: usize, expected: usize) -> Result<(), ModelError> {
+    if found == expected {
+        return Ok(());
+    }
+    Err(ModelError::Shape {
+        name: name.into(),
+        found: format!("{found} values"),
+        expected: format!("{expected} values"),
+    })
+}
+
+fn finite<T: ToString>(
+    name: &str,
+    bad: Option<usize>,
+    at: impl FnOnce(usize) -> T,
+) -> Result<(), ModelError> {
+    match bad {
+        None => Ok(()),
+        Some(i) => Err(value(name.into(), i, at(i), "a finite number")),
+    }
+}
+
+fn floats(name: &str, v: &[f32], expected: usize) -> Result<(), ModelError> {
+    count(name, v.len(), expected)?;
+    finite(name, v.iter().position(|v| !v.is_finite()), |i| v[i])
+}
+
+fn table(name: &str, t: &Table, rows: usize, hidden: usize) -> Result<(), ModelError> {
+    count(name, t.len(), rows * hidden)?;
+    match t {
+        Table::F16(v) => finite(name, v.iter().position(|v| !v.is_finite()), |i| v[i]),
+        Table::F32(v) => finite(name, v.iter().position(|v| !v.is_finite()), |i| v[i]),
+    }
+}
+
+fn dense(
+    name: &str,
+    found: Option<&Dense>,
+    outputs: Option<usize>,
+    inputs: usize,
+) -> Result<(), ModelError> {
+    match (found, outputs) {
+        (None, None) => Ok(()),
+        (Some(d), Some(outputs)) => {
+            floats(&format!("{name}.weight"), &d.weight, outputs * inputs)?;
+            floats(&format!("{name}.bias"), &d.bias, outputs)
+        }
+        (None, Some(_)) => Err(ModelError::MissingTensor {
+            name: format!("{name}.weight"),
+        }),
+        (Some(_), None) => Err(ModelError::UnknownTensor {
+            name: format!("{name}.weight"),
+            count: 2,
+        }),
+    }
+}
+
+fn check_layer(layer: &QuantizedLayer, c: &ModelConfig, index: usize) -> Result<(), ModelError> {
+    let p = format!("layer.{index}");
+    for which in Linear::ALL {
+        linear(
+            &format!("{p}.{}", which.name()),
+            layer.linear(which),
+            which.shape(c),
+        )?;
+    }
+    for (name, record) in [("scores", layer.scores), ("context", layer.context)] {
+        let name = format!("{p}.{name}");
+        params(&name, &[record])?;
+        if record.bias != 0 {
+            return Err(value(name, 0, record.bias, "a bias of 0"));
+        }
+    }
+    let (exp, name) = (&layer.exp_table, format!("{p}.exp_table"));
+    if exp[0] == 0 {
+        return Err(value(name, 0, 0, "above 0"));
+    }
+    if let Some(i) = exp.windows(2).position(|w| w[0] < w[1]) {
+        return Err(value(
+            name,
+            i + 1,
+            exp[i + 1],
+            "not above the entry before it",
+        ));
+    }
+    codes(&format!("{p}.gelu_table"), &layer.gelu_table)?;
+    norm(&format!("{p}.ln_attn"), &layer.ln_attn, c.hidden)?;
+    norm(&format!("{p}.ln_out"), &layer.ln_out, c.hidden)?;
+    let scales = layer.scales.to_array();
+    match scales.iter().position(|s| !(s.is_finite() && *s > 0.0)) {
+        None => Ok(()),
+        Some(i) => Err(value(
+            format!("{p}.scales"),
+            i,
+            scales[i],
+            "a finite number above 0",
+        )),
+    }
+}
+
+/// Each layer takes the scales that the one before it gives.
+fn check_chain(layers: &[QuantizedLayer]) -> Result<(), ModelError> {
+    let index = |name| {
+        LayerScales::NAMES
+            .iter()
+            .position(|n| *n == name)
+            .unwrap_or(0)
+    };
+    for (i, pair) in layers.windows(2).enumerate() {
+        let [before, after] = [pair[0].scales, pair[1].scales];
+        for (name, given, taken) in [("x8", before.y8, after.x8), ("x16", before.y16, after.x16)] {
+            if given != taken {
+                let expected = "the output scale of the layer before it";
+                return Err(value(
+                    format!("layer.{}.scales", i + 1),
+                    index(name),
+                    taken,
+                    expected,
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn codes(name: &str, v: &[i8]) -> Result<(), ModelError> {
+    match v.iter().position(|v| *v == i8::MIN) {
+        None => Ok(()),
+        Some(i) => Err(value(name.into(), i, i8::MIN, "-127..=127")),
+    }
+}
+
+fn shift(name: &str, index: usize, s: u8) -> Result<(), ModelError> {
+    if (1..=40).contains(&s) {
+        return Ok(());
+    }
+    Err(value(name.into(), index, s, "a shift of 1..=40"))
+}
+
+fn params(name: &str, params: &[ChannelParams]) -> Result<(), ModelError> {
+    let name = format!("{name}.shift");
+    params
+        .iter()
+        .enumerate()
+        .try_for_each(|(i, p)| shift(&name, i, p.shift))
+}
+
+fn linear(name: &str, l: &QuantizedLinear, shape: (usize, usize)) -> Result<(), ModelError> {
+    let (outputs, inputs) = shape;
+    let w = &l.weights;
+    if (w.outputs(), w.inputs()) != shape {
+        return Err(ModelError::Shape {
+            name: format!("{name}.weight"),
+            found: format!("[{}][{}]", w.outputs(), w.inputs()),
+            expected: format!("[{outputs}][{inputs}]"),
+        });
+    }
+    let packed = WeightCodes::packed_len(w.mode(), outputs, inputs);
+    count(&format!("{name}.weight"), w.bytes().len(), packed)?;
+    if let Some((index, code)) = w.illegal() {
+        return Err(value(
+            format!("{name}.weight"),
+            index,
+            code,
+            limits(w.mode()).1,
+        ));
+    }
+    count(&format!("{name}.bias"), l.params.len(), outputs)?;
+    params(name, &l.params)?;
+    let name = format!("{name}.weight_scale");
+    let scales = if l.weight_scales.len() == 1 {
+        1
+    } else {
+        outputs
+    };
+    floats(&name, &l.weight_scales, scales)
+}
+
+fn norm(name: &str, n: &QuantizedLayerNorm, hidden: usize) -> Result<(), ModelError> {
+    count(&format!("{name}.gamma"), n.gamma.len(), hidden)?;
+    count(&format!("{name}.beta"), n.beta.len(), hidden)?;
+    codes(&format!("{name}.gamma"), &n.gamma)?;
+    let header = format!("{name}.header");
+    let (inv, q) = mean_reciprocal(hidden);
+    if n.header.inv != inv {
+        return Err(value(
+            header,
+            0,
+            n.header.inv,
+            "the reciprocal of the hidden size",
+        ));
+    }
+    if n.header.eps == 0 {
+        return Err(value(header, 1, 0, "at least 1"));
+    }
+    shift(&header, 3, n.header.s16)?;
+    shift(&header, 5, n.header.s8)?;
+    if n.header.q != q {
+        return Err(value(header, 6, n.header.q, "the shift that goes with inv"));
+    }
+    Ok(())
+}

@@ -1,0 +1,37 @@
+//! The model file: one safetensors file.
+//!
+//! | Tensor | Type and shape |
+//! |---|---|
+//! | `embeddings.word`, `.position`, `.token_type` | F16 or F32 `[rows][hidden]`; no `token_type` if `type_vocab` is 0 |
+//! | `embeddings.norm.gamma`, `.beta` | F32 `[hidden]` |
+//! | `layer.I.M.weight`, M one of `q k v o ffn_in ffn_out` | I8 `[out][in]`, or U8 `[out/2][in]`: 4-bit codes, channel 2j in the low nibble of row j, 2j+1 in the high |
+//! | `layer.I.M.bias`, `.multiplier`, `.shift` | I32, U16, U8 `[out]` |
+//! | `layer.I.M.weight_scale` | F32 `[out]` or `[1]` |
+//! | `layer.I.scores`, `layer.I.context` | U16 `[2]`: multiplier, shift |
+//! | `layer.I.exp_table`, `layer.I.gelu_table` | U16 `[256]`, I8 `[256]` |
+//! | `layer.I.ln_attn.header`, `layer.I.ln_out.header` | U32 `[7]`: inv, eps, m16, s16, m8, s8, q |
+//! | `layer.I.ln_attn.gamma`, `.beta` and of `ln_out` | I8, I32 `[hidden]` |
+//! | `layer.I.scales` | F32 `[13]`, in the order of [`crate::LayerScales::NAMES`] |
+//! | `head.pre.weight`, `.bias` | F32 `[hidden][hidden]`, `[hidden]`, if the task has the layer |
+//! | `head.classifier.weight`, `.bias` | F32 `[labels][hidden]`, `[labels]`, for classifiers |
+//! | `tokenizer.json` | U8, the bytes of the file; absent for models that take token ids alone |
+//!
+//! Metadata: `fqbert.format` ("1"), `fqbert.contract` ("major.minor"), `fqbert.config`, `fqbert.quantization`, `fqbert.provenance` (JSON of
+//! [`crate::ModelConfig`], [`crate::Quantization`], [`crate::Provenance`]) and `fqbert.tokenizer_sha256`.
+//! The bytes are a function of the model alone. Every tensor is aligned to its type.
+
+mod container;
+mod read;
+mod write;
+
+pub(crate) const FORMAT: &str = "1";
+pub(crate) const KEY_FORMAT: &str = "fqbert.format";
+pub(crate) const KEY_CONTRACT: &str = "fqbert.contract";
+pub(crate) const KEY_CONFIG: &str = "fqbert.config";
+pub(crate) const KEY_QUANTIZATION: &str = "fqbert.quantization";
+pub(crate) const KEY_PROVENANCE: &str = "fqbert.provenance";
+pub(crate) const KEY_TOKENIZER: &str = "fqbert.tokenizer_sha256";
+pub(crate) const TOKENIZER: &str = "tokenizer.json";
+
+/// Length of a `layer.I.ln_*.header` tensor.
+pub(crate) const LN_HEADER: usize = 7;

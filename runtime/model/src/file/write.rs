@@ -1,0 +1,259 @@
+//! Model to bytes.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+use fqbert_contract::geometry::Mode;
+use fqbert_contract::isa::{CONTRACT_MAJOR, CONTRACT_MINOR};
+use fqbert_contract::layout::ChannelParams;
+use safetensors::Dtype;
+use serde::Serialize;
+
+use super::container::{self, Tensor};
+use super::{
+    FORMAT, KEY_CONFIG, KEY_CONTRACT, KEY_FORMAT, KEY_PROVENANCE, KEY_QUANTIZATION, KEY_TOKENIZER,
+    TOKENIZER,
+};
+use crate::error::ModelError;
+use crate::linear::QuantizedLinear;
+use crate::model::{Dense, Linear, QuantizedLayerNorm, QuantizedModel, Table};
+
+impl QuantizedModel {
+    /// Writes the model file: to a temporary name beside `path`, then renamed.
+    ///
+    /// # Errors
+    /// What [`QuantizedModel::validate`] refuses; [`ModelError::Io`] if the file cannot be written.
+    pub fn save(&self, path: &Path) -> Result<(), ModelError> {
+        let io = |source| ModelError::Io {
+            doing: "write",
+            path: path.to_path_buf(),
+            source,
+        };
+        self.validate()?;
+        let folder = match path.parent() {
+            Some(p) if !p.as_os_str().is_empty() => p,
+            _ => Path::new("."),
+        };
+        let file = tempfile::Builder::new()
+            .prefix(".fqbert-model-")
+            .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
+            .tempfile_in(folder)
+            .map_err(io)?;
+        let mut out = BufWriter::new(file);
+        self.write(&mut out)?;
+        let file = out.into_inner().map_err(|e| io(e.into_error()))?;
+        file.as_file().sync_all().map_err(io)?;
+        file.persist(path).map_err(|e| io(e.error))?;
+        Ok(())
+    }
+
+    /// The bytes of the model file.
+    ///
+    /// # Errors
+    /// What [`QuantizedModel::validate`] refuses.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, ModelError> {
+        self.validate()?;
+        let mut bytes = Vec::new();
+        self.write(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn write(&self, out: &mut impl Write) -> Result<(), ModelError> {
+        let mut metadata = BTreeMap::from([
+            (KEY_FORMAT, FORMAT.to_string()),
+            (KEY_CONTRACT, format!("{CONTRACT_MAJOR}.{CONTRACT_MINOR}")),
+            (KEY_CONFIG, json(KEY_CONFIG, &self.config)?),
+            (
+                KEY_QUANTIZATION,
+                json(KEY_QUANTIZATION, &self.quantization)?,
+            ),
+            (KEY_PROVENANCE, json(KEY_PROVENANCE, &self.provenance)?),
+        ]);
+        if let Some(tokenizer) = &self.tokenizer {
+            metadata.insert(KEY_TOKENIZER, tokenizer.sha256().to_string());
+        }
+        container::write(out, &metadata, self.tensors()).map_err(|source| ModelError::Io {
+            doing: "write",
+            path: "model".into(),
+            source,
+        })
+    }
+
+    fn tensors(&self) -> Vec<Tensor<'_>> {
+        let mut list = List(Vec::new());
+        let (c, e) = (&self.config, &self.embeddings);
+        let h = c.hidden;
+        list.table("embeddings.word", &e.word, c.vocab, h);
+        list.table("embeddings.position", &e.position, c.max_positions, h);
+        if c.type_vocab > 0 {
+            list.table("embeddings.token_type", &e.token_type, c.type_vocab, h);
+        }
+        list.f32("embeddings.norm.gamma", &e.gamma, vec![h]);
+        list.f32("embeddings.norm.beta", &e.beta, vec![h]);
+        for (i, layer) in self.layers.iter().enumerate() {
+            let p = format!("layer.{i}");
+            for which in Linear::ALL {
+                list.linear(&format!("{p}.{}", which.name()), layer.linear(which));
+            }
+            list.uniform(format!("{p}.scores"), layer.scores);
+            list.uniform(format!("{p}.context"), layer.context);
+            let exp = layer.exp_table.iter().flat_map(|v| v.to_le_bytes());
+            list.owned(format!("{p}.exp_table"), Dtype::U16, vec![256], exp);
+            let gelu = layer.gelu_table.iter().map(|v| *v as u8);
+            list.owned(format!("{p}.gelu_table"), Dtype::I8, vec![256], gelu);
+            list.layer_norm(&format!("{p}.ln_attn"), &layer.ln_attn);
+            list.layer_norm(&format!("{p}.ln_out"), &layer.ln_out);
+            let scales = layer.scales.to_array();
+            list.f32(&format!("{p}.scales"), &scales, vec![scales.len()]);
+        }
+        if let Some(dense) = &self.head_pre {
+            list.dense("head.pre", dense, h);
+        }
+        if let Some(dense) = &self.classifier {
+            list.dense("head.classifier", dense, h);
+        }
+        if let Some(tokenizer) = &self.tokenizer {
+            let json = tokenizer.json();
+            list.borrowed(TOKENIZER.into(), Dtype::U8, vec![json.len()], json);
+        }
+        list.0
+    }
+}
+
+fn json<T: Serialize>(key: &'static str, value: &T) -> Result<String, ModelError> {
+    serde_json::to_string(value).map_err(|e| ModelError::Metadata {
+        key,
+        reason: e.to_string(),
+    })
+}
+
+struct List<'a>(Vec<Tensor<'a>>);
+
+impl<'a> List<'a> {
+    fn owned(
+        &mut self,
+        name: String,
+        dtype: Dtype,
+        shape: Vec<usize>,
+        bytes: impl Iterator<Item = u8>,
+    ) {
+        self.0.push(Tensor {
+            name,
+            dtype,
+            shape,
+            data: Cow::Owned(bytes.collect()),
+        });
+    }
+
+    fn borrowed(&mut self, name: String, dtype: Dtype, shape: Vec<usize>, data: &'a [u8]) {
+        self.0.push(Tensor {
+            name,
+            dtype,
+            shape,
+            data: Cow::Borrowed(data),
+        });
+    }
+
+    fn f32(&mut self, name: &str, values: &[f32], shape: Vec<usize>) {
+        self.owned(
+            name.into(),
+            Dtype::F32,
+            shape,
+            values.iter().flat_map(|v| v.to_le_bytes()),
+        );
+    }
+
+    fn table(&mut self, name: &str, table: &Table, rows: usize, hidden: usize) {
+        let shape = vec![rows, hidden];
+        match table {
+            Table::F32(v) => self.f32(name, v, shape),
+            Table::F16(v) => {
+                self.owned(
+                    name.into(),
+                    Dtype::F16,
+                    shape,
+                    v.iter().flat_map(|v| v.to_le_bytes()),
+                );
+            }
+        }
+    }
+
+    fn dense(&mut self, name: &str, dense: &Dense, inputs: usize) {
+        let outputs = dense.bias.len();
+        self.f32(
+            &format!("{name}.weight"),
+            &dense.weight,
+            vec![outputs, inputs],
+        );
+        self.f32(&format!("{name}.bias"), &dense.bias, vec![outputs]);
+    }
+
+    fn linear(&mut self, name: &str, linear: &'a QuantizedLinear) {
+        let w = &linear.weights;
+        let (dtype, rows) = match w.mode() {
+            Mode::W4 => (Dtype::U8, w.outputs() / 2),
+            Mode::W8 => (Dtype::I8, w.outputs()),
+        };
+        self.borrowed(
+            format!("{name}.weight"),
+            dtype,
+            vec![rows, w.inputs()],
+            w.bytes(),
+        );
+        let (p, n) = (&linear.params, linear.params.len());
+        let bias = p.iter().flat_map(|p| p.bias.to_le_bytes());
+        self.owned(format!("{name}.bias"), Dtype::I32, vec![n], bias);
+        let multiplier = p.iter().flat_map(|p| p.multiplier.to_le_bytes());
+        self.owned(
+            format!("{name}.multiplier"),
+            Dtype::U16,
+            vec![n],
+            multiplier,
+        );
+        self.owned(
+            format!("{name}.shift"),
+            Dtype::U8,
+            vec![n],
+            p.iter().map(|p| p.shift),
+        );
+        let scales = &linear.weight_scales;
+        self.f32(&format!("{name}.weight_scale"), scales, vec![scales.len()]);
+    }
+
+    fn uniform(&mut self, name: String, p: ChannelParams) {
+        let values = [p.multiplier, p.shift.into()];
+        self.owned(
+            name,
+            Dtype::U16,
+            vec![2],
+            values.into_iter().flat_map(u16::to_le_bytes),
+        );
+    }
+
+    fn layer_norm(&mut self, prefix: &str, norm: &QuantizedLayerNorm) {
+        let h = &norm.header;
+        let header = [
+            h.inv,
+            h.eps,
+            h.m16.into(),
+            h.s16.into(),
+            h.m8.into(),
+            h.s8.into(),
+            h.q.into(),
+        ];
+        let bytes = header.into_iter().flat_map(u32::to_le_bytes);
+        self.owned(
+            format!("{prefix}.header"),
+            Dtype::U32,
+            vec![header.len()],
+            bytes,
+        );
+        let n = norm.gamma.len();
+        let gamma = norm.gamma.iter().map(|v| *v as u8);
+        self.owned(format!("{prefix}.gamma"), Dtype::I8, vec![n], gamma);
+        let beta = norm.beta.iter().flat_map(|v| v.to_le_bytes());
+        self.owned(format!("{prefix}.beta"), Dtype::I32, vec![n], beta);
+    }
+}
