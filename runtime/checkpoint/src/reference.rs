@@ -2,7 +2,11 @@
 //!
 //! This is the yardstick: what the checkpoint computes in f32 with the activation functions of
 //! its training. The quantizer watches it to choose ranges, and accuracy is compared with it.
-//! Results do not depend on the number of threads.
+//! Many sequences are run in groups, their tokens as the rows of one matrix: with a sentence's
+//! dozen rows a matrix product spends its time on arranging the weights. Results depend neither on
+//! the grouping nor on the number of threads, as every sum is over one row in the same order.
+
+use std::ops::Range;
 
 use ndarray::linalg::general_mat_mul;
 use ndarray::{ArrayView2, Axis, s};
@@ -13,6 +17,10 @@ use crate::error::InputError;
 use crate::head::HeadOutput;
 use crate::linear::{matrix, matrix_mut};
 use crate::weights::{Checkpoint, EncoderLayer};
+
+/// Tokens at which a group of sequences is full: arranging the weights is then a small part of the
+/// work, and there are still enough groups to share among threads.
+const GROUP_TOKENS: usize = 256;
 
 /// A place in the model where activations can be watched. `n` is the number of tokens, `h` the
 /// hidden width, `m` the intermediate width, `a` the number of heads.
@@ -106,7 +114,8 @@ impl Checkpoint {
         self.head.apply(&hidden_states, self.config.hidden)
     }
 
-    /// Runs the encoder on embedded tokens `[tokens][hidden]`; the result has the same shape.
+    /// Runs the encoder on embedded tokens `[tokens][hidden]` of one sequence; the result has the
+    /// same shape.
     ///
     /// # Errors
     /// [`InputError::Length`] if `embedded` is not whole rows, [`InputError::Empty`] if it is empty.
@@ -121,32 +130,16 @@ impl Checkpoint {
         if rows == 0 {
             return Err(InputError::Empty);
         }
-        observer.observe(0, Site::EmbeddingOut, &embedded, rows, hidden);
-        let mut x = embedded;
-        for (index, layer) in self.layers.iter().enumerate() {
-            let mut watch = |site, values: &[f32]| {
-                let cols = match site {
-                    Site::Scores | Site::Probs => rows,
-                    Site::FfnIn | Site::FfnMid => self.config.intermediate,
-                    _ => hidden,
-                };
-                let rows = values.len().checked_div(cols).unwrap_or(0);
-                observer.observe(index, site, values, rows, cols);
-            };
-            x = layer_forward(layer, &self.config, x, rows, &mut watch)?;
-        }
-        Ok(x)
+        self.encode_group(embedded, &[rows], &mut [observer])
     }
 
     /// Runs many sequences in parallel; results in their order.
     ///
     /// # Errors
-    /// As [`Checkpoint::forward`], of the first sequence that fails.
+    /// As [`Checkpoint::forward`], of a sequence that fails.
     pub fn forward_batch(&self, sequences: &[Sequence]) -> Result<Vec<HeadOutput>, InputError> {
-        sequences
-            .par_iter()
-            .map(|s| self.forward(&s.ids, &s.type_ids))
-            .collect()
+        let outputs = self.forward_batch_observed(sequences, |_| NoObserver)?;
+        Ok(outputs.into_iter().map(|(output, _)| output).collect())
     }
 
     /// Runs many sequences in parallel, each with its own observer from `observer(index)`. The
@@ -154,68 +147,187 @@ impl Checkpoint {
     /// order, such as moving averages, are merged the same way whatever the number of threads.
     ///
     /// # Errors
-    /// As [`Checkpoint::forward`], of the first sequence that fails.
+    /// As [`Checkpoint::forward`], of a sequence that fails.
     pub fn forward_batch_observed<O: Observer + Send>(
         &self,
         sequences: &[Sequence],
         observer: impl Fn(usize) -> O + Sync,
     ) -> Result<Vec<(HeadOutput, O)>, InputError> {
-        sequences
-            .par_iter()
-            .enumerate()
-            .map(|(index, s)| {
-                let mut observer = observer(index);
-                let output = self.forward_observed(&s.ids, &s.type_ids, &mut observer)?;
-                Ok((output, observer))
+        let groups: Vec<_> = groups(sequences)
+            .into_par_iter()
+            .map(|group| {
+                let sequences = sequences.get(group.clone()).unwrap_or_default();
+                let mut observers: Vec<O> = group.map(&observer).collect();
+                let mut embedded = Vec::new();
+                for s in sequences {
+                    embedded.extend(self.embeddings.embed(&s.ids, &s.type_ids)?);
+                }
+                let lengths: Vec<usize> = sequences.iter().map(|s| s.ids.len()).collect();
+                let states = self.encode_group(embedded, &lengths, &mut observers)?;
+                let hidden = self.config.hidden;
+                let outputs: Vec<_> = parts(&states, &lengths, hidden)
+                    .map(|states| self.head.apply(states, hidden))
+                    .collect::<Result<_, _>>()?;
+                Ok(outputs.into_iter().zip(observers).collect::<Vec<_>>())
             })
-            .collect()
+            .collect::<Result<_, InputError>>()?;
+        Ok(groups.into_iter().flatten().collect())
+    }
+
+    /// Runs the encoder on the rows of several sequences, of the given lengths one after the
+    /// other, with an observer for each.
+    fn encode_group<O: Observer>(
+        &self,
+        embedded: Vec<f32>,
+        lengths: &[usize],
+        observers: &mut [O],
+    ) -> Result<Vec<f32>, InputError> {
+        let mut group = Group {
+            config: &self.config,
+            lengths,
+            observers,
+        };
+        group.watch(0, Site::EmbeddingOut, &embedded);
+        let mut x = embedded;
+        for (index, layer) in self.layers.iter().enumerate() {
+            x = group.layer(index, layer, x)?;
+        }
+        Ok(x)
     }
 }
 
-fn layer_forward(
-    layer: &EncoderLayer,
-    config: &BertConfig,
-    x: Vec<f32>,
-    rows: usize,
-    watch: &mut impl FnMut(Site, &[f32]),
-) -> Result<Vec<f32>, InputError> {
-    watch(Site::LayerInput, &x);
-    let q = layer.q.apply(&x)?;
-    watch(Site::Q, &q);
-    let k = layer.k.apply(&x)?;
-    watch(Site::K, &k);
-    let v = layer.v.apply(&x)?;
-    watch(Site::V, &v);
+/// Consecutive sequences up to about [`GROUP_TOKENS`] tokens.
+fn groups(sequences: &[Sequence]) -> Vec<Range<usize>> {
+    let mut groups = Vec::new();
+    let (mut start, mut tokens) = (0, 0);
+    for (index, s) in sequences.iter().enumerate() {
+        tokens += s.ids.len();
+        if tokens >= GROUP_TOKENS {
+            groups.push(start..index + 1);
+            (start, tokens) = (index + 1, 0);
+        }
+    }
+    if start < sequences.len() {
+        groups.push(start..sequences.len());
+    }
+    groups
+}
 
-    let mut probs = scores(&q, &k, rows, config)?;
-    watch(Site::Scores, &probs);
-    probs.par_chunks_mut(rows).for_each(softmax);
-    watch(Site::Probs, &probs);
-    let context = context(&probs, &v, rows, config)?;
-    watch(Site::Context, &context);
+/// The rows of each sequence.
+fn parts<'v>(
+    mut values: &'v [f32],
+    lengths: &[usize],
+    cols: usize,
+) -> impl Iterator<Item = &'v [f32]> {
+    lengths.iter().map(move |rows| {
+        let (part, rest) = values.split_at((rows * cols).min(values.len()));
+        values = rest;
+        part
+    })
+}
 
-    let mut attention = layer.o.apply(&context)?;
-    watch(Site::AttnOut, &attention);
-    add(&mut attention, &x);
-    watch(Site::AttnSum, &attention);
-    layer.ln_attn.apply(&mut attention);
-    watch(Site::AttnNorm, &attention);
+/// The sequences that are computed together.
+struct Group<'a, O> {
+    config: &'a BertConfig,
+    lengths: &'a [usize],
+    observers: &'a mut [O],
+}
 
-    let mut mid = layer.ffn_in.apply(&attention)?;
-    watch(Site::FfnIn, &mid);
-    mid.par_chunks_mut(config.intermediate.max(1))
-        .for_each(|row| {
-            row.iter_mut()
-                .for_each(|v| *v = config.activation.apply(*v))
-        });
-    watch(Site::FfnMid, &mid);
-    let mut out = layer.ffn_out.apply(&mid)?;
-    watch(Site::FfnOut, &out);
-    add(&mut out, &attention);
-    watch(Site::FfnSum, &out);
-    layer.ln_out.apply(&mut out);
-    watch(Site::LayerOut, &out);
-    Ok(out)
+impl<O: Observer> Group<'_, O> {
+    /// Shows each sequence's rows of `values` to its observer.
+    fn watch(&mut self, layer: usize, site: Site, values: &[f32]) {
+        let cols = match site {
+            Site::FfnIn | Site::FfnMid => self.config.intermediate,
+            _ => self.config.hidden,
+        };
+        for ((observer, part), rows) in self
+            .observers
+            .iter_mut()
+            .zip(parts(values, self.lengths, cols))
+            .zip(self.lengths)
+        {
+            observer.observe(layer, site, part, *rows, cols);
+        }
+    }
+
+    /// Shows each sequence's `[heads * tokens][tokens]` to its observer.
+    fn watch_square(&mut self, layer: usize, site: Site, values: &[Vec<f32>]) {
+        for ((observer, part), &tokens) in self.observers.iter_mut().zip(values).zip(self.lengths) {
+            observer.observe(layer, site, part, self.config.heads * tokens, tokens);
+        }
+    }
+
+    fn layer(
+        &mut self,
+        index: usize,
+        layer: &EncoderLayer,
+        x: Vec<f32>,
+    ) -> Result<Vec<f32>, InputError> {
+        self.watch(index, Site::LayerInput, &x);
+        let q = layer.q.apply(&x)?;
+        self.watch(index, Site::Q, &q);
+        let k = layer.k.apply(&x)?;
+        self.watch(index, Site::K, &k);
+        let v = layer.v.apply(&x)?;
+        self.watch(index, Site::V, &v);
+        let context = self.attention(index, &q, &k, &v)?;
+        self.watch(index, Site::Context, &context);
+
+        let mut attention = layer.o.apply(&context)?;
+        self.watch(index, Site::AttnOut, &attention);
+        add(&mut attention, &x);
+        self.watch(index, Site::AttnSum, &attention);
+        layer.ln_attn.apply(&mut attention);
+        self.watch(index, Site::AttnNorm, &attention);
+
+        let mut mid = layer.ffn_in.apply(&attention)?;
+        self.watch(index, Site::FfnIn, &mid);
+        let activation = self.config.activation;
+        mid.par_chunks_mut(self.config.intermediate.max(1))
+            .for_each(|row| row.iter_mut().for_each(|v| *v = activation.apply(*v)));
+        self.watch(index, Site::FfnMid, &mid);
+        let mut out = layer.ffn_out.apply(&mid)?;
+        self.watch(index, Site::FfnOut, &out);
+        add(&mut out, &attention);
+        self.watch(index, Site::FfnSum, &out);
+        layer.ln_out.apply(&mut out);
+        self.watch(index, Site::LayerOut, &out);
+        Ok(out)
+    }
+
+    /// Attention of each sequence within itself: the context, heads side by side.
+    fn attention(
+        &mut self,
+        index: usize,
+        q: &[f32],
+        k: &[f32],
+        v: &[f32],
+    ) -> Result<Vec<f32>, InputError> {
+        let (config, hidden) = (self.config, self.config.hidden);
+        let of_each = |values| parts(values, self.lengths, hidden).collect::<Vec<_>>();
+        let (q, k, v) = (of_each(q), of_each(k), of_each(v));
+        let mut probs = q
+            .into_par_iter()
+            .zip(k)
+            .zip(self.lengths)
+            .map(|((q, k), &rows)| scores(q, k, rows, config))
+            .collect::<Result<Vec<_>, _>>()?;
+        self.watch_square(index, Site::Scores, &probs);
+        probs
+            .par_iter_mut()
+            .zip(self.lengths)
+            .for_each(|(probs, &rows)| {
+                probs.chunks_mut(rows).for_each(softmax);
+            });
+        self.watch_square(index, Site::Probs, &probs);
+        let contexts = probs
+            .par_iter()
+            .zip(v)
+            .zip(self.lengths)
+            .map(|((probs, v), &rows)| context(probs, v, rows, config))
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(contexts.concat())
+    }
 }
 
 /// `q * k^T / sqrt(d)` of each head, `[heads * rows][rows]`.

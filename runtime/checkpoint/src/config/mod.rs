@@ -1,17 +1,17 @@
 //! `config.json`: what the model is, or why it is none that we run.
 
+mod fields;
+
 use std::fmt;
 use std::path::Path;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::error::CheckpointError;
 use crate::files::read_json;
+use fields::{Fields, bad, missing};
 
 const FILE: &str = "config.json";
-/// Bound on every size in a configuration. Far above any encoder, far below what could overflow
-/// in products of two.
-const MAX_SIZE: usize = 1 << 24;
 /// Bound on the number of layers, for each of which names are looked up.
 const MAX_LAYERS: usize = 1024;
 
@@ -454,75 +454,4 @@ fn labels(fields: &Fields<'_>) -> Result<Vec<String>, CheckpointError> {
         });
     }
     Ok(labels.into_iter().flatten().collect())
-}
-
-fn missing(field: &str) -> CheckpointError {
-    CheckpointError::MissingField {
-        file: FILE,
-        field: field.into(),
-    }
-}
-
-fn bad(field: &str, found: impl fmt::Display, expected: impl Into<String>) -> CheckpointError {
-    let mut found = found.to_string();
-    if found.chars().count() > 80 {
-        found = found.chars().take(80).chain("...".chars()).collect();
-    }
-    CheckpointError::BadField {
-        file: FILE,
-        field: field.into(),
-        found,
-        expected: expected.into(),
-    }
-}
-
-/// Typed look-ups in the top-level object; null counts as absent, as Python's None does.
-struct Fields<'a>(&'a Map<String, Value>);
-
-impl<'a> Fields<'a> {
-    fn new(json: &'a Value) -> Result<Self, CheckpointError> {
-        json.as_object()
-            .map(Fields)
-            .ok_or_else(|| bad("(top level)", json, "an object"))
-    }
-
-    fn get(&self, key: &str) -> Option<&'a Value> {
-        self.0.get(key).filter(|v| !v.is_null())
-    }
-
-    fn opt_str(&self, key: &str) -> Result<Option<&'a str>, CheckpointError> {
-        match self.get(key) {
-            None => Ok(None),
-            Some(Value::String(s)) => Ok(Some(s)),
-            Some(other) => Err(bad(key, other, "a string")),
-        }
-    }
-
-    fn opt_unsigned(&self, key: &str) -> Result<Option<u64>, CheckpointError> {
-        match self.get(key) {
-            None => Ok(None),
-            Some(v) => v
-                .as_u64()
-                .map(Some)
-                .ok_or_else(|| bad(key, v, "a whole number from 0")),
-        }
-    }
-
-    fn opt_size(&self, key: &str) -> Result<Option<usize>, CheckpointError> {
-        match self.opt_unsigned(key)? {
-            None => Ok(None),
-            Some(n) => match usize::try_from(n) {
-                Ok(n) if (1..=MAX_SIZE).contains(&n) => Ok(Some(n)),
-                _ => Err(bad(key, n, format!("a whole number from 1 to {MAX_SIZE}"))),
-            },
-        }
-    }
-
-    fn size(&self, key: &str) -> Result<usize, CheckpointError> {
-        self.opt_size(key)?.ok_or_else(|| missing(key))
-    }
-
-    fn size_or(&self, key: &str, default: usize) -> Result<usize, CheckpointError> {
-        Ok(self.opt_size(key)?.unwrap_or(default))
-    }
 }
