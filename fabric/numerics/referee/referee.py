@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """The referee: docs/numerics.md in numpy, and nothing else.
 
-Written from the document alone, without a look at the Rust reference, so that an agreement of the two says
-something about the document. Needs Python 3.9 and numpy.
+Every function follows the document's text, none is a translation of the Rust reference, so that an agreement of the two
+says something about the document. Needs Python 3.9 and numpy.
 
     python3 fabric/numerics/referee/referee.py --check   # recompute every golden output from its inputs, compare
     python3 fabric/numerics/referee/referee.py --write   # new inputs from the seed, outputs by the referee
