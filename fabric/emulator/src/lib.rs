@@ -1,1 +1,30 @@
-//! Crate.
+//! The accelerator as a bit-exact model on the CPU.
+//!
+//! Three layers, each usable without the next:
+//! - [`kernels`]: the arithmetic on the contract's packed layouts, with a path per instruction set of the CPU
+//!   ([`Kernel`]), every one equal to `fqbert-numerics` on every bit;
+//! - [`Device`]: registers, queues, on-chip memories and instruction semantics against any memory that implements
+//!   [`Ddr`], with no threads and no clock of its own: a board model can put it behind its own bus;
+//! - [`EmulatedFabric`]: a device with memory of its own behind the seam [`fqbert_contract::seam::Fabric`], where
+//!   the CPU's and the device's view of a buffer are different bytes until synced.
+//!
+//! ```
+//! use fqbert_contract::{registers, seam::Fabric};
+//!
+//! let mut fabric = fqbert_emulator::open("tiny?threads=1")?;
+//! assert_eq!(fabric.read32(registers::ID)?, fqbert_contract::isa::MAGIC);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod ddr;
+mod device;
+mod fabric;
+pub mod kernels;
+mod memories;
+mod options;
+
+pub use ddr::{AxiFault, Ddr};
+pub use device::{Device, RunState};
+pub use fabric::{EmulatedFabric, OpenError, open};
+pub use kernels::{Kernel, KernelError};
+pub use options::{EmulatorOptions, OptionError};

@@ -1,0 +1,103 @@
+//! LAYERNORM: residual add, layer norm, 16-bit and 8-bit results.
+
+use fqbert_contract::Geometry;
+use fqbert_contract::isa::{Layernorm, MemoryId};
+use fqbert_contract::layout::LayerNormHeader;
+use fqbert_numerics::layernorm::{LayerNormParams, layernorm_row};
+use fqbert_numerics::residual_add;
+use rayon::prelude::*;
+
+use super::Kernel;
+use crate::memories::Memories;
+
+/// Executes a LAYERNORM that `check_operation` has accepted.
+pub fn layer_norm(g: &Geometry, l: &Layernorm, memories: &mut Memories, kernel: Kernel) {
+    let (rows, lanes, n) = (g.rows as usize, g.lanes as usize, usize::from(l.channels));
+    let tiles = usize::from(l.row_tiles);
+    let params = read_params(memories, l.par_base, n);
+    let stride = usize::from(l.stride) * memories.word_bytes(MemoryId::Resx);
+    let x = memories.words_from(MemoryId::Resx, l.x_base);
+    let b = memories.words_from(MemoryId::Resb, l.b_base);
+
+    // Of each row tile its RESX words, then its ACT words. All are computed before any is written, since y16 may replace x.
+    let (wide, narrow) = (rows * n * 2, rows * n);
+    let mut results = vec![0u8; tiles * (wide + narrow)];
+    let compute = |(tile, out): (usize, &mut [u8])| {
+        let (x, b) = (&x[tile * stride..][..wide], &b[tile * stride..][..wide]);
+        let (out16, out8) = out.split_at_mut(wide);
+        let mut sum = vec![0i16; n];
+        let (mut y16, mut y8) = (vec![0i16; n], vec![0i8; n]);
+        for row in 0..rows {
+            let words = x.chunks_exact(4 * rows).zip(b.chunks_exact(4 * rows));
+            for (two, (x, b)) in sum.as_chunks_mut::<2>().0.iter_mut().zip(words) {
+                let at = 4 * row;
+                let element = |w: &[u8], at: usize| i16::from_le_bytes([w[at], w[at + 1]]);
+                *two = [at, at + 2].map(|at| residual_add(element(x, at), element(b, at)));
+            }
+            layernorm_row(&sum, &params, &mut y16, &mut y8);
+            for (word, [even, odd]) in out16.chunks_exact_mut(4 * rows).zip(y16.as_chunks::<2>().0)
+            {
+                word[4 * row..4 * row + 2].copy_from_slice(&even.to_le_bytes());
+                word[4 * row + 2..4 * row + 4].copy_from_slice(&odd.to_le_bytes());
+            }
+            for (word, codes) in out8
+                .chunks_exact_mut(rows * lanes)
+                .zip(y8.chunks_exact(lanes))
+            {
+                for (byte, code) in word[row * lanes..].iter_mut().zip(codes) {
+                    *byte = *code as u8;
+                }
+            }
+        }
+    };
+    if kernel == Kernel::Scalar {
+        results
+            .chunks_exact_mut(wide + narrow)
+            .enumerate()
+            .for_each(compute);
+    } else {
+        results
+            .par_chunks_exact_mut(wide + narrow)
+            .enumerate()
+            .for_each(compute);
+    }
+    let y8_stride = usize::from(l.y8_stride) * memories.word_bytes(MemoryId::Act);
+    for (tile, bytes) in results.chunks_exact(wide + narrow).enumerate() {
+        let (out16, out8) = bytes.split_at(wide);
+        let y16 = memories.words_from_mut(MemoryId::Resx, l.y16_base);
+        y16[tile * stride..][..wide].copy_from_slice(out16);
+        let y8 = memories.words_from_mut(MemoryId::Act, l.y8_base);
+        y8[tile * y8_stride..][..narrow].copy_from_slice(out8);
+    }
+}
+
+/// Two header words, then beta and gamma of each channel.
+fn read_params(memories: &Memories, par_base: u16, n: usize) -> LayerNormParams {
+    let bytes = memories.words_from(MemoryId::Lnp, par_base);
+    let header = bytes.first_chunk::<32>().copied().unwrap_or([0; 32]);
+    let LayerNormHeader {
+        inv,
+        eps,
+        m16,
+        m8,
+        s16,
+        s8,
+        q,
+    } = LayerNormHeader::from_bytes(header);
+    let channels = bytes.get(32..).unwrap_or(&[]).as_chunks::<8>().0;
+    let channels = channels.get(..n).unwrap_or(channels);
+    LayerNormParams {
+        gamma: channels.iter().map(|c| c[4] as i8).collect(),
+        beta: channels
+            .iter()
+            .map(|c| i32::from_le_bytes([c[0], c[1], c[2], c[3]]))
+            .collect(),
+        inv,
+        q,
+        eps,
+        m16,
+        s16,
+        m8,
+        s8,
+    }
+}

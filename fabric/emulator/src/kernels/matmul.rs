@@ -1,0 +1,201 @@
+//! MATMUL: operands from the memories, dot products and requantization by a kernel, results to their destination.
+
+use fqbert_contract::Geometry;
+use fqbert_contract::isa::{Matmul, MemoryId};
+use fqbert_contract::layout::ChannelParams;
+use fqbert_contract::verify;
+use fqbert_numerics::requant::Requant;
+
+use super::{Kernel, portable, scalar, write};
+use crate::memories::Memories;
+
+/// What a MATMUL computes from, with every address resolved.
+pub struct Operands<'a> {
+    /// Token rows of a tile (R), terms of a word (L), words of a dot product.
+    pub rows: usize,
+    pub lanes: usize,
+    pub chunks: usize,
+    /// Channel pairs of a word (C).
+    pub pairs: usize,
+    pub row_tiles: usize,
+    /// Activation side from its first word on; bytes from row tile to row tile.
+    pub a: &'a [u8],
+    pub a_stride: usize,
+    /// Activations are u8 probabilities, not i8.
+    pub a_unsigned: bool,
+    /// Weight side from its first word on; bytes from column tile to column tile.
+    pub b: &'a [u8],
+    pub b_stride: usize,
+    /// 8-bit codes, one channel a pair; else 4-bit codes, two channels a pair.
+    pub mode8: bool,
+    /// Output channels written.
+    pub channels: usize,
+    /// One record per output channel.
+    pub params: &'a [Requant],
+    /// Results are 16 bits wide, not 8.
+    pub wide: bool,
+}
+
+impl Operands<'_> {
+    /// Bytes of an activation word.
+    pub fn a_word(&self) -> usize {
+        self.rows * self.lanes
+    }
+
+    /// Bytes of a weight word.
+    pub fn b_word(&self) -> usize {
+        self.pairs * self.lanes
+    }
+
+    /// The activation words of a row tile.
+    pub fn a_tile(&self, tile: usize) -> &[u8] {
+        &self.a[tile * self.a_stride..][..self.chunks * self.a_word()]
+    }
+
+    /// Output channels of one pair: 2 nibbles or 1 byte.
+    pub fn channels_per_pair(&self) -> usize {
+        if self.mode8 { 1 } else { 2 }
+    }
+
+    /// Byte of `b` with the first term of pair `pair` (counted through all column tiles); the next word's is `b_word` further.
+    pub fn pair_offset(&self, pair: usize) -> usize {
+        pair / self.pairs * self.b_stride + pair % self.pairs * self.lanes
+    }
+
+    /// Largest magnitude of a result.
+    pub fn limit(&self) -> i16 {
+        if self.wide { 32767 } else { 127 }
+    }
+}
+
+/// Results before they are written: `[group][row tile][row][width]`, where a group is `width` consecutive channels.
+#[derive(Debug, Default)]
+pub struct Outputs {
+    pub values: Vec<i16>,
+    pub width: usize,
+    pub groups: usize,
+    pub rows: usize,
+    pub row_tiles: usize,
+}
+
+impl Outputs {
+    /// Makes room for `channels` channels in groups of a multiple of `unit` channels, enough groups to occupy the pool.
+    pub fn shape(&mut self, x: &Operands<'_>, unit: usize) {
+        let units = x.channels.div_ceil(unit);
+        let wanted = (2 * rayon::current_num_threads())
+            .div_ceil(x.row_tiles)
+            .clamp(1, units);
+        let per_group = units.div_ceil(wanted);
+        self.width = per_group * unit;
+        self.groups = units.div_ceil(per_group);
+        self.rows = x.rows;
+        self.row_tiles = x.row_tiles;
+        // Stale values beyond the written channels are never read.
+        self.values
+            .resize(self.groups * self.row_tiles * self.chunk(), 0);
+    }
+
+    /// Values of one group and row tile.
+    pub fn chunk(&self) -> usize {
+        self.rows * self.width
+    }
+
+    /// The results of one row, group after group; the last group may be longer than the channels written.
+    pub fn row(&self, tile: usize, row: usize) -> impl Iterator<Item = &[i16]> {
+        (0..self.groups).map(move |group| {
+            let at = (group * self.row_tiles + tile) * self.chunk() + row * self.width;
+            &self.values[at..at + self.width]
+        })
+    }
+}
+
+/// Buffers kept from instruction to instruction.
+#[derive(Debug, Default)]
+pub struct Workspace {
+    pub outputs: Outputs,
+    params: Vec<Requant>,
+    #[cfg(target_arch = "x86_64")]
+    avx2: super::avx2::Buffers,
+}
+
+/// Executes a MATMUL that `check_operation` has accepted.
+pub fn matmul(
+    g: &Geometry,
+    m: &Matmul,
+    memories: &mut Memories,
+    workspace: &mut Workspace,
+    kernel: Kernel,
+) {
+    debug_assert!(verify::check_operation(g, &fqbert_contract::isa::Operation::Matmul(*m)).is_ok());
+    let channels = usize::from(m.channels);
+    read_params(memories, m, channels, &mut workspace.params);
+    let a_memory = if m.a_probs {
+        MemoryId::Prb
+    } else {
+        MemoryId::Act
+    };
+    let b_memory = if m.b_opd {
+        MemoryId::Opd
+    } else {
+        weight_slot(m.b_slot)
+    };
+    let x = Operands {
+        rows: g.rows as usize,
+        lanes: g.lanes as usize,
+        chunks: usize::from(m.k_chunks),
+        pairs: g.pairs as usize,
+        row_tiles: usize::from(m.row_tiles),
+        a: memories.words_from(a_memory, m.a_base),
+        a_stride: usize::from(m.a_stride) * memories.word_bytes(a_memory),
+        a_unsigned: m.a_probs,
+        b: memories.words_from(b_memory, m.b_base),
+        b_stride: usize::from(m.b_stride) * memories.word_bytes(b_memory),
+        mode8: m.mode8,
+        channels,
+        params: &workspace.params,
+        wide: m.dest == Matmul::DEST_RESB,
+    };
+    let outputs = &mut workspace.outputs;
+    match kernel {
+        Kernel::Scalar => scalar::matmul(&x, outputs),
+        Kernel::Portable => portable::matmul(&x, outputs),
+        #[cfg(target_arch = "x86_64")]
+        Kernel::Avx2 => super::avx2::matmul(&x, outputs, &mut workspace.avx2),
+        #[cfg(not(target_arch = "x86_64"))]
+        Kernel::Avx2 => portable::matmul(&x, outputs),
+    }
+    write::results(g, m, &workspace.outputs, memories);
+}
+
+/// The memory of a weight slot.
+fn weight_slot(slot: u8) -> MemoryId {
+    match slot & 3 {
+        0 => MemoryId::Wgt0,
+        1 => MemoryId::Wgt1,
+        2 => MemoryId::Wgt2,
+        _ => MemoryId::Wgt3,
+    }
+}
+
+/// The record of each output channel: two records a word, or the first for all.
+fn read_params(memories: &Memories, m: &Matmul, channels: usize, params: &mut Vec<Requant>) {
+    let records = memories
+        .words_from(MemoryId::Par, m.par_base)
+        .as_chunks::<8>()
+        .0;
+    let step = usize::from(!m.uniform);
+    params.clear();
+    params.extend((0..channels).map(|channel| {
+        let record = records.get(channel * step).copied().unwrap_or_default();
+        let ChannelParams {
+            bias,
+            multiplier,
+            shift,
+        } = ChannelParams::from_bytes(record);
+        Requant {
+            bias,
+            multiplier,
+            shift,
+        }
+    }));
+}
