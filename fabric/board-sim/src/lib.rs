@@ -26,6 +26,7 @@
 
 mod board;
 mod ddr;
+mod fabric;
 mod irq;
 mod model;
 mod options;
@@ -34,6 +35,7 @@ pub mod testdev;
 
 pub use board::Board;
 pub use ddr::{Ddr, DdrError};
+pub use fabric::FabricDevice;
 pub use irq::{IrqLine, QtestLine};
 pub use model::RegisterModel;
 pub use options::{Options, OptionsError};

@@ -6,7 +6,8 @@
 #![allow(unsafe_code, non_upper_case_globals)]
 
 use crate::testdev::TestDevice;
-use crate::{Board, Ddr, Options, QtestLine, RegisterModel};
+use crate::{Board, Ddr, FabricDevice, Options, QtestLine, RegisterModel};
+use fqbert_contract::Geometry;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::sync::OnceLock;
 
@@ -14,12 +15,26 @@ use std::sync::OnceLock;
 #[unsafe(no_mangle)]
 pub static qemu_plugin_version: c_int = 4;
 
-/// The device for a `model=` name: `test`, the self-test device.
-pub fn model(name: &str) -> Option<Box<dyn RegisterModel>> {
-    match name {
-        "test" => Some(Box::<TestDevice>::default()),
-        _ => None,
+/// The device for a `model=` name: a geometry's name (`zcu102`, `tiny`, ...) is the emulated
+/// accelerator of that geometry, `test` the self-test device.
+///
+/// # Errors
+/// The names there are.
+pub fn model(name: &str) -> Result<Box<dyn RegisterModel>, String> {
+    if name == "test" {
+        return Ok(Box::<TestDevice>::default());
     }
+    let geometry = Geometry::by_name(name).ok_or_else(|| {
+        let names: Vec<&str> = Geometry::presets()
+            .iter()
+            .map(|geometry| geometry.name)
+            .collect();
+        format!(
+            "no device model `{name}`; there are {}, test",
+            names.join(", ")
+        )
+    })?;
+    Ok(Box::new(FabricDevice::new(geometry)))
 }
 
 /// Opaque `struct qemu_plugin_tb`, `qemu_plugin_insn`, `qemu_plugin_hwaddr`.
@@ -101,8 +116,7 @@ fn start(id: u64, arguments: &[&str]) -> Result<(), String> {
     nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)
         .map_err(|error| error.to_string())?;
     let options = Options::parse(arguments.iter().copied()).map_err(|error| error.to_string())?;
-    let model =
-        model(&options.model).ok_or_else(|| format!("no device model `{}`", options.model))?;
+    let model = model(&options.model)?;
     let ddr = Ddr::open(&options.ddr, options.ddr_base).map_err(|error| error.to_string())?;
     let irq = Box::new(QtestLine::new(options.qtest, options.spi));
     let board = Board::new(model, ddr, irq, options.registers, options.registers_size)

@@ -64,7 +64,7 @@ impl Uio {
     }
 
     fn word(&self, offset: usize) -> *mut u32 {
-        assert!(offset % 4 == 0 && offset < self.size);
+        assert!(offset.is_multiple_of(4) && offset < self.size);
         // SAFETY: inside the mapping, as just asserted.
         unsafe { self.map.add(offset / 4) }
     }

@@ -46,8 +46,8 @@ pub struct Args {
     /// on by themselves.
     #[arg(long, value_name = "KEY=VALUE")]
     env: Vec<String>,
-    /// The device behind the registers.
-    #[arg(long, default_value = "test")]
+    /// The device behind the registers: an accelerator's geometry (zcu102, paper, tiny, ...), or `test`.
+    #[arg(long, default_value = "zcu102")]
     model: String,
     /// Stop after this many seconds.
     #[arg(long, default_value_t = 300)]
