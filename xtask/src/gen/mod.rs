@@ -58,7 +58,12 @@ pub fn run(root: &Path, check: bool) -> Result<()> {
     if check {
         return report(root, &outputs, &stale);
     }
-    for output in &outputs {
+    write(root, &outputs, &stale)
+}
+
+/// Writes what differs and removes what is stale.
+fn write(root: &Path, outputs: &[Output], stale: &[PathBuf]) -> Result<()> {
+    for output in outputs {
         let path = root.join(output.path);
         if std::fs::read_to_string(&path).ok().as_deref() == Some(output.text.as_str()) {
             continue;
@@ -67,7 +72,7 @@ pub fn run(root: &Path, check: bool) -> Result<()> {
         println!("wrote {}", output.path);
     }
     for path in stale {
-        std::fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+        std::fs::remove_file(path).with_context(|| format!("cannot remove {}", path.display()))?;
         println!("removed {}", path.display());
     }
     Ok(())
@@ -210,4 +215,45 @@ fn rustfmt(root: &Path, text: &str) -> Result<String> {
         bail!("rustfmt refuses generated code:\n{text}");
     }
     Ok(String::from_utf8(output.stdout)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn drift_is_named_and_writing_ends_it() {
+        let root = tempfile::tempdir().expect("a folder");
+        let outputs = [
+            Output {
+                path: "fabric/contract/include/a.h",
+                text: "one\ntwo\n".into(),
+            },
+            Output {
+                path: "docs/contract.md",
+                text: "text\n".into(),
+            },
+        ];
+        let check = || {
+            let stale = stale(root.path(), &outputs)?;
+            report(root.path(), &outputs, &stale)
+        };
+        let missing = check().expect_err("nothing is written").to_string();
+        assert!(missing.contains("docs/contract.md: "), "{missing}");
+
+        let stale_files = stale(root.path(), &outputs).expect("readable");
+        write(root.path(), &outputs, &stale_files).expect("written");
+        check().expect("as generated");
+
+        let header = root.path().join("fabric/contract/include/a.h");
+        std::fs::write(&header, "one\n2\n").expect("written");
+        std::fs::write(header.with_file_name("old.h"), "").expect("written");
+        let drift = check().expect_err("two files are wrong").to_string();
+        assert!(drift.contains("include/a.h differs from line 2"), "{drift}");
+        assert!(drift.contains("old.h is not generated any more"), "{drift}");
+
+        let stale_files = stale(root.path(), &outputs).expect("readable");
+        write(root.path(), &outputs, &stale_files).expect("written");
+        check().expect("as generated");
+    }
 }

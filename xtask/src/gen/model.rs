@@ -424,3 +424,93 @@ pub fn camel(snake: &str) -> String {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ISA: &str = include_str!("../../../fabric/contract/isa.toml");
+    const GEOMETRY: &str = include_str!("../../../fabric/contract/geometry.toml");
+
+    /// The error that the source gives after one replacement, which must change it.
+    fn refused(from: &str, to: &str) -> String {
+        let text = ISA.replacen(from, to, 1);
+        assert_ne!(text, ISA, "`{from}` is not in isa.toml");
+        format!("{:#}", Isa::parse(&text).expect_err("inconsistent"))
+    }
+
+    #[test]
+    fn the_sources_are_consistent() {
+        let isa = Isa::parse(ISA).expect("isa.toml");
+        assert_eq!(isa.instruction.len(), 7);
+        Geometries::parse(GEOMETRY).expect("geometry.toml");
+    }
+
+    #[test]
+    fn mistakes_in_the_instruction_set_are_named() {
+        for (from, to, message) in [
+            (
+                r#"name = "b_slot", word = 0, lsb = 11, width = 2"#,
+                r#"name = "b_slot", word = 0, lsb = 11, width = 3"#,
+                "MATMUL.gelu overlaps",
+            ),
+            (
+                r#"name = "beats", word = 5, lsb = 0, width = 24"#,
+                r#"name = "beats", word = 5, lsb = 16, width = 24"#,
+                "LOAD.beats: word 5, lsb 16, width 24",
+            ),
+            (
+                r#"name = "port", word = 0, lsb = 10, width = 2"#,
+                r#"name = "port", word = 0, lsb = 22, width = 4"#,
+                "NOP.port overlaps",
+            ),
+            ("opcode = 0x41", "opcode = 0x40", "opcode 64 appears twice"),
+            (
+                "instruction_bytes = 32",
+                "instruction_bytes = 64",
+                "instruction_bytes is 64",
+            ),
+            (r#"word = "R*L""#, r#"word = "R*X""#, "`X` in `R*X`"),
+            (
+                r#"depth = "max_seq/4""#,
+                r#"depth = "max_seq/0""#,
+                "divides by zero",
+            ),
+            ("[contract]", "[contract]\nnonsense = 1", "nonsense"),
+        ] {
+            let error = refused(from, to);
+            assert!(error.contains(message), "{to}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_geometry_needs_every_parameter() {
+        let error = Geometries::parse(&GEOMETRY.replacen("lanes = 8\n", "", 1));
+        assert!(format!("{:#}", error.expect_err("incomplete")).contains(r#"missing ["lanes"]"#));
+        let error =
+            Geometries::parse(&GEOMETRY.replacen("lanes = 8\n", "lanes = 8\nlines = 8\n", 1));
+        assert!(format!("{:#}", error.expect_err("unknown")).contains(r#"unknown ["lines"]"#));
+    }
+
+    #[test]
+    fn formulas_follow_the_geometry() {
+        let all = Geometries::parse(GEOMETRY).expect("geometry.toml");
+        let zcu102 = all
+            .geometry
+            .iter()
+            .find(|g| g.name == "zcu102")
+            .expect("listed");
+        for (formula, value) in [("R*L", 128), ("C*L", 144), ("4*R", 64), ("max_seq/4", 128)] {
+            let formula = Formula::parse(formula).expect("a formula");
+            assert_eq!(formula.value(zcu102).expect("in range"), value);
+        }
+        let huge = Formula::parse("clock_hz*clock_hz").expect("a formula");
+        assert!(huge.value(zcu102).is_err());
+    }
+
+    #[test]
+    fn names_become_camel_case() {
+        assert_eq!(camel("AXI_SLVERR"), "AxiSlverr");
+        assert_eq!(camel("WGT0"), "Wgt0");
+    }
+}
