@@ -4,7 +4,8 @@ use std::fmt::Write;
 
 use anyhow::Result;
 
-use super::model::{Formula, Geometries, Isa, PARAMETERS};
+use super::formula::Formula;
+use super::model::{Geometries, Isa, PARAMETERS};
 use super::peakrdl::{ADDRESS_WIDTH, Register};
 
 pub fn render(isa: &Isa, geometries: &Geometries, registers: &[Register]) -> Result<String> {

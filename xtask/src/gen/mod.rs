@@ -6,8 +6,10 @@
 
 mod c_header;
 mod document;
+mod formula;
 mod model;
 mod peakrdl;
+mod rust_codec;
 mod rust_geometry;
 mod rust_isa;
 mod rust_registers;

@@ -4,7 +4,8 @@ use std::fmt::Write;
 
 use anyhow::{Result, ensure};
 
-use super::model::{Factor, Formula, Geometries, Instruction, Isa, Memory, PARAMETERS, WORDS};
+use super::formula::{Factor, Formula};
+use super::model::{Geometries, Instruction, Isa, Memory, PARAMETERS, WORDS};
 
 /// Field names of the contract that SystemVerilog reserves; the RTL writes them with a trailing underscore.
 const KEYWORDS: [&str; 6] = ["final", "signed", "table", "type", "wait", "with"];
