@@ -6,6 +6,7 @@ mod apt;
 mod cross;
 mod r#gen;
 mod host;
+mod python;
 mod vm;
 
 use clap::{Parser, Subcommand};

@@ -1,7 +1,7 @@
 //! How large a fabric is, and what follows from it.
 
 use crate::generated::geometry as presets;
-use crate::isa::{BEAT_BYTES, MemoryId, WEIGHT_SLOTS};
+use crate::isa::{MemoryId, WEIGHT_SLOTS};
 
 /// The parameter set a fabric is built with. Depths are in words of the memory; [`Geometry::word_bytes`]
 /// gives each word's size. The presets come from `geometry.toml`.
@@ -71,35 +71,12 @@ impl Geometry {
 
     /// Bytes of one word of a memory.
     pub fn word_bytes(&self, memory: MemoryId) -> u32 {
-        match memory {
-            MemoryId::Act | MemoryId::Prb => self.rows * self.lanes,
-            MemoryId::Resx | MemoryId::Resb => 4 * self.rows,
-            MemoryId::Scr => 2 * self.rows,
-            MemoryId::Opd | MemoryId::Wgt0 | MemoryId::Wgt1 | MemoryId::Wgt2 | MemoryId::Wgt3 => {
-                self.pairs * self.lanes
-            }
-            MemoryId::Rng | MemoryId::Par | MemoryId::Lnp | MemoryId::Exp | MemoryId::Gel => {
-                BEAT_BYTES as u32
-            }
-        }
+        memory.word_bytes(self)
     }
 
     /// Words of a memory.
     pub fn depth(&self, memory: MemoryId) -> u32 {
-        match memory {
-            MemoryId::Act => self.act_words,
-            MemoryId::Resx => self.resx_words,
-            MemoryId::Resb => self.resb_words,
-            MemoryId::Opd => self.opd_words,
-            MemoryId::Scr => self.scr_words,
-            MemoryId::Prb => self.prb_words,
-            MemoryId::Rng => self.max_seq / 4,
-            MemoryId::Wgt0 | MemoryId::Wgt1 | MemoryId::Wgt2 | MemoryId::Wgt3 => self.wgt_words,
-            MemoryId::Par => self.par_words,
-            MemoryId::Lnp => self.lnp_words,
-            MemoryId::Exp => 64,
-            MemoryId::Gel => 32,
-        }
+        memory.depth_words(self)
     }
 
     /// Output channels of one column tile.

@@ -225,9 +225,27 @@ impl DeviceBuffer {
         Ok(CpuBuffer(self.0))
     }
 
-    /// Takes the buffer back to write it anew, without making the device's writes visible.
-    pub fn into_cpu_overwrite(self) -> CpuBuffer {
-        CpuBuffer(self.0)
+    /// Between two runs: copies each part to its offset and hands the buffer over again, with one sync of the whole.
+    pub fn refill(
+        &mut self,
+        fabric: &mut dyn Fabric,
+        parts: &[(Bytes, &[u8])],
+    ) -> Result<(), FabricError> {
+        for (offset, data) in parts {
+            fabric.write(self.0.id, *offset, data)?;
+        }
+        fabric.sync_to_device(self.0.id, Bytes(0), self.0.size)
+    }
+
+    /// Between two runs: takes over the range that `out` covers and copies it.
+    pub fn fetch(
+        &self,
+        fabric: &mut dyn Fabric,
+        offset: Bytes,
+        out: &mut [u8],
+    ) -> Result<(), FabricError> {
+        fabric.sync_to_cpu(self.0.id, offset, Bytes(out.len() as u64))?;
+        fabric.read(self.0.id, offset, out)
     }
 
     /// Gives the memory back. The device must have finished with it.

@@ -7,12 +7,11 @@ use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
 use super::model::Contract;
-use crate::host::{lock, note, output, write_atomically};
+use crate::host::output;
+use crate::python;
 
 /// Bits of the register block's address: 4 KiB.
 pub const ADDRESS_WIDTH: u32 = 12;
-
-const REQUIREMENTS: &str = include_str!("../../requirements.txt");
 
 /// A register, or an array of them, as `registers.py` prints it.
 #[derive(Debug, Deserialize)]
@@ -107,35 +106,9 @@ pub struct PeakRdl {
 }
 
 impl PeakRdl {
-    /// Makes `.venv` where it is missing or its PeakRDL is not the pinned one.
+    /// Makes the environment where it is missing or its PeakRDL is not the pinned one.
     pub fn prepare(root: &Path, contract: &Contract) -> Result<Self> {
-        let environment = root.join(".venv");
-        let _one_at_a_time = lock("gen-venv")?;
-        let stamp = environment.join("xtask-gen-requirements.txt");
-        if std::fs::read_to_string(&stamp).ok().as_deref() != Some(REQUIREMENTS) {
-            note(format!("installing PeakRDL into {}", environment.display()));
-            if !environment.join("bin/python").exists() {
-                output(
-                    Command::new("python3")
-                        .args(["-m", "venv"])
-                        .arg(&environment),
-                )
-                .context("Python 3.9 or later with the venv module is needed")?;
-            }
-            output(
-                Command::new(environment.join("bin/python"))
-                    .args([
-                        "-m",
-                        "pip",
-                        "install",
-                        "--quiet",
-                        "--disable-pip-version-check",
-                        "-r",
-                    ])
-                    .arg(root.join("xtask/requirements.txt")),
-            )?;
-            write_atomically(&stamp, REQUIREMENTS.as_bytes())?;
-        }
+        let environment = python::environment(root, python::GEN)?;
         Ok(Self {
             environment,
             exporter: root.join("xtask/src/gen/registers.py"),

