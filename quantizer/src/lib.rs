@@ -1,1 +1,50 @@
-//! Crate.
+//! Post-training quantization: a float checkpoint and some sentences to the integer model that the
+//! fabric runs.
+//!
+//! Layer after layer, each watched in float and then quantized in the order of its stages, so that
+//! the weights of every stage are chosen knowing the integers that the stages before it really
+//! give. `docs/numerics.md` says what each parameter does.
+//!
+//! ```no_run
+//! use fqbert_checkpoint::{Checkpoint, LoadOptions, Tokenizer};
+//! use fqbert_quantizer::{Calibration, Columns, QuantizeOptions, Sample, Silent, quantize};
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let folder = std::path::Path::new("minilm-l6-sst2");
+//! let checkpoint = Checkpoint::load(folder, &LoadOptions::default())?;
+//! let tokenizer = Tokenizer::load(folder)?;
+//! let columns = Columns { texts: vec![1], header: true };
+//! let sentences = std::path::Path::new("sst2/train.tsv");
+//! let calibration = Calibration::from_tsv(sentences, &columns, &tokenizer, &Sample::default())?;
+//! let options = QuantizeOptions::default();
+//! let (model, report) =
+//!     quantize(&checkpoint, Some(&tokenizer), &calibration, &options, &mut Silent)?;
+//! println!("{report}");
+//! model.save(std::path::Path::new("minilm-l6-sst2.fqbert.safetensors"))?;
+//! # Ok(()) }
+//! ```
+
+mod calibration;
+mod compare;
+mod convert;
+mod equalize;
+mod error;
+mod fit;
+mod gemm;
+mod histogram;
+mod layer;
+mod options;
+mod progress;
+mod quantize;
+mod ranges;
+mod report;
+mod scores;
+mod stages;
+mod watch;
+mod weights;
+
+pub use calibration::{Calibration, Columns, Sample};
+pub use error::QuantizeError;
+pub use options::{BitsOverride, QuantizeOptions, RangeMethod, Rounding, Scheme, WeightBits};
+pub use progress::{Progress, Silent};
+pub use quantize::quantize;
+pub use report::{LayerReport, LinearReport, Report, SiteReport};

@@ -1,0 +1,254 @@
+//! Sentences that ranges and compensation are measured on.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use fqbert_checkpoint::{Sequence, Tokenizer};
+
+use crate::QuantizeError;
+
+/// Longest line that is taken for one, in bytes.
+const MAX_LINE: u64 = 4 << 20;
+
+/// How many texts of a file are taken, and how much of each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sample {
+    /// Texts; a file with more gives a random choice of this many.
+    pub limit: usize,
+    /// Tokens of a text, special tokens included; what is longer is cut.
+    pub max_len: usize,
+    /// Seed of the choice.
+    pub seed: u64,
+}
+
+impl Default for Sample {
+    /// 512 texts of up to 128 tokens.
+    fn default() -> Self {
+        Sample { limit: 512, max_len: 128, seed: 0 }
+    }
+}
+
+/// Which cells of a tab-separated file are texts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Columns {
+    /// Columns from 1; each one is a text of its own.
+    pub texts: Vec<usize>,
+    /// Whether the first line is a heading.
+    pub header: bool,
+}
+
+/// Tokenized calibration data, bounded by [`Calibration::MAX_TOKENS`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Calibration {
+    sequences: Vec<Sequence>,
+    description: String,
+}
+
+impl Calibration {
+    /// Tokens beyond which further sequences are left out: they bound the memory that quantizing
+    /// takes (the float and integer values of one layer's tokens, about 4 GB at 3072 wide).
+    pub const MAX_TOKENS: usize = 65_536;
+
+    /// Texts from a file with one in each line; empty lines are passed over.
+    ///
+    /// # Errors
+    /// A file that cannot be read or holds no text, a line that is not UTF-8 or too long, a text
+    /// that the tokenizer refuses.
+    pub fn from_text_file(
+        path: &Path,
+        tokenizer: &Tokenizer,
+        sample: &Sample,
+    ) -> Result<Self, QuantizeError> {
+        let mut chosen = Reservoir::new(sample);
+        lines(path, |_, line| {
+            if !line.trim().is_empty() {
+                chosen.offer(|| line.to_owned());
+            }
+            Ok(())
+        })?;
+        Self::chosen(chosen, path, tokenizer, sample)
+    }
+
+    /// Texts from columns of a tab-separated file without quoting, as GLUE has them.
+    ///
+    /// # Errors
+    /// As [`Calibration::from_text_file`]; a row with too few columns or an empty text, by line.
+    pub fn from_tsv(
+        path: &Path,
+        columns: &Columns,
+        tokenizer: &Tokenizer,
+        sample: &Sample,
+    ) -> Result<Self, QuantizeError> {
+        if columns.texts.is_empty() || columns.texts.contains(&0) {
+            return Err(QuantizeError::Option {
+                option: "columns",
+                value: format!("{:?}", columns.texts),
+                expected: "one or more columns, counted from 1".into(),
+            });
+        }
+        let mut chosen = Reservoir::new(sample);
+        lines(path, |number, line| {
+            if (number == 1 && columns.header) || line.is_empty() {
+                return Ok(());
+            }
+            let cells: Vec<&str> = line.split('\t').collect();
+            for &column in &columns.texts {
+                match cells.get(column - 1) {
+                    None => {
+                        return Err(format!(
+                            "{} columns, but the text is in column {column}; check that the \
+                             file is tab-separated",
+                            cells.len()
+                        ));
+                    }
+                    Some(text) if text.trim().is_empty() => {
+                        return Err(format!("column {column} is empty; remove the row"));
+                    }
+                    Some(text) => chosen.offer(|| (*text).to_owned()),
+                }
+            }
+            Ok(())
+        })?;
+        Self::chosen(chosen, path, tokenizer, sample)
+    }
+
+    /// Texts from memory.
+    ///
+    /// # Errors
+    /// No texts, or one that the tokenizer refuses.
+    pub fn from_texts<S: AsRef<str>>(
+        texts: &[S],
+        tokenizer: &Tokenizer,
+        max_len: usize,
+    ) -> Result<Self, QuantizeError> {
+        let sequences = texts.iter().enumerate().map(|(i, text)| {
+            let e = tokenizer
+                .encode(text.as_ref(), max_len)
+                .map_err(|source| QuantizeError::Tokenize { index: i + 1, source })?;
+            Ok(Sequence { ids: e.ids, type_ids: e.type_ids })
+        });
+        Self::from_sequences(sequences.collect::<Result<_, QuantizeError>>()?)
+    }
+
+    /// Sequences already tokenized, for models whose tokenizer is not at hand.
+    ///
+    /// # Errors
+    /// [`QuantizeError::NoCalibration`] if there are none, or an empty one.
+    pub fn from_sequences(mut sequences: Vec<Sequence>) -> Result<Self, QuantizeError> {
+        let mut tokens = 0;
+        let fit = sequences.iter().take_while(|s| {
+            tokens += s.ids.len();
+            tokens <= Self::MAX_TOKENS
+        });
+        // The first is kept whatever its length: the model bounds that.
+        let fit = fit.count().max(1);
+        sequences.truncate(fit);
+        if sequences.is_empty() || sequences.iter().any(|s| s.ids.is_empty()) {
+            return Err(QuantizeError::NoCalibration { of: None });
+        }
+        let mut calibration = Calibration { sequences, description: String::new() };
+        calibration.description =
+            format!("{} sequences, {} tokens", calibration.sequences.len(), calibration.tokens());
+        Ok(calibration)
+    }
+
+    /// The sequences.
+    pub fn sequences(&self) -> &[Sequence] {
+        &self.sequences
+    }
+
+    /// Number of tokens of all sequences.
+    pub fn tokens(&self) -> usize {
+        self.sequences.iter().map(|s| s.ids.len()).sum()
+    }
+
+    /// In words, for the model's provenance.
+    pub fn description(&self) -> &str {
+        &self.description
+    }
+
+    fn chosen(
+        chosen: Reservoir,
+        path: &Path,
+        tokenizer: &Tokenizer,
+        sample: &Sample,
+    ) -> Result<Self, QuantizeError> {
+        if chosen.kept.is_empty() {
+            return Err(QuantizeError::NoCalibration { of: Some(path.to_owned()) });
+        }
+        let mut c = Self::from_texts(&chosen.kept, tokenizer, sample.max_len)?;
+        let name = path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
+        c.description = format!(
+            "{} of {} texts of {name} (seed {}), {} tokens",
+            c.sequences.len(),
+            chosen.offered,
+            sample.seed,
+            c.tokens()
+        );
+        Ok(c)
+    }
+}
+
+/// Calls `each` with the number from 1 and the text of each line.
+fn lines(
+    path: &Path,
+    mut each: impl FnMut(usize, &str) -> Result<(), String>,
+) -> Result<(), QuantizeError> {
+    let io = |source| QuantizeError::Io { path: path.to_owned(), source };
+    let mut reader = BufReader::new(File::open(path).map_err(io)?);
+    let mut line = Vec::new();
+    for number in 1.. {
+        line.clear();
+        let read = reader.by_ref().take(MAX_LINE + 1).read_until(b'\n', &mut line).map_err(io)?;
+        if read == 0 {
+            break;
+        }
+        let row = |reason: String| QuantizeError::Row { path: PathBuf::from(path), line: number, reason };
+        if read as u64 > MAX_LINE {
+            return Err(row(format!("it is longer than {MAX_LINE} bytes")));
+        }
+        let text = std::str::from_utf8(&line)
+            .map_err(|e| row(format!("not UTF-8 at byte {}; convert the file", e.valid_up_to())))?;
+        each(number, text.trim_end_matches(['\n', '\r'])).map_err(row)?;
+    }
+    Ok(())
+}
+
+/// A uniform choice of a stream of unknown length (Vitter's algorithm R), in the stream's order.
+struct Reservoir {
+    kept: Vec<String>,
+    offered: u64,
+    limit: usize,
+    state: u64,
+}
+
+impl Reservoir {
+    fn new(sample: &Sample) -> Self {
+        Reservoir { kept: Vec::new(), offered: 0, limit: sample.limit, state: sample.seed }
+    }
+
+    fn offer(&mut self, text: impl FnOnce() -> String) {
+        self.offered += 1;
+        if self.kept.len() < self.limit {
+            self.kept.push(text());
+            return;
+        }
+        // The bias of the remainder is below 2^-40 for any file.
+        let at = (self.next() % self.offered) as usize;
+        if at < self.kept.len() {
+            // Keep the order of the file: the moving average of maxima depends on it.
+            self.kept.remove(at);
+            self.kept.push(text());
+        }
+    }
+
+    /// SplitMix64.
+    fn next(&mut self) -> u64 {
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+}

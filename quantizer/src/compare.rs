@@ -1,0 +1,159 @@
+//! The integer model beside the float one, site by site.
+
+use fqbert_checkpoint::{Checkpoint, Observer, Sequence, Site};
+use fqbert_model::QuantizedModel;
+use fqbert_model::reference::{EncoderInput, LayerTrace};
+use fqbert_numerics::host::{quantize_i8, quantize_i16};
+use rayon::prelude::*;
+
+use crate::QuantizeError;
+use crate::report::{SiteReport, decibels};
+use crate::watch::name;
+
+/// Sites compared, in order of execution, with the bits of their codes.
+const SITES: [(Site, u8); 11] = [
+    (Site::LayerInput, 8),
+    (Site::Q, 8),
+    (Site::K, 8),
+    (Site::V, 8),
+    (Site::Probs, 8),
+    (Site::Context, 8),
+    (Site::AttnOut, 16),
+    (Site::AttnNorm, 8),
+    (Site::FfnMid, 8),
+    (Site::FfnOut, 16),
+    (Site::LayerOut, 16),
+];
+
+/// Energies at one site.
+#[derive(Debug, Clone, Copy, Default)]
+struct Energy {
+    signal: f64,
+    noise: f64,
+    saturated: u64,
+    values: u64,
+}
+
+impl Energy {
+    fn add(&mut self, float: &[f32], codes: impl Iterator<Item = f32>, scale: f32, limit: f32) {
+        for (float, code) in float.iter().zip(codes) {
+            let d = f64::from(*float) - f64::from(code) * f64::from(scale);
+            self.signal += f64::from(*float) * f64::from(*float);
+            self.noise += d * d;
+            self.saturated += u64::from(code.abs() >= limit);
+            self.values += 1;
+        }
+    }
+
+    fn merge(&mut self, o: &Energy) {
+        self.signal += o.signal;
+        self.noise += o.noise;
+        self.saturated += o.saturated;
+        self.values += o.values;
+    }
+}
+
+/// Keeps the float values of one sequence, by layer and place in [`SITES`].
+#[derive(Default)]
+struct Keep(Vec<Vec<Vec<f32>>>);
+
+impl Observer for Keep {
+    fn observe(&mut self, layer: usize, site: Site, values: &[f32], _: usize, _: usize) {
+        if site == Site::LayerInput {
+            self.0.resize(layer + 1, Vec::new());
+        }
+        if SITES.iter().any(|s| s.0 == site)
+            && let Some(kept) = self.0.get_mut(layer)
+        {
+            kept.push(values.to_vec());
+        }
+    }
+}
+
+/// Reports of the sites of each layer. `float` is the checkpoint that the model was made from,
+/// equalized as it was.
+pub(crate) fn compare(
+    float: &Checkpoint,
+    model: &QuantizedModel,
+    sequences: &[&Sequence],
+) -> Result<Vec<Vec<SiteReport>>, QuantizeError> {
+    let one = |(index, sequence): (usize, &&Sequence)| {
+        let bad = |source| QuantizeError::Sequence { index: index + 1, source };
+        let embedded = float.embeddings.embed(&sequence.ids, &sequence.type_ids).map_err(bad)?;
+        let (scale8, scale16) = model.input_scales();
+        let tokens = sequence.ids.len() as u16;
+        let input = EncoderInput {
+            x8: embedded.iter().map(|v| quantize_i8(*v, scale8)).collect(),
+            x16: embedded.iter().map(|v| quantize_i16(*v, scale16)).collect(),
+            ranges: vec![(0, tokens); sequence.ids.len()],
+        };
+        let mut kept = Keep::default();
+        float.encode(embedded, &mut kept).map_err(bad)?;
+        let mut energies = Vec::with_capacity(model.layers.len());
+        let mut x8 = input.x8.clone();
+        let run = model.reference_layers(&input, |layer, trace| {
+            let mut of_layer = [Energy::default(); SITES.len()];
+            if let (Some(kept), Some(l)) = (kept.0.get(layer), model.layers.get(layer)) {
+                let s = &l.scales;
+                let scales = [
+                    s.x8, s.q, s.k, s.v, 1.0 / 255.0, s.context, s.x16, s.attn8, s.mid, s.attn16, s.y16,
+                ];
+                for (i, ((energy, float), scale)) in of_layer.iter_mut().zip(kept).zip(scales).enumerate() {
+                    add(energy, i, float, &x8, &trace, scale);
+                }
+            }
+            energies.push(of_layer);
+            x8 = trace.y8;
+        });
+        // Lengths were made from one another above.
+        run.map_err(|e| QuantizeError::Option {
+            option: "sequence",
+            value: sequence.ids.len().to_string(),
+            expected: e.to_string(),
+        })?;
+        Ok(energies)
+    };
+    let all: Vec<Vec<[Energy; SITES.len()]>> =
+        sequences.par_iter().enumerate().map(one).collect::<Result<_, QuantizeError>>()?;
+    let reports = model.layers.iter().enumerate().map(|(layer, l)| {
+        let s = &l.scales;
+        let scales =
+            [s.x8, s.q, s.k, s.v, 1.0 / 255.0, s.context, s.x16, s.attn8, s.mid, s.attn16, s.y16];
+        let sites = SITES.iter().zip(scales).enumerate().map(|(i, ((site, bits), scale))| {
+            let mut total = Energy::default();
+            all.iter().filter_map(|e| e.get(layer)?.get(i)).for_each(|e| total.merge(e));
+            SiteReport {
+                site: name(*site),
+                bits: *bits,
+                scale,
+                sqnr_db: decibels(total.signal, total.noise),
+                saturated: total.saturated as f64 / total.values.max(1) as f64,
+            }
+        });
+        sites.collect()
+    });
+    Ok(reports.collect())
+}
+
+/// Adds the values of site number `i` of [`SITES`].
+fn add(energy: &mut Energy, i: usize, float: &[f32], x8: &[i8], t: &LayerTrace, scale: f32) {
+    let mut bytes = |codes: &[i8]| energy.add(float, codes.iter().map(|c| f32::from(*c)), scale, 127.0);
+    match i {
+        0 => bytes(x8),
+        1 => bytes(&t.q),
+        2 => bytes(&t.k),
+        3 => bytes(&t.v),
+        4 => energy.add(float, t.probs.iter().map(|c| f32::from(*c)), scale, 256.0),
+        5 => bytes(&t.context),
+        7 => bytes(&t.attn8),
+        8 => bytes(&t.mid),
+        _ => {
+            let words = match i {
+                6 => &t.attn_branch,
+                9 => &t.ffn_branch,
+                _ => &t.y16,
+            };
+            energy.add(float, words.iter().map(|c| f32::from(*c)), scale, 32767.0);
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! What can go wrong between a float checkpoint and a quantized model.
+
+use std::path::PathBuf;
+
+use fqbert_checkpoint::{InputError, TokenizerError};
+use fqbert_model::ModelError;
+use fqbert_numerics::layernorm::LayerNormError;
+use fqbert_numerics::requant::RequantError;
+
+/// Why a checkpoint was not quantized.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum QuantizeError {
+    /// The calibration file cannot be read.
+    #[error("cannot read calibration data {}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// A row of the calibration file is not what was asked for.
+    #[error("{}: line {line}: {reason}", path.display())]
+    Row {
+        /// The file.
+        path: PathBuf,
+        /// Line from 1.
+        line: usize,
+        /// What is wrong, and what is expected.
+        reason: String,
+    },
+    /// There is nothing to calibrate on.
+    #[error("no calibration data{}: give a file with at least one sentence", of.as_ref().map(|p| format!(" in {}", p.display())).unwrap_or_default())]
+    NoCalibration {
+        /// The file, if it came from one.
+        of: Option<PathBuf>,
+    },
+    /// A calibration text cannot be tokenized.
+    #[error("calibration text {index} (from 1): {source}")]
+    Tokenize {
+        /// Number of the text from 1.
+        index: usize,
+        /// Why.
+        source: TokenizerError,
+    },
+    /// A calibration sequence does not fit the model.
+    #[error("calibration sequence {index} (from 1): {source}")]
+    Sequence {
+        /// Number of the sequence from 1.
+        index: usize,
+        /// Why.
+        source: InputError,
+    },
+    /// The tokenizer gives ids that the model does not have.
+    #[error(transparent)]
+    Tokenizer(#[from] TokenizerError),
+    /// An option out of its range.
+    #[error("option {option} is {value}: {expected}")]
+    Option {
+        /// Name of the field.
+        option: &'static str,
+        /// Its value.
+        value: String,
+        /// What it must be.
+        expected: String,
+    },
+    /// Activations that are not finite, from weights too large for f32 arithmetic.
+    #[error(
+        "layer {layer} {site}: the float model itself computes infinities or NaN on calibration \
+         sequence {index} (from 1); the checkpoint has diverged or its weights are damaged"
+    )]
+    NotFinite {
+        /// Encoder layer from 0.
+        layer: usize,
+        /// Where in it.
+        site: &'static str,
+        /// Number of the sequence from 1.
+        index: usize,
+    },
+    /// A bias that its channel's scale cannot hold.
+    #[error(
+        "layer {layer} {linear} channel {channel}: bias {bias} is {steps:e} steps of {step:e}, beyond \
+         the 26 bits that requantization keeps; use per-channel scales (scheme w4a8)"
+    )]
+    Bias {
+        /// Encoder layer from 0.
+        layer: usize,
+        /// Which matrix.
+        linear: &'static str,
+        /// Output channel.
+        channel: usize,
+        /// The bias in real units.
+        bias: f64,
+        /// The same in accumulator steps.
+        steps: f64,
+        /// One step: input scale times weight scale.
+        step: f64,
+    },
+    /// A requantization factor that no multiplier and shift can hold.
+    #[error("layer {layer} {what}: {source}")]
+    Factor {
+        /// Encoder layer from 0.
+        layer: usize,
+        /// Matrix and channel, or operation.
+        what: String,
+        /// The numbers.
+        source: RequantError,
+    },
+    /// A layer norm that cannot be expressed in integers.
+    #[error("layer {layer} {norm}: {source}")]
+    LayerNorm {
+        /// Encoder layer from 0.
+        layer: usize,
+        /// Which of the two.
+        norm: &'static str,
+        /// Why.
+        source: LayerNormError,
+    },
+    /// A layer of the checkpoint whose parts disagree in size.
+    #[error("layer {layer}: {source}")]
+    Shape {
+        /// Encoder layer from 0.
+        layer: usize,
+        /// The numbers.
+        source: InputError,
+    },
+    /// The shape is outside what the fabric and its numerics allow, or the result is inconsistent.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The progress sink asked to stop.
+    #[error("stopped on request")]
+    Cancelled,
+}

@@ -1,0 +1,210 @@
+//! The whole model, layer after layer.
+
+use std::ops::Range;
+
+use fqbert_checkpoint::{Checkpoint, EncoderLayer, Sequence, Tokenizer};
+use fqbert_model::{Linear, Quantization, QuantizedModel, Scheme as Kept};
+use fqbert_numerics::host::{quantize_i8, quantize_i16};
+
+use crate::calibration::Calibration;
+use crate::equalize::equalize;
+use crate::layer::{self, Context, Done, STEPS, Stream, input_scale16, quantize_layer, to_f32};
+use crate::options::{QuantizeOptions, Scheme};
+use crate::progress::Progress;
+use crate::ranges::{Seen, scale16};
+use crate::report::{LayerReport, LinearReport, Report};
+use crate::watch::{Watched, watch};
+use crate::{QuantizeError, compare, convert};
+
+/// Sequences of the calibration data that the report compares models on.
+const COMPARED: usize = 32;
+
+/// Quantizes `checkpoint`, with scales and compensation from `calibration`. `tokenizer` is kept in
+/// the model if there is one.
+///
+/// The result depends on nothing but the arguments: not on threads, nor on time.
+///
+/// Memory is bounded by the calibration's tokens T, at most [`Calibration::MAX_TOKENS`]: beside the
+/// checkpoint about `T * (30 * hidden + 2 * intermediate)` bytes and `40 * intermediate^2`
+/// for one layer's moments.
+///
+/// # Errors
+/// [`QuantizeError`]: options out of range, calibration data that does not fit the model, a shape
+/// that the fabric does not take, numbers that its parameters cannot hold.
+pub fn quantize(
+    checkpoint: &Checkpoint,
+    tokenizer: Option<&Tokenizer>,
+    calibration: &Calibration,
+    options: &QuantizeOptions,
+    progress: &mut dyn Progress,
+) -> Result<(QuantizedModel, Report), QuantizeError> {
+    let config = convert::config(checkpoint);
+    config.validate()?;
+    options.check(config.layers)?;
+    if let Some(tokenizer) = tokenizer {
+        tokenizer.check_vocab(config.vocab)?;
+    }
+    progress.phase("embeddings", 1);
+    let (embedded, sequences) = embed(checkpoint, calibration.sequences())?;
+    let seen = seen_input(&embedded, &sequences, config.hidden)?;
+    step(progress)?;
+
+    let mut scales_in = (to_f32(seen.scale8(options.ranges, |v| v)), 0.0);
+    let mut layers = Vec::with_capacity(config.layers);
+    let mut figures = Vec::with_capacity(config.layers);
+    let mut equalized: Vec<EncoderLayer> = Vec::with_capacity(config.layers);
+    let mut x = embedded;
+    let mut stream = Stream { x8: Vec::new(), x16: Vec::new() };
+    // One layer ahead: a layer's 16-bit output has the scale of the next one's residual.
+    let mut ahead = watch_layer(0, checkpoint, &x, &sequences, options)?;
+    for index in 0..config.layers {
+        progress.phase(&format!("layer {} of {}", index + 1, config.layers), STEPS + 1);
+        let Some(watched) = ahead else { break };
+        ahead = watch_layer(index + 1, checkpoint, &watched.out, &sequences, options)?;
+        step(progress)?;
+        if index == 0 {
+            scales_in.1 = input_scale16(&watched.statistics, &checkpoint.config);
+            let (s8, s16) = (scales_in.0 as f32, scales_in.1 as f32);
+            stream.x8 = x.iter().map(|v| quantize_i8(*v, s8)).collect();
+            stream.x16 = x.iter().map(|v| quantize_i16(*v, s16)).collect();
+        }
+        let y16 = match &ahead {
+            Some(next) => input_scale16(&next.statistics, &checkpoint.config),
+            None => scale16(watched.statistics.out.histogram.max_abs(), config.hidden, 0.0),
+        };
+        let context = Context { index, config: &checkpoint.config, options, sequences: &sequences };
+        let (x8, x16) = scales_in;
+        let statistics = &watched.statistics;
+        let scales = layer::scales(statistics, &checkpoint.config, options.ranges, x8, x16, y16);
+        let Done { layer, figures: of_layer } =
+            quantize_layer(&context, &watched, &x, &mut stream, scales, progress)?;
+        scales_in = (f64::from(scales.y8), f64::from(scales.y16));
+        layers.push(layer);
+        figures.push(of_layer);
+        equalized.push(watched.float);
+        x = watched.out;
+    }
+
+    let mut provenance = options.provenance.clone();
+    if provenance.calibration.is_empty() {
+        provenance.calibration = calibration.description().to_owned();
+    }
+    let (head_pre, classifier) = convert::head(&checkpoint.head);
+    let model = QuantizedModel {
+        config,
+        quantization: Quantization {
+            scheme: match options.scheme {
+                Scheme::Paper => Kept::Paper,
+                Scheme::W4A8 | Scheme::W8A8 => Kept::W4a8,
+            },
+            ranges: options.ranges_in_words(),
+            weights: options.weights_in_words(),
+        },
+        provenance,
+        embeddings: convert::embeddings(&checkpoint.embeddings),
+        layers,
+        head_pre,
+        classifier,
+        tokenizer: tokenizer.map(|t| fqbert_model::Tokenizer::new(t.json().to_vec())),
+    };
+    model.validate()?;
+    progress.phase("comparing with float", 1);
+    let report = report(checkpoint, equalized, &model, calibration, options, &figures)?;
+    step(progress)?;
+    Ok((model, report))
+}
+
+fn step(progress: &mut dyn Progress) -> Result<(), QuantizeError> {
+    if progress.step() { Ok(()) } else { Err(QuantizeError::Cancelled) }
+}
+
+/// Embeds all sequences, one after another: `[tokens][hidden]`, and where each one is.
+fn embed(
+    checkpoint: &Checkpoint,
+    sequences: &[Sequence],
+) -> Result<(Vec<f32>, Vec<Range<usize>>), QuantizeError> {
+    let mut embedded = Vec::new();
+    let mut ranges = Vec::with_capacity(sequences.len());
+    let mut at = 0;
+    for (i, s) in sequences.iter().enumerate() {
+        let values = checkpoint
+            .embeddings
+            .embed(&s.ids, &s.type_ids)
+            .map_err(|source| QuantizeError::Sequence { index: i + 1, source })?;
+        embedded.extend(values);
+        ranges.push(at..at + s.ids.len());
+        at += s.ids.len();
+    }
+    Ok((embedded, ranges))
+}
+
+fn seen_input(x: &[f32], sequences: &[Range<usize>], hidden: usize) -> Result<Seen, QuantizeError> {
+    let mut seen = Seen::default();
+    for (i, tokens) in sequences.iter().enumerate() {
+        let values = x.get(tokens.start * hidden..tokens.end * hidden).unwrap_or_default();
+        if !seen.add(values) {
+            return Err(QuantizeError::NotFinite { layer: 0, site: "embeddings", index: i + 1 });
+        }
+    }
+    Ok(seen)
+}
+
+/// Equalizes and watches a layer; `None` after the last one.
+fn watch_layer(
+    index: usize,
+    checkpoint: &Checkpoint,
+    x: &[f32],
+    sequences: &[Range<usize>],
+    options: &QuantizeOptions,
+) -> Result<Option<Watched>, QuantizeError> {
+    let Some(layer) = checkpoint.layers.get(index) else { return Ok(None) };
+    let mut layer = layer.clone();
+    if options.equalize {
+        layer = equalize(layer, x).map_err(|source| QuantizeError::Shape { layer: index, source })?;
+    }
+    watch(index, layer, &checkpoint.config, x, sequences).map(Some)
+}
+
+fn report(
+    checkpoint: &Checkpoint,
+    equalized: Vec<EncoderLayer>,
+    model: &QuantizedModel,
+    calibration: &Calibration,
+    options: &QuantizeOptions,
+    figures: &[Vec<(u8, f64, f64)>],
+) -> Result<Report, QuantizeError> {
+    let all = calibration.sequences();
+    let compared: Vec<&Sequence> = all.iter().step_by(all.len().div_ceil(COMPARED).max(1)).collect();
+    // The head is not run, and the tables are needed once more: no copy of them is kept after this.
+    let float = Checkpoint { layers: equalized, ..checkpoint.clone() };
+    let sites = compare::compare(&float, model, &compared)?;
+    let layers = model.layers.iter().zip(figures).zip(sites).enumerate();
+    let layers = layers.map(|(index, ((layer, figures), sites))| {
+        let linears = Linear::ALL.iter().zip(figures).map(|(which, (bits, sqnr, clip))| {
+            let scales = &layer.linear(*which).weight_scales;
+            LinearReport {
+                linear: which.name(),
+                bits: *bits,
+                weight_sqnr_db: *sqnr,
+                clip: *clip,
+                scales: [
+                    scales.iter().copied().fold(f32::INFINITY, f32::min),
+                    scales.iter().copied().fold(0.0, f32::max),
+                ],
+            }
+        });
+        LayerReport { layer: index, linears: linears.collect(), sites }
+    });
+    let compression = model.weight_compression();
+    Ok(Report {
+        scheme: options.scheme,
+        ranges: options.ranges,
+        rounding: options.rounding,
+        calibration: calibration.description().to_owned(),
+        tokens: calibration.tokens(),
+        compared: compared.len(),
+        paper_compression: compression.paper_ratio(),
+        stored_compression: compression.stored_ratio(),
+        layers: layers.collect(),
+    })
+}
