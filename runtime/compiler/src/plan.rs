@@ -1,0 +1,273 @@
+//! Which words of which memory hold what, and into how many row blocks the work is cut where a memory does not hold all rows.
+
+use std::ops::Range;
+
+use fqbert_contract::Geometry;
+use fqbert_contract::geometry::Mode;
+use fqbert_contract::isa::MemoryId;
+use fqbert_model::{Linear, ModelConfig, QuantizedModel};
+
+use crate::error::CompileError;
+
+/// Most row tiles an instruction or a semaphore can count.
+const MAX_ROW_TILES: u32 = 255;
+/// Heads whose scores are in flight at once: one being written, one in the softmax, one ready.
+const ATTENTION_DEPTH: u32 = 3;
+
+const SHORTER: &str = "use a shorter sequence or a larger geometry";
+const LARGER: &str = "use a larger geometry";
+
+/// The numbers of a model on a geometry at a sequence length. `_words` are words per row tile.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub sequence: u32,
+    pub row_tiles: u32,
+    pub hidden: u32,
+    pub heads: u32,
+    pub head_dim: u32,
+    /// ACT words per row tile of hidden channels.
+    pub act_words: u32,
+    /// ACT words per row tile of intermediate channels.
+    pub mid_words: u32,
+    /// RESX and RESB words per row tile.
+    pub res_words: u32,
+    /// SCR words per row tile.
+    pub score_words: u32,
+    /// PRB words per row tile; also OPD words per value tile.
+    pub prob_words: u32,
+    /// ACT: 8-bit layer input and attention output of all rows, from word 0. Then queries and context of all rows, and, once those
+    /// are dead, the feed-forward middle of a block.
+    pub work_base: u32,
+    /// OPD: keys from word 0, values from here.
+    pub values_base: u32,
+    /// OPD words per value head.
+    pub value_head_words: u32,
+    /// Row tiles of a piece of attention, and pieces in flight.
+    pub piece_tiles: u32,
+    pub pieces_in_flight: u32,
+    /// Row tiles of each block of the attention output projection.
+    pub output_blocks: Vec<Range<u32>>,
+    /// Row tiles of each block of the feed-forward.
+    pub ffn_blocks: Vec<Range<u32>>,
+    /// Whether RESB holds all rows, each at its own place.
+    pub resb_whole: bool,
+    /// PAR: sets Attention and FfnIn begin at 0, Output and FfnOut here.
+    pub par_second: u32,
+    /// Sets of layer-norm parameters that LNP holds: 2 or 1.
+    pub norm_sets: u32,
+    /// LNP words of one layer norm.
+    pub norm_words: u32,
+}
+
+impl Plan {
+    pub fn new(model: &QuantizedModel, g: &Geometry, sequence: u32) -> Result<Self, CompileError> {
+        check_shape(&model.config, g)?;
+        check_sequence(g, sequence)?;
+        let c = &model.config;
+        let (hidden, heads, mid) = (c.hidden as u32, c.heads as u32, c.intermediate as u32);
+        let head_dim = c.head_dim() as u32;
+        let (row_tiles, lanes) = (sequence / g.rows, g.lanes);
+        let act_words = hidden / lanes;
+        let (mid_words, res_words) = (mid / lanes, hidden / 2);
+        let (score_words, prob_words) = (sequence / 2, sequence / lanes);
+        let fit = Fit { g };
+
+        let work_base = row_tiles * act_words;
+        let all = 2 * work_base;
+        fit.check(MemoryId::Act, all, SHORTER, || {
+            format!("{sequence} tokens by 2 x {hidden} channels")
+        })?;
+        let room = g.act_words - work_base;
+        fit.check(MemoryId::Act, work_base + mid_words, LARGER, || {
+            format!(
+                "{sequence} tokens by {hidden} and {} by {mid} channels",
+                g.rows
+            )
+        })?;
+        fit.check(MemoryId::Resx, row_tiles * res_words, SHORTER, || {
+            format!("{sequence} tokens by {hidden} channels of residual stream")
+        })?;
+        fit.check(MemoryId::Resb, res_words, LARGER, || {
+            format!("{} tokens by {hidden} channels of a branch", g.rows)
+        })?;
+        let resb_tiles = g.resb_words / res_words;
+
+        let values_base = sequence.div_ceil(g.pairs) * act_words;
+        let value_head_words = head_dim.div_ceil(g.pairs) * prob_words;
+        fit.check(
+            MemoryId::Opd,
+            values_base + heads * value_head_words,
+            SHORTER,
+            || format!("keys and values of {sequence} tokens by {hidden} channels"),
+        )?;
+
+        let in_flight = |depth: u32| {
+            let scr = g.scr_words / depth / score_words;
+            scr.min(g.prb_words / depth / prob_words).min(row_tiles)
+        };
+        // One piece in flight would be correct too, but two are what hides the softmax.
+        fit.check(MemoryId::Scr, 2 * score_words, SHORTER, || {
+            format!("two row tiles of scores over {sequence} keys")
+        })?;
+        fit.check(MemoryId::Prb, 2 * prob_words, SHORTER, || {
+            format!("two row tiles of probabilities over {sequence} keys")
+        })?;
+        let pieces_in_flight = if in_flight(ATTENTION_DEPTH) == row_tiles {
+            ATTENTION_DEPTH
+        } else {
+            2
+        };
+        let pieces = row_tiles.div_ceil(in_flight(pieces_in_flight));
+
+        let par_first = (3 * hidden / 2 + 2).max(mid / 2);
+        fit.check(MemoryId::Par, par_first + hidden / 2, LARGER, || {
+            format!("records of {} and {hidden} channels", 2 * par_first)
+        })?;
+        let norm_words = 2 + hidden / 2;
+        fit.check(MemoryId::Lnp, 2 * norm_words, LARGER, || {
+            format!("parameters of two layer norms of {hidden} channels")
+        })?;
+        for which in Linear::ALL {
+            let (_, inputs) = which.shape(c);
+            fit.check(MemoryId::Wgt0, inputs as u32 / lanes, LARGER, || {
+                format!("one column tile of {inputs} terms ({})", which.name())
+            })?;
+        }
+        Ok(Self {
+            sequence,
+            row_tiles,
+            hidden,
+            heads,
+            head_dim,
+            act_words,
+            mid_words,
+            res_words,
+            score_words,
+            prob_words,
+            work_base,
+            values_base,
+            value_head_words,
+            piece_tiles: row_tiles.div_ceil(pieces),
+            pieces_in_flight,
+            output_blocks: blocks(row_tiles, resb_tiles),
+            ffn_blocks: blocks(row_tiles, resb_tiles.min(room / mid_words)),
+            resb_whole: resb_tiles >= row_tiles,
+            par_second: par_first,
+            norm_sets: if 4 * norm_words <= g.lnp_words { 2 } else { 1 },
+            norm_words,
+        })
+    }
+
+    /// Row tile of RESB that holds row tile `row` of a block.
+    pub fn resb_tile(&self, block: &Range<u32>, row: u32) -> u32 {
+        if self.resb_whole {
+            row
+        } else {
+            row - block.start
+        }
+    }
+
+    /// Row tiles of each piece of a head's attention.
+    pub fn pieces(&self) -> Vec<Range<u32>> {
+        blocks(self.row_tiles, self.piece_tiles)
+    }
+}
+
+/// `0..total` cut into as few equal blocks of at most `most` as possible.
+fn blocks(total: u32, most: u32) -> Vec<Range<u32>> {
+    let count = total.div_ceil(most.max(1)).max(1);
+    let (size, longer) = (total / count, total % count);
+    let mut start = 0;
+    (0..count)
+        .map(|i| {
+            let end = start + size + u32::from(i < longer);
+            let block = start..end;
+            start = end;
+            block
+        })
+        .collect()
+}
+
+struct Fit<'a> {
+    g: &'a Geometry,
+}
+
+impl Fit<'_> {
+    fn check(
+        &self,
+        memory: MemoryId,
+        needed: u32,
+        remedy: &'static str,
+        what: impl FnOnce() -> String,
+    ) -> Result<(), CompileError> {
+        let available = self.g.depth(memory);
+        if needed <= available {
+            return Ok(());
+        }
+        Err(CompileError::Memory {
+            memory: memory.name(),
+            geometry: self.g.name,
+            available: available.into(),
+            needed: needed.into(),
+            what: what(),
+            remedy,
+        })
+    }
+}
+
+/// A sequence is a whole number of row tiles and of chunks.
+pub(crate) fn sequence_unit(g: &Geometry) -> u32 {
+    g.rows.max(g.lanes)
+}
+
+fn check_sequence(g: &Geometry, sequence: u32) -> Result<(), CompileError> {
+    let unit = sequence_unit(g);
+    let most = g.max_seq.min(MAX_ROW_TILES * g.rows) / unit * unit;
+    if sequence > 0 && sequence <= most && sequence.is_multiple_of(unit) {
+        return Ok(());
+    }
+    Err(CompileError::Sequence {
+        sequence,
+        geometry: g.name,
+        rule: format!("a multiple of {unit} in {unit}..={most}"),
+    })
+}
+
+fn check_shape(c: &ModelConfig, g: &Geometry) -> Result<(), CompileError> {
+    let model = |what, found: usize, rule: String| CompileError::Model {
+        what,
+        found: found as u64,
+        geometry: g.name,
+        rule,
+    };
+    // What any valid model keeps; a model built by hand is refused here and not in arithmetic.
+    c.validate()
+        .map_err(|_| model("configuration", c.layers, "only valid ones".into()))?;
+    if c.hidden > g.max_hidden as usize {
+        return Err(model(
+            "hidden size",
+            c.hidden,
+            format!("at most {}", g.max_hidden),
+        ));
+    }
+    let lanes = g.lanes as usize;
+    for (what, size) in [
+        ("hidden size", c.hidden),
+        ("intermediate size", c.intermediate),
+        ("head size", c.head_dim()),
+    ] {
+        if !size.is_multiple_of(lanes) {
+            return Err(model(what, size, format!("multiples of {lanes}")));
+        }
+    }
+    Ok(())
+}
+
+/// Cycles that one column tile takes for one row tile, drain included.
+pub(crate) fn tile_cycles(g: &Geometry, mode: Mode, k_chunks: u32) -> u64 {
+    let drain = match mode {
+        Mode::W4 => g.pairs,
+        Mode::W8 => g.pairs / 2,
+    };
+    u64::from(k_chunks.max(drain))
+}
