@@ -1,1 +1,176 @@
-//! Conformance.
+//! One suite for every fabric behind the seam.
+//!
+//! [`run`] drives any [`Fabric`] through registers, memory, every instruction and every fault of the contract, and through random legal
+//! programs whose results come from the scalar functions of `fqbert-numerics` on plain matrices: no code of any backend is involved in what
+//! is expected. The emulator runs it in its tests; simulated RTL and a board run the same.
+//!
+//! Each case allocates what it needs, frees it, and leaves the fabric reset, whether it passes or not.
+
+mod bench;
+mod cases;
+mod plain;
+mod random;
+mod rng;
+mod scenario;
+mod sequence;
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use fqbert_contract::seam::{Fabric, FabricError};
+
+pub use random::{RandomProgram, random_program};
+pub use sequence::BuildError;
+
+/// What to run and what to expect of the backend.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Seed of all random data and programs.
+    pub seed: u64,
+    /// Random multi-engine programs to run.
+    pub programs: u32,
+    /// How long one program may take.
+    pub deadline: Duration,
+    /// How long a program that must not end is watched.
+    pub hang: Duration,
+    /// The CPU's view of memory differs from the device's until synced: a missing sync is checked to show.
+    pub models_staleness: bool,
+    /// Counters are those of the timing model to the cycle.
+    pub models_timing: bool,
+    /// Only cases whose name contains this.
+    pub filter: Option<String>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            seed: 1,
+            programs: 12,
+            deadline: Duration::from_secs(60),
+            hang: Duration::from_millis(50),
+            models_staleness: false,
+            models_timing: false,
+            filter: None,
+        }
+    }
+}
+
+/// Why a case fails.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Failure {
+    /// Something read back is not what the contract says.
+    #[error("{0}")]
+    Wrong(String),
+    /// A call that must succeed failed.
+    #[error("{0}")]
+    Fabric(#[from] FabricError),
+    /// The suite could not make a program for this geometry.
+    #[error("making the program: {0}")]
+    Build(#[from] BuildError),
+}
+
+/// How a case went.
+#[derive(Debug)]
+pub enum Outcome {
+    /// As the contract says.
+    Passed,
+    /// Not run, with the reason.
+    Skipped(&'static str),
+    /// Not as the contract says.
+    Failed(Failure),
+}
+
+/// One case of a report.
+#[derive(Debug)]
+pub struct CaseReport {
+    /// Name of the case.
+    pub name: &'static str,
+    /// How it went.
+    pub outcome: Outcome,
+    /// How long it took.
+    pub elapsed: Duration,
+}
+
+/// What [`run`] found.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// Every case, in order.
+    pub cases: Vec<CaseReport>,
+}
+
+impl Report {
+    /// Whether no case failed, and at least one passed.
+    pub fn passed(&self) -> bool {
+        let passed = self
+            .cases
+            .iter()
+            .any(|c| matches!(c.outcome, Outcome::Passed));
+        passed && self.failures().next().is_none()
+    }
+
+    /// The cases that failed.
+    pub fn failures(&self) -> impl Iterator<Item = &CaseReport> {
+        self.cases
+            .iter()
+            .filter(|c| matches!(c.outcome, Outcome::Failed(_)))
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for case in &self.cases {
+            let ms = case.elapsed.as_millis();
+            match &case.outcome {
+                Outcome::Passed => writeln!(f, "ok      {} ({ms} ms)", case.name)?,
+                Outcome::Skipped(why) => writeln!(f, "skipped {}: {why}", case.name)?,
+                Outcome::Failed(why) => writeln!(f, "FAILED  {}: {why}", case.name)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Names of all cases, in the order they run.
+pub fn case_names() -> Vec<&'static str> {
+    cases::ALL.iter().map(|c| c.name).collect()
+}
+
+/// Runs the suite. The fabric must be idle, and nobody else may hold buffers whose bytes matter.
+pub fn run(fabric: &mut dyn Fabric, options: &Options) -> Report {
+    let mut report = Report::default();
+    for case in cases::ALL {
+        if options
+            .filter
+            .as_ref()
+            .is_some_and(|f| !case.name.contains(f.as_str()))
+        {
+            continue;
+        }
+        let began = Instant::now();
+        let outcome = if case.needs_staleness && !options.models_staleness {
+            Outcome::Skipped("this backend's views of memory are coherent, or not said to differ")
+        } else {
+            match bench::with(fabric, options, case.body) {
+                Ok(()) => Outcome::Passed,
+                Err(failure) => Outcome::Failed(failure),
+            }
+        };
+        report.cases.push(CaseReport {
+            name: case.name,
+            outcome,
+            elapsed: began.elapsed(),
+        });
+    }
+    report
+}
+
+/// Fails with a formatted message unless the condition holds.
+macro_rules! ensure {
+    ($condition:expr, $($message:tt)+) => {
+        if !$condition {
+            return Err($crate::Failure::Wrong(format!($($message)+)));
+        }
+    };
+}
+pub(crate) use ensure;

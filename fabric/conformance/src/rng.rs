@@ -1,0 +1,53 @@
+//! Random numbers that are the same on every machine.
+
+/// Sebastiano Vigna's SplitMix64.
+#[derive(Clone, Debug)]
+pub struct Rng(u64);
+
+impl Rng {
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// Uniform in `low..=high` but for a bias of 2^-32; `low` where the range is empty.
+    pub fn within(&mut self, low: usize, high: usize) -> usize {
+        let width = high.saturating_sub(low) as u64 + 1;
+        low + (self.next() % width) as usize
+    }
+
+    /// An even number in `low..=high`, `low` being even.
+    pub fn even(&mut self, low: usize, high: usize) -> usize {
+        low + 2 * self.within(0, high.saturating_sub(low) / 2)
+    }
+
+    pub fn flip(&mut self) -> bool {
+        self.next() >> 63 == 1
+    }
+
+    pub fn bytes(&mut self, count: usize) -> Vec<u8> {
+        (0..count).map(|_| (self.next() >> 56) as u8).collect()
+    }
+
+    /// Activations and 8-bit codes: any byte, the ends of the range more often than by chance.
+    pub fn codes(&mut self, count: usize) -> Vec<i8> {
+        let code = |r: u64| match r & 31 {
+            0 => i8::MIN,
+            1 => i8::MAX,
+            _ => (r >> 56) as i8,
+        };
+        (0..count).map(|_| code(self.next())).collect()
+    }
+
+    /// 4-bit codes, -8 included.
+    pub fn nibbles(&mut self, count: usize) -> Vec<i8> {
+        (0..count).map(|_| (self.next() >> 60) as i8 - 8).collect()
+    }
+}
