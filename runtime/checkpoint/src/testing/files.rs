@@ -1,6 +1,6 @@
 //! The files of a made-up checkpoint.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io::{self, Error};
 use std::path::Path;
@@ -194,8 +194,10 @@ fn write_file(spec: &Spec, path: &Path, tensors: &[Tensor]) -> io::Result<()> {
         .zip(&bytes)
         .map(|(t, b)| Ok((&t.name, TensorView::new(dtype, t.shape.clone(), b)?)))
         .collect::<Result<Vec<_>, safetensors::SafeTensorError>>();
+    // Without it other readers of the format take no Hugging Face checkpoint.
+    let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
     let file = views
-        .and_then(|v| safetensors::serialize(v, None))
+        .and_then(|v| safetensors::serialize(v, Some(metadata)))
         .map_err(Error::other)?;
     fs::write(path, file)
 }
