@@ -58,7 +58,7 @@ pub struct Args {
     /// Install missing Debian packages (needs root).
     #[arg(long)]
     install: bool,
-    /// The command and its arguments.
+    /// The command and its arguments. `fqbert` is built and copied when a word of it says so.
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<String>,
 }
@@ -112,10 +112,10 @@ pub fn main(args: &Args) -> Result<ExitCode> {
         }
         guest.set(key, value);
     }
-    if args.test.is_empty() {
-        add_fqbert(&mut guest, &toolchain)?;
-    } else {
+    if !args.test.is_empty() {
         add_tests(&mut guest, &toolchain, &args.test, &args.command)?;
+    } else if args.shell || args.command.iter().any(|word| word.contains("fqbert")) {
+        add_fqbert(&mut guest, &toolchain)?;
     }
     let models = host::root().join("models");
     if !args.no_models && models.is_dir() {
