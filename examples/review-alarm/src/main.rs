@@ -11,7 +11,9 @@ use fqbert_runtime::{Classifier, SessionOptions};
 const MODEL: &str = "models/minilm-l6-sst2/model.safetensors";
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let fabric = std::env::args().nth(1).unwrap_or_else(|| "emu:zcu102".into());
+    let fabric = std::env::args()
+        .nth(1)
+        .unwrap_or_else(|| "emu:zcu102".into());
     let mut classifier = Classifier::open(MODEL, &fabric, &SessionOptions::default())?;
     for line in stdin().lock().lines() {
         let review = line?;
@@ -20,7 +22,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         let answer = classifier.classify(&review)?;
         if answer.label == "negative" && answer.scores[answer.index] > 0.9 {
-            println!("{:.1} % negative: {review}", 100.0 * answer.scores[answer.index]);
+            println!(
+                "{:.1} % negative: {review}",
+                100.0 * answer.scores[answer.index]
+            );
         }
     }
     Ok(())

@@ -1,0 +1,250 @@
+//! Commands and their options.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Fully quantized BERT: on the accelerator of a Zynq UltraScale+ board, or bit for bit the same on this CPU.
+#[derive(Parser)]
+#[command(name = "fqbert", version, about, max_term_width = 100)]
+pub struct Cli {
+    /// The fabric to run on: emu:GEOMETRY[?threads=N] with GEOMETRY tiny, paper, zcu102 or zcu111.
+    #[arg(
+        long,
+        global = true,
+        env = "FQBERT_FABRIC",
+        default_value = "emu:zcu102",
+        value_name = "URI"
+    )]
+    pub fabric: String,
+    /// Print one JSON object instead of text.
+    #[arg(long, global = true)]
+    pub json: bool,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Classes of texts, with probabilities.
+    Classify(Classify),
+    /// Vectors of texts.
+    Embed(Embed),
+    /// A class for each word of a text.
+    Tag(Tag),
+    /// A float checkpoint (Hugging Face folder) to a quantized model file.
+    Quantize(Quantize),
+    /// Accuracy or correlation on labelled data.
+    Eval(Eval),
+    /// What a model is and what it needs: shape, compression, memory plan, instructions per layer.
+    Inspect(Inspect),
+    /// The instructions of a model's program, as text.
+    Disassemble(Disassemble),
+    /// Time of an inference, and cycles of the accelerator.
+    Bench(Bench),
+}
+
+/// The model file, and how requests run.
+#[derive(Args, Clone)]
+pub struct ModelArgs {
+    /// Quantized model file [default: the MiniLM-L6 SST-2 model that ships in models/].
+    #[arg(long, env = "FQBERT_MODEL", value_name = "FILE")]
+    pub model: Option<PathBuf>,
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+/// How requests run.
+#[derive(Args, Clone)]
+pub struct RunArgs {
+    /// Seconds one run of the fabric may take before it counts as hung.
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86400), value_name = "SECONDS")]
+    pub deadline: u64,
+    /// Give each text a run of its own instead of packing short ones together. The answers are the same bit for bit.
+    #[arg(long)]
+    pub no_packing: bool,
+}
+
+/// Where texts come from: exactly one source.
+#[derive(Args, Clone)]
+#[group(required = true, multiple = true)]
+pub struct Texts {
+    /// Texts; "-" alone reads one text a line from standard input.
+    #[arg(value_name = "TEXT", conflicts_with_all = ["tsv", "ids"])]
+    pub texts: Vec<String>,
+    /// A TSV file with a header line; texts are in the column --column.
+    #[arg(long, value_name = "FILE", conflicts_with = "ids")]
+    pub tsv: Option<PathBuf>,
+    /// Name of the TSV column with the texts.
+    #[arg(long, default_value = "sentence", value_name = "NAME")]
+    pub column: String,
+    /// Token ids of one sequence, special tokens included, for models of other vocabularies. May be repeated.
+    #[arg(long, value_name = "\"ID ID ...\"")]
+    pub ids: Vec<String>,
+}
+
+#[derive(Args)]
+pub struct Classify {
+    #[command(flatten)]
+    pub texts: Texts,
+    #[command(flatten)]
+    pub model: ModelArgs,
+}
+
+#[derive(Args)]
+pub struct Embed {
+    #[command(flatten)]
+    pub texts: Texts,
+    #[command(flatten)]
+    pub model: ModelArgs,
+}
+
+#[derive(Args)]
+pub struct Tag {
+    /// The text.
+    pub text: String,
+    #[command(flatten)]
+    pub model: ModelArgs,
+}
+
+/// Which rules choose the scales.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SchemeArg {
+    /// 4-bit weights with a scale per output channel, 8-bit activations.
+    W4a8,
+    /// The paper's: one scale per tensor, 8-bit scale factors.
+    Paper,
+    /// 8-bit weights with a scale per output channel.
+    W8a8,
+}
+
+/// How the range of an activation is chosen from what calibration saw.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RangeArg {
+    /// Moving average of the largest value, as in the paper.
+    Ema,
+    /// A percentile of the absolute values.
+    Percentile,
+    /// The range with the smallest squared error.
+    Mse,
+}
+
+/// What a checkpoint is used for.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TaskArg {
+    /// One class for a text.
+    Classification,
+    /// A class for each token.
+    Tagging,
+    /// A vector for a text.
+    Embedding,
+}
+
+#[derive(Args)]
+pub struct Quantize {
+    /// Folder with config.json, model.safetensors and tokenizer.json or vocab.txt.
+    pub checkpoint: PathBuf,
+    /// File to write.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+    /// Texts to measure activation ranges on: one a line, or a TSV file with --column.
+    #[arg(long, value_name = "FILE")]
+    pub calibrate: PathBuf,
+    /// The calibration file is TSV, texts are in this column: a name of its header line, or, for a file without one, numbers from 1 such as 6,7.
+    #[arg(long, value_name = "NAME|N,N")]
+    pub column: Option<String>,
+    /// Texts to take of the calibration file, drawn at random by a fixed seed.
+    #[arg(long, default_value_t = 512, value_name = "N")]
+    pub samples: usize,
+    /// Tokens at which calibration texts are cut.
+    #[arg(long, default_value_t = 128, value_name = "N")]
+    pub max_tokens: usize,
+    /// Rules for the scales.
+    #[arg(long, value_enum, default_value = "w4a8")]
+    pub scheme: SchemeArg,
+    /// How activation ranges are chosen [default: the scheme's own].
+    #[arg(long, value_enum)]
+    pub range: Option<RangeArg>,
+    /// What the model is for [default: what the checkpoint says].
+    #[arg(long, value_enum)]
+    pub task: Option<TaskArg>,
+    /// Licence of the weights, for the file's metadata.
+    #[arg(long, default_value = "unknown", value_name = "TEXT")]
+    pub license: String,
+    /// A figure of the float checkpoint to keep in the file, such as "accuracy,SST-2 dev,90.02,872".
+    #[arg(long, value_name = "NAME,DATA,VALUE,N")]
+    pub float_metric: Option<String>,
+    /// Write the per-layer report as JSON too.
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+}
+
+/// What eval measures.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum EvalTask {
+    /// Accuracy of a classifier on a TSV file with a header line.
+    Accuracy,
+    /// Spearman correlation of embedding similarity with a score, on STS-B's files.
+    Sts,
+}
+
+#[derive(Args)]
+pub struct Eval {
+    /// Quantized model file [default: the model that ships in models/].
+    #[arg(env = "FQBERT_MODEL")]
+    pub model: Option<PathBuf>,
+    /// Labelled data: TSV with columns sentence and label, or STS-B's file for --task sts.
+    #[arg(long, value_name = "FILE")]
+    pub data: PathBuf,
+    /// What to measure [default: accuracy for classifiers, sts for embeddings].
+    #[arg(long, value_enum)]
+    pub task: Option<EvalTask>,
+    /// Logits of the float model on the same sentences (TSV with a header line): agreement is reported.
+    #[arg(long, value_name = "FILE")]
+    pub float_logits: Option<PathBuf>,
+    /// Use the first N rows only.
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+/// A model file, or a shape with random weights.
+#[derive(Args, Clone)]
+pub struct Subject {
+    /// Quantized model file [default: the model that ships in models/].
+    #[arg(conflicts_with = "shape", env = "FQBERT_MODEL")]
+    pub model: Option<PathBuf>,
+    /// Random weights of a shape: bert-base, bert-large, bert-tiny, minilm-l6, distilbert, or LAYERS,HIDDEN,HEADS,INTERMEDIATE.
+    #[arg(long, value_name = "SHAPE")]
+    pub shape: Option<String>,
+    /// Tokens of the sequence; the smallest bucket that holds them is used.
+    #[arg(long, default_value_t = 128, value_name = "TOKENS")]
+    pub seq: usize,
+}
+
+#[derive(Args)]
+pub struct Inspect {
+    #[command(flatten)]
+    pub subject: Subject,
+}
+
+#[derive(Args)]
+pub struct Disassemble {
+    #[command(flatten)]
+    pub subject: Subject,
+}
+
+#[derive(Args)]
+pub struct Bench {
+    #[command(flatten)]
+    pub subject: Subject,
+    /// Timed inferences.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=10000), value_name = "N")]
+    pub runs: u32,
+    /// Only the cycles of the timing model, with busy and stalled cycles of each unit; nothing is run.
+    #[arg(long)]
+    pub cycles: bool,
+    #[command(flatten)]
+    pub run: RunArgs,
+}

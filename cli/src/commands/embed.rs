@@ -1,0 +1,45 @@
+//! `fqbert embed`.
+
+use std::fmt::Write;
+
+use fqbert_runtime::{Embedder, Tokens};
+use serde::Serialize;
+
+use crate::args::{Cli, Embed};
+use crate::data::Inputs;
+use crate::{output, progress};
+
+#[derive(Serialize)]
+struct Vectors {
+    dimensions: usize,
+    vectors: Vec<Vec<f32>>,
+}
+
+pub fn run(cli: &Cli, args: &Embed) -> anyhow::Result<()> {
+    let inputs = Inputs::read(&args.texts)?;
+    let path = super::model_path(args.model.model.as_ref())?;
+    let mut embedder = Embedder::open(path, &cli.fabric, &super::session_options(&args.model.run))?;
+    let tokens: Vec<Tokens> = match inputs {
+        Inputs::Texts(texts) => texts
+            .iter()
+            .map(|t| embedder.encode(t).map(Tokens::from))
+            .collect::<Result<_, _>>()?,
+        Inputs::Ids(tokens) => tokens,
+    };
+    let bar = progress::bar(tokens.len(), "embedding");
+    let vectors = embedder.embed_tokens_batch(&tokens, |n| bar.set_position(n as u64))?;
+    bar.finish_and_clear();
+    if cli.json {
+        let dimensions = vectors.first().map_or(0, Vec::len);
+        return output::json(&Vectors {
+            dimensions,
+            vectors,
+        });
+    }
+    let mut out = String::new();
+    for vector in &vectors {
+        let values: Vec<String> = vector.iter().map(|v| format!("{v:.6}")).collect();
+        writeln!(out, "{}", values.join(" "))?;
+    }
+    output::text(&out)
+}

@@ -1,0 +1,206 @@
+//! `fqbert inspect`.
+
+use std::fmt::Write;
+
+use fqbert_compiler::{CompileOptions, MemoryPlan, buckets, compile};
+use fqbert_contract::geometry::Mode;
+use fqbert_contract::verify::verify;
+use fqbert_model::{Linear, QuantizedModel};
+use serde::Serialize;
+
+use super::subject;
+use crate::args::{Cli, Inspect};
+use crate::output;
+
+#[derive(Serialize)]
+struct Shape {
+    family: String,
+    task: String,
+    layers: usize,
+    hidden: usize,
+    heads: usize,
+    intermediate: usize,
+    vocab: usize,
+    longest: usize,
+    labels: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Compression {
+    /// As the paper counts (Table I).
+    ratio: f64,
+    /// With everything the encoder keeps at run time.
+    stored_ratio: f64,
+    float_bytes: u64,
+    weight_bytes: u64,
+    matrices_of_4_bits: usize,
+    matrices_of_8_bits: usize,
+}
+
+#[derive(Serialize)]
+struct Memory {
+    memory: &'static str,
+    peak_words: u64,
+    words: u64,
+    word_bytes: u32,
+}
+
+#[derive(Serialize)]
+struct Region {
+    region: &'static str,
+    bytes: u64,
+    moved_bytes: u64,
+}
+
+#[derive(Serialize)]
+struct Report {
+    model: String,
+    shape: Shape,
+    quantization: fqbert_model::Quantization,
+    provenance: fqbert_model::Provenance,
+    compression: Compression,
+    geometry: &'static str,
+    /// Sequence lengths that programs are compiled for.
+    buckets: Vec<u32>,
+    sequence: u32,
+    memory: Vec<Memory>,
+    regions: Vec<Region>,
+    code_bytes: u64,
+    alignment: u64,
+    instructions: usize,
+    instructions_per_layer: Vec<usize>,
+    cycles: u64,
+}
+
+pub fn run(cli: &Cli, args: &Inspect) -> anyhow::Result<()> {
+    let geometry = subject::geometry(&cli.fabric)?;
+    let (name, model) = subject::load(&args.subject)?;
+    let bucket = subject::bucket(&geometry, &model, args.subject.seq)?;
+    let program = compile(&model, &geometry, bucket, &CompileOptions::default())?;
+    let verified = verify(&program, &geometry).map_err(|violations| {
+        anyhow::anyhow!(
+            "the program failed verification, which is a bug of the compiler: {violations:?}"
+        )
+    })?;
+    let plan = MemoryPlan::of(&program);
+    if cli.json {
+        return output::json(&Report {
+            shape: shape(&model),
+            quantization: model.quantization.clone(),
+            provenance: model.provenance.clone(),
+            compression: compression(&model),
+            geometry: geometry.name,
+            buckets: buckets(&geometry, &model),
+            sequence: program.sequence,
+            memory: plan
+                .memories
+                .iter()
+                .map(|m| Memory {
+                    memory: m.memory.name(),
+                    peak_words: m.peak_words,
+                    words: m.depth,
+                    word_bytes: m.word_bytes,
+                })
+                .collect(),
+            regions: plan
+                .regions
+                .iter()
+                .map(|r| Region {
+                    region: r.region.name(),
+                    bytes: r.size.0,
+                    moved_bytes: r.moved.0,
+                })
+                .collect(),
+            code_bytes: plan.code.0,
+            alignment: plan.alignment,
+            instructions: verified.instructions,
+            instructions_per_layer: plan.instructions_per_layer,
+            cycles: verified.cycles,
+            model: name,
+        });
+    }
+    let (s, c) = (shape(&model), compression(&model));
+    let mut out = String::new();
+    writeln!(out, "{name}")?;
+    writeln!(
+        out,
+        "{}, {}: {} layers, hidden {}, {} heads, intermediate {}, vocabulary {}, up to {} tokens",
+        s.family, s.task, s.layers, s.hidden, s.heads, s.intermediate, s.vocab, s.longest
+    )?;
+    if !s.labels.is_empty() {
+        writeln!(out, "labels: {}", s.labels.join(", "))?;
+    }
+    let (q, p) = (&model.quantization, &model.provenance);
+    writeln!(
+        out,
+        "scheme {:?}; ranges: {}; weights: {}",
+        q.scheme, q.ranges, q.weights
+    )?;
+    for (key, value) in [
+        ("from", &p.source),
+        ("sha256", &p.source_sha256),
+        ("calibration", &p.calibration),
+        ("command", &p.command),
+        ("licence", &p.license),
+    ] {
+        if !value.is_empty() {
+            writeln!(out, "{key}: {value}")?;
+        }
+    }
+    writeln!(
+        out,
+        "encoder weights {:.2}x smaller as the paper counts, {:.2}x with all tables ({} bytes in f32, {} of weight codes; {} matrices of 4 bits, {} of 8)",
+        c.ratio,
+        c.stored_ratio,
+        c.float_bytes,
+        c.weight_bytes,
+        c.matrices_of_4_bits,
+        c.matrices_of_8_bits
+    )?;
+    writeln!(
+        out,
+        "\nprogram for {} tokens on {} (buckets {:?})",
+        program.sequence,
+        geometry.name,
+        buckets(&geometry, &model)
+    )?;
+    write!(out, "{plan}")?;
+    writeln!(
+        out,
+        "verified: {} instructions, {} semaphores, {} cycles by the timing model",
+        verified.instructions, verified.semaphores, verified.cycles
+    )?;
+    output::text(&out)
+}
+
+fn shape(model: &QuantizedModel) -> Shape {
+    let c = &model.config;
+    Shape {
+        family: format!("{:?}", c.family),
+        task: format!("{:?}", c.task),
+        layers: c.layers,
+        hidden: c.hidden,
+        heads: c.heads,
+        intermediate: c.intermediate,
+        vocab: c.vocab,
+        longest: c.max_sequence(),
+        labels: c.labels.clone(),
+    }
+}
+
+fn compression(model: &QuantizedModel) -> Compression {
+    let c = model.weight_compression();
+    let matrices = model
+        .layers
+        .iter()
+        .flat_map(|l| Linear::ALL.map(|w| l.linear(w).mode()));
+    let wide = matrices.filter(|m| *m == Mode::W8).count();
+    Compression {
+        ratio: c.paper_ratio(),
+        stored_ratio: c.stored_ratio(),
+        float_bytes: c.float_bytes,
+        weight_bytes: c.weight_bytes,
+        matrices_of_4_bits: 6 * model.layers.len() - wide,
+        matrices_of_8_bits: wide,
+    }
+}

@@ -1,0 +1,223 @@
+//! `fqbert quantize`.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Context, ensure};
+use fqbert_checkpoint::{Checkpoint, LoadOptions, Task, Tokenizer};
+use fqbert_model::FloatMetric;
+use fqbert_quantizer::{
+    Calibration, Columns, Progress, QuantizeOptions, RangeMethod, Report, Sample, Scheme, quantize,
+};
+use indicatif::ProgressBar;
+use serde::Serialize;
+
+use crate::args::{Cli, Quantize, RangeArg, SchemeArg, TaskArg};
+use crate::{data, output, progress};
+
+#[derive(Serialize)]
+struct Summary<'a> {
+    output: String,
+    bytes: u64,
+    seconds: f64,
+    report: &'a Report,
+}
+
+/// Draws what the quantizer says of its progress.
+struct Bar(ProgressBar);
+
+impl Progress for Bar {
+    fn phase(&mut self, name: &str, steps: usize) {
+        self.0.reset();
+        self.0.set_length(steps as u64);
+        self.0.set_message(name.to_owned());
+    }
+
+    fn step(&mut self) -> bool {
+        self.0.inc(1);
+        true
+    }
+}
+
+pub fn run(cli: &Cli, args: &Quantize) -> anyhow::Result<()> {
+    let start = Instant::now();
+    let folder = &args.checkpoint;
+    let task = args.task.map(|t| match t {
+        TaskArg::Classification => Task::SequenceClassification,
+        TaskArg::Tagging => Task::TokenClassification,
+        TaskArg::Embedding => Task::Embedding,
+    });
+    let checkpoint = Checkpoint::load(
+        folder,
+        &LoadOptions {
+            task,
+            ..LoadOptions::default()
+        },
+    )
+    .with_context(|| format!("checkpoint {}", folder.display()))?;
+    let tokenizer =
+        Tokenizer::load(folder).with_context(|| format!("tokenizer of {}", folder.display()))?;
+    let calibration = calibration(args, &tokenizer)
+        .with_context(|| format!("calibration data {}", args.calibrate.display()))?;
+    let mut options = QuantizeOptions::new(match args.scheme {
+        SchemeArg::W4a8 => Scheme::W4A8,
+        SchemeArg::Paper => Scheme::Paper,
+        SchemeArg::W8a8 => Scheme::W8A8,
+    });
+    if let Some(range) = args.range {
+        options.ranges = match range {
+            RangeArg::Ema => RangeMethod::EmaMax { decay: 0.9 },
+            RangeArg::Percentile => RangeMethod::Percentile(0.9999),
+            RangeArg::Mse => RangeMethod::Mse,
+        };
+    }
+    options.provenance.license.clone_from(&args.license);
+    options.provenance.command = command_line(args);
+    options.provenance.source = source_name(folder);
+    options.provenance.float_metric = args.float_metric.as_deref().map(parse_metric).transpose()?;
+    let mut bar = Bar(progress::bar(0, "quantizing"));
+    let (model, report) = quantize(
+        &checkpoint,
+        Some(&tokenizer),
+        &calibration,
+        &options,
+        &mut bar,
+    )?;
+    bar.0.finish_and_clear();
+    model
+        .save(&args.output)
+        .with_context(|| format!("writing {}", args.output.display()))?;
+    if let Some(path) = &args.report {
+        write_report(path, &report).with_context(|| format!("writing {}", path.display()))?;
+    }
+    let bytes = std::fs::metadata(&args.output)
+        .map(|m| m.len())
+        .unwrap_or(0);
+    let seconds = start.elapsed().as_secs_f64();
+    if cli.json {
+        let output = args.output.display().to_string();
+        return output::json(&Summary {
+            output,
+            bytes,
+            seconds,
+            report: &report,
+        });
+    }
+    output::text(&format!(
+        "{report}\nwrote {} ({:.1} MB) in {seconds:.1} s\n",
+        args.output.display(),
+        bytes as f64 / 1e6
+    ))
+}
+
+fn calibration(args: &Quantize, tokenizer: &Tokenizer) -> anyhow::Result<Calibration> {
+    let sample = Sample {
+        limit: args.samples,
+        max_len: args.max_tokens,
+        ..Sample::default()
+    };
+    let path = &args.calibrate;
+    let Some(column) = &args.column else {
+        return Ok(Calibration::from_text_file(path, tokenizer, &sample)?);
+    };
+    // Numbers address files without a header line, names those with one.
+    let columns = match column
+        .split(',')
+        .map(|c| c.trim().parse().ok())
+        .collect::<Option<Vec<usize>>>()
+    {
+        Some(texts) => Columns {
+            texts,
+            header: false,
+        },
+        None => Columns {
+            texts: vec![header_column(path, column)?],
+            header: true,
+        },
+    };
+    Ok(Calibration::from_tsv(path, &columns, tokenizer, &sample)?)
+}
+
+/// Number, from 1, of a column that the header line names.
+fn header_column(path: &Path, name: &str) -> anyhow::Result<usize> {
+    let text = data::read_file(path)?;
+    let header = text.lines().next().unwrap_or_default();
+    let at = header.split('\t').position(|h| h.trim() == name);
+    Ok(1 + at.with_context(|| {
+        format!(
+            "no column \"{name}\"; the header line has {}",
+            header.replace('\t', ", ")
+        )
+    })?)
+}
+
+/// NAME,DATA,VALUE,N of the float checkpoint.
+fn parse_metric(text: &str) -> anyhow::Result<FloatMetric> {
+    let help = || {
+        format!(
+            "--float-metric \"{text}\": give NAME,DATA,VALUE,N such as \"accuracy,SST-2 dev,90.02,872\""
+        )
+    };
+    let fields: Vec<&str> = text.split(',').map(str::trim).collect();
+    let [name, data, value, n] = fields[..] else {
+        anyhow::bail!(help())
+    };
+    let value: f64 = value.parse().with_context(help)?;
+    ensure!(value.is_finite(), help());
+    Ok(FloatMetric {
+        name: name.to_owned(),
+        data: data.to_owned(),
+        value,
+        n: n.parse().with_context(help)?,
+    })
+}
+
+/// The folder's own name, without where it lies on this machine.
+fn source_name(folder: &Path) -> String {
+    folder
+        .file_name()
+        .map_or_else(|| "checkpoint".into(), |n| n.to_string_lossy().into_owned())
+}
+
+/// The command for the file's metadata, with the names of files but not their folders.
+fn command_line(args: &Quantize) -> String {
+    let name = |p: &Path| {
+        p.file_name()
+            .map(|n| n.to_string_lossy().into_owned())
+            .unwrap_or_default()
+    };
+    let mut words = vec![
+        "fqbert quantize".to_owned(),
+        source_name(&args.checkpoint),
+        format!("--calibrate {}", name(&args.calibrate)),
+    ];
+    words.extend(args.column.as_ref().map(|c| format!("--column {c}")));
+    words.push(format!(
+        "--samples {} --max-tokens {}",
+        args.samples, args.max_tokens
+    ));
+    words.push(format!("--scheme {}", value_name(args.scheme)));
+    words.extend(args.range.map(|r| format!("--range {}", value_name(r))));
+    words.extend(args.task.map(|t| format!("--task {}", value_name(t))));
+    words.push(format!("-o {}", name(&args.output)));
+    words.join(" ")
+}
+
+fn value_name(value: impl clap::ValueEnum) -> String {
+    value
+        .to_possible_value()
+        .map(|v| v.get_name().to_owned())
+        .unwrap_or_default()
+}
+
+/// Written under a temporary name and renamed, so that nobody reads half a report.
+fn write_report(path: &Path, report: &Report) -> anyhow::Result<()> {
+    let temporary = path.with_extension("json.tmp");
+    let mut file = std::fs::File::create(&temporary)?;
+    serde_json::to_writer_pretty(&mut file, report)?;
+    file.write_all(b"\n")?;
+    file.sync_all()?;
+    std::fs::rename(&temporary, path)?;
+    Ok(())
+}

@@ -1,0 +1,127 @@
+//! Compiled programs in device memory, one for each sequence bucket, made when first needed.
+
+use std::collections::BTreeMap;
+
+use fqbert_compiler::{CompileOptions, ConstantsImage};
+use fqbert_contract::Bytes;
+use fqbert_contract::geometry::Geometry;
+use fqbert_contract::program::{PerRegion, Placement, Program};
+use fqbert_contract::seam::{Allocation, CpuBuffer, DeviceBuffer, Fabric};
+use fqbert_contract::verify::verify;
+use fqbert_model::QuantizedModel;
+use tracing::{debug, info_span};
+
+use crate::error::{Doing, SessionError};
+
+/// A program with the buffers it is bound to.
+pub(crate) struct Loaded {
+    pub program: Program,
+    pub code: DeviceBuffer,
+    pub input: DeviceBuffer,
+    pub output: DeviceBuffer,
+}
+
+pub(crate) struct Programs {
+    constants: DeviceBuffer,
+    loaded: BTreeMap<u32, Loaded>,
+}
+
+impl Programs {
+    /// Copies a model's constants to the fabric.
+    pub fn new(fabric: &mut dyn Fabric, image: &ConstantsImage) -> Result<Self, SessionError> {
+        let _span = info_span!("constants", bytes = image.bytes.len()).entered();
+        let size = Bytes(image.bytes.len() as u64);
+        let mut buffer =
+            CpuBuffer::allocate(fabric, size).doing("allocating the model's constants")?;
+        buffer
+            .write(fabric, Bytes(0), &image.bytes)
+            .doing("copying the model's constants")?;
+        let constants = buffer
+            .into_device(fabric)
+            .doing("syncing the model's constants")?;
+        Ok(Self {
+            constants,
+            loaded: BTreeMap::new(),
+        })
+    }
+
+    /// The program for a bucket, compiled, verified and copied if it is not there yet.
+    pub fn get(
+        &mut self,
+        fabric: &mut dyn Fabric,
+        model: &QuantizedModel,
+        geometry: &Geometry,
+        bucket: u32,
+    ) -> Result<&mut Loaded, SessionError> {
+        let loaded = match self.loaded.remove(&bucket) {
+            Some(loaded) => loaded,
+            None => load(fabric, model, geometry, bucket, self.constants.allocation())?,
+        };
+        Ok(self.loaded.entry(bucket).or_insert(loaded))
+    }
+
+    /// Gives all memory back.
+    pub fn free(self, fabric: &mut dyn Fabric) -> Result<(), SessionError> {
+        for loaded in self.loaded.into_values() {
+            for buffer in [loaded.code, loaded.input, loaded.output] {
+                buffer.free(fabric).doing("freeing a program's buffers")?;
+            }
+        }
+        self.constants
+            .free(fabric)
+            .doing("freeing the model's constants")
+    }
+}
+
+fn place(a: Allocation) -> Placement {
+    Placement {
+        address: a.address,
+        size: a.size,
+    }
+}
+
+fn load(
+    fabric: &mut dyn Fabric,
+    model: &QuantizedModel,
+    geometry: &Geometry,
+    bucket: u32,
+    constants: Allocation,
+) -> Result<Loaded, SessionError> {
+    let _span = info_span!("compile", bucket).entered();
+    let program = fqbert_compiler::compile(model, geometry, bucket, &CompileOptions::default())?;
+    let report = verify(&program, geometry).map_err(|violations| SessionError::Verify {
+        sequence: bucket,
+        violations,
+    })?;
+    debug!(
+        instructions = report.instructions,
+        cycles = report.cycles,
+        "verified"
+    );
+    let missing = fabric.capabilities().differences(&program.requirements);
+    if !missing.is_empty() {
+        return Err(SessionError::Incompatible(missing));
+    }
+    let mut allocate = |size, doing| -> Result<DeviceBuffer, SessionError> {
+        CpuBuffer::allocate(fabric, size)
+            .and_then(|b| b.into_device(fabric))
+            .doing(doing)
+    };
+    let input = allocate(program.sizes.input, "allocating an input buffer")?;
+    let output = allocate(program.sizes.output, "allocating an output buffer")?;
+    let mut code = allocate(program.code_bytes(), "allocating a program")?;
+    let placement = PerRegion {
+        constants: place(constants),
+        input: place(input.allocation()),
+        output: place(output.allocation()),
+    };
+    let bytes = program.bind(&placement)?;
+    code.refill(fabric, &[(Bytes(0), &bytes)])
+        .doing("copying a program")?;
+    Ok(Loaded {
+        program,
+        code,
+        input,
+        output,
+    })
+}

@@ -1,0 +1,363 @@
+//! Text to answers: a tokenizer in front of a session, a reading of the head's output behind it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use fqbert_checkpoint::{HeadOutput, Tokenizer, TokenizerError};
+use fqbert_model::{ModelError, ProblemType, QuantizedModel, Task};
+
+use crate::batch::Tokens;
+use crate::error::SessionError;
+use crate::host::task_name;
+use crate::session::{Session, SessionOptions};
+use crate::uri::{OpenError, open_fabric};
+
+/// Why a text gets no answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TaskError {
+    /// The model file cannot be used.
+    #[error("model {path}: {source}")]
+    Model {
+        /// The file.
+        path: String,
+        /// Its reason.
+        #[source]
+        source: ModelError,
+    },
+    /// The fabric cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The session failed.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    /// The text cannot be tokenized.
+    #[error(transparent)]
+    Tokenizer(#[from] TokenizerError),
+    /// The model has no tokenizer inside.
+    #[error("the model has no tokenizer inside: give token ids instead of text")]
+    NoTokenizer,
+    /// The model is for something else.
+    #[error("the model is for {has}, not for {wanted}; {remedy}")]
+    WrongTask {
+        /// What the model is for.
+        has: &'static str,
+        /// What was asked of it.
+        wanted: &'static str,
+        /// What to do.
+        remedy: &'static str,
+    },
+}
+
+/// The class of a text.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Classification {
+    /// Index of the best label.
+    pub index: usize,
+    /// Its name.
+    pub label: String,
+    /// For each label its probability (softmax for one label of many, a sigmoid each for several); for a regression the values themselves.
+    pub scores: Vec<f32>,
+    /// The head's output.
+    pub logits: Vec<f32>,
+}
+
+/// The class of a word.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TaggedWord {
+    /// The word, as in the text.
+    pub word: String,
+    /// Where it is in the text, in bytes.
+    pub bytes: std::ops::Range<usize>,
+    /// Name of its label: that of its first token, as is the custom.
+    pub label: String,
+    /// Probability of that label.
+    pub score: f32,
+}
+
+/// A session with a tokenizer.
+struct Text {
+    session: Session,
+    tokenizer: Option<Tokenizer>,
+}
+
+impl Text {
+    fn open(
+        model: impl AsRef<Path>,
+        uri: &str,
+        options: &SessionOptions,
+    ) -> Result<Self, TaskError> {
+        let path = model.as_ref();
+        let model = QuantizedModel::load(path).map_err(|source| TaskError::Model {
+            path: path.display().to_string(),
+            source,
+        })?;
+        let session = Session::new(Arc::new(model), open_fabric(uri)?, options.clone())?;
+        Self::new(session)
+    }
+
+    fn new(session: Session) -> Result<Self, TaskError> {
+        let tokenizer = match &session.model().tokenizer {
+            Some(t) => Some(Tokenizer::from_bytes(t.json().to_vec())?),
+            None => None,
+        };
+        if let Some(tokenizer) = &tokenizer {
+            tokenizer.check_vocab(session.model().config.vocab)?;
+        }
+        Ok(Self { session, tokenizer })
+    }
+
+    fn encode(&self, text: &str) -> Result<fqbert_checkpoint::Encoding, TaskError> {
+        let tokenizer = self.tokenizer.as_ref().ok_or(TaskError::NoTokenizer)?;
+        Ok(tokenizer.encode(text, self.session.longest())?)
+    }
+
+    fn encode_all<S: AsRef<str>>(&self, texts: &[S]) -> Result<Vec<Tokens>, TaskError> {
+        texts
+            .iter()
+            .map(|t| self.encode(t.as_ref()).map(Tokens::from))
+            .collect()
+    }
+
+    fn labels(&self) -> &[String] {
+        &self.session.model().config.labels
+    }
+}
+
+/// Checks a model's task against the one wanted.
+fn require(
+    session: &Session,
+    wanted: &'static str,
+    ok: fn(Task) -> bool,
+    remedy: &'static str,
+) -> Result<(), TaskError> {
+    let task = session.model().config.task;
+    if ok(task) {
+        Ok(())
+    } else {
+        Err(TaskError::WrongTask {
+            has: task_name(task),
+            wanted,
+            remedy,
+        })
+    }
+}
+
+macro_rules! session_access {
+    () => {
+        /// The session, to look at.
+        pub fn session(&self) -> &Session {
+            &self.0.session
+        }
+
+        /// The session, to run token ids on.
+        pub fn session_mut(&mut self) -> &mut Session {
+            &mut self.0.session
+        }
+
+        /// Tokens that a text becomes, cut to the longest sequence.
+        pub fn encode(&self, text: &str) -> Result<fqbert_checkpoint::Encoding, TaskError> {
+            self.0.encode(text)
+        }
+    };
+}
+
+/// Text to one class of many.
+pub struct Classifier(Text);
+
+impl Classifier {
+    /// Loads a model file and binds it to the fabric of a URI.
+    pub fn open(
+        model: impl AsRef<Path>,
+        uri: &str,
+        options: &SessionOptions,
+    ) -> Result<Self, TaskError> {
+        Self::from_text(Text::open(model, uri, options)?)
+    }
+
+    /// Takes a session.
+    pub fn new(session: Session) -> Result<Self, TaskError> {
+        Self::from_text(Text::new(session)?)
+    }
+
+    fn from_text(text: Text) -> Result<Self, TaskError> {
+        let ok = |t: Task| matches!(t, Task::SequenceClassification { .. });
+        let remedy = "use embed for embeddings, tag for token classification";
+        require(&text.session, "sequence classification", ok, remedy)?;
+        Ok(Self(text))
+    }
+
+    session_access!();
+
+    /// Classifies one text.
+    pub fn classify(&mut self, text: &str) -> Result<Classification, TaskError> {
+        let tokens = self.0.encode(text)?.into();
+        self.classify_tokens(&tokens)
+    }
+
+    /// Classifies one sequence of token ids.
+    pub fn classify_tokens(&mut self, tokens: &Tokens) -> Result<Classification, TaskError> {
+        let output = self.0.session.run(tokens)?;
+        Ok(self.read(output))
+    }
+
+    /// Classifies many texts; answers are in their order.
+    pub fn classify_batch<S: AsRef<str>>(
+        &mut self,
+        texts: &[S],
+    ) -> Result<Vec<Classification>, TaskError> {
+        let tokens = self.0.encode_all(texts)?;
+        self.classify_tokens_batch(&tokens, |_| ())
+    }
+
+    /// Classifies many sequences of token ids; `done` is called with the number answered after each run.
+    pub fn classify_tokens_batch(
+        &mut self,
+        tokens: &[Tokens],
+        done: impl FnMut(usize),
+    ) -> Result<Vec<Classification>, TaskError> {
+        let outputs = self.0.session.run_batch_with(tokens, done)?;
+        Ok(outputs.into_iter().map(|o| self.read(o)).collect())
+    }
+
+    fn read(&self, output: HeadOutput) -> Classification {
+        let logits = output.values().to_vec();
+        let index = argmax(&logits);
+        let scores = match self.0.session.model().config.problem_type {
+            Some(ProblemType::Regression) => logits.clone(),
+            Some(ProblemType::MultiLabel) => logits
+                .iter()
+                .map(|v| 1.0 / (1.0 + libm::expf(-v)))
+                .collect(),
+            _ => softmax(&logits),
+        };
+        let label = self.0.labels().get(index).cloned().unwrap_or_default();
+        Classification {
+            index,
+            label,
+            scores,
+            logits,
+        }
+    }
+}
+
+/// Text to a vector.
+pub struct Embedder(Text);
+
+impl Embedder {
+    /// Loads a model file and binds it to the fabric of a URI.
+    pub fn open(
+        model: impl AsRef<Path>,
+        uri: &str,
+        options: &SessionOptions,
+    ) -> Result<Self, TaskError> {
+        Self::from_text(Text::open(model, uri, options)?)
+    }
+
+    /// Takes a session.
+    pub fn new(session: Session) -> Result<Self, TaskError> {
+        Self::from_text(Text::new(session)?)
+    }
+
+    fn from_text(text: Text) -> Result<Self, TaskError> {
+        let ok = |t: Task| matches!(t, Task::Embedding { .. });
+        let remedy = "use classify or tag, or quantize the checkpoint with --task embedding";
+        require(&text.session, "embeddings", ok, remedy)?;
+        Ok(Self(text))
+    }
+
+    session_access!();
+
+    /// The vector of one text, `[hidden]`.
+    pub fn embed(&mut self, text: &str) -> Result<Vec<f32>, TaskError> {
+        let tokens: Tokens = self.0.encode(text)?.into();
+        Ok(self.0.session.run(&tokens)?.values().to_vec())
+    }
+
+    /// The vectors of many texts, in their order.
+    pub fn embed_batch<S: AsRef<str>>(&mut self, texts: &[S]) -> Result<Vec<Vec<f32>>, TaskError> {
+        let tokens = self.0.encode_all(texts)?;
+        self.embed_tokens_batch(&tokens, |_| ())
+    }
+
+    /// The vectors of many sequences of token ids; `done` is called with the number answered after each run.
+    pub fn embed_tokens_batch(
+        &mut self,
+        tokens: &[Tokens],
+        done: impl FnMut(usize),
+    ) -> Result<Vec<Vec<f32>>, TaskError> {
+        let outputs = self.0.session.run_batch_with(tokens, done)?;
+        Ok(outputs.into_iter().map(|o| o.values().to_vec()).collect())
+    }
+}
+
+/// Text to a class for each word.
+pub struct Tagger(Text);
+
+impl Tagger {
+    /// Loads a model file and binds it to the fabric of a URI.
+    pub fn open(
+        model: impl AsRef<Path>,
+        uri: &str,
+        options: &SessionOptions,
+    ) -> Result<Self, TaskError> {
+        Self::from_text(Text::open(model, uri, options)?)
+    }
+
+    /// Takes a session.
+    pub fn new(session: Session) -> Result<Self, TaskError> {
+        Self::from_text(Text::new(session)?)
+    }
+
+    fn from_text(text: Text) -> Result<Self, TaskError> {
+        let ok = |t: Task| matches!(t, Task::TokenClassification {});
+        require(
+            &text.session,
+            "token classification",
+            ok,
+            "use classify or embed",
+        )?;
+        Ok(Self(text))
+    }
+
+    session_access!();
+
+    /// The class of each word of a text, in order. Words past the longest sequence are cut.
+    pub fn tag(&mut self, text: &str) -> Result<Vec<TaggedWord>, TaskError> {
+        let encoding = self.0.encode(text)?;
+        let words = encoding.word_spans();
+        let output = self.0.session.run(&encoding.into())?;
+        let classes = self.0.labels().len().max(1);
+        let logits = output.values();
+        let tagged = words.into_iter().filter_map(|span| {
+            let start = span.tokens.start * classes;
+            let scores = softmax(logits.get(start..start + classes)?);
+            let index = argmax(&scores);
+            Some(TaggedWord {
+                word: text.get(span.bytes.clone())?.to_owned(),
+                bytes: span.bytes,
+                label: self.0.labels().get(index).cloned().unwrap_or_default(),
+                score: scores.get(index).copied().unwrap_or(0.0),
+            })
+        });
+        Ok(tagged.collect())
+    }
+}
+
+/// Index of the largest value, the first of equal ones; 0 for none.
+fn argmax(values: &[f32]) -> usize {
+    let mut best = 0;
+    for (i, v) in values.iter().enumerate() {
+        if *v > values.get(best).copied().unwrap_or(f32::NEG_INFINITY) {
+            best = i;
+        }
+    }
+    best
+}
+
+fn softmax(logits: &[f32]) -> Vec<f32> {
+    let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let exp: Vec<f32> = logits.iter().map(|v| libm::expf(v - max)).collect();
+    let sum: f32 = exp.iter().sum();
+    exp.into_iter().map(|e| e / sum).collect()
+}

@@ -1,0 +1,54 @@
+//! A fabric by its URI.
+
+use fqbert_contract::seam::Fabric;
+
+/// The fabrics of this build: scheme, form and meaning.
+pub const FABRICS: &[(&str, &str, &str)] = &[(
+    "emu",
+    "emu:GEOMETRY[?threads=N&kernel=NAME&seed=N&memory=SIZE]",
+    "bit-exact emulation on this CPU; geometries tiny, paper, zcu102, zcu111",
+)];
+
+/// Why a URI opens no fabric.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// No scheme, or one that this build does not have.
+    #[error("\"{uri}\" names no fabric; there are: {}", schemes())]
+    UnknownScheme {
+        /// The URI.
+        uri: String,
+    },
+    /// The emulator refuses its part of the URI.
+    #[error("fabric \"{uri}\": {source}")]
+    Emulator {
+        /// The URI.
+        uri: String,
+        /// Its reason.
+        #[source]
+        source: fqbert_emulator::OpenError,
+    },
+}
+
+fn schemes() -> String {
+    FABRICS
+        .iter()
+        .map(|(_, form, what)| format!("{form} ({what})"))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+/// Opens the fabric a URI names. See [`FABRICS`].
+pub fn open_fabric(uri: &str) -> Result<Box<dyn Fabric>, OpenError> {
+    match uri.split_once(':') {
+        Some(("emu", rest)) => match fqbert_emulator::open(rest) {
+            Ok(fabric) => Ok(Box::new(fabric)),
+            Err(source) => Err(OpenError::Emulator {
+                uri: uri.to_owned(),
+                source,
+            }),
+        },
+        _ => Err(OpenError::UnknownScheme {
+            uri: uri.to_owned(),
+        }),
+    }
+}
