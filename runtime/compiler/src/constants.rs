@@ -11,6 +11,7 @@ use fqbert_contract::program::Span;
 use fqbert_model::{Linear, QuantizedLayer, QuantizedModel, WeightCodes};
 
 use crate::error::CompileError;
+use crate::plan::check_model;
 
 /// Every part begins at a multiple of this many bytes: a whole burst of four beats.
 const ALIGNMENT: u64 = 64;
@@ -105,7 +106,7 @@ impl std::fmt::Debug for ConstantsImage {
 }
 
 impl ConstantsLayout {
-    /// The layout for a valid model on a geometry.
+    /// The layout for a model on a geometry. It is that of [`pack_constants`] if that accepts the model.
     pub fn new(model: &QuantizedModel, g: &Geometry) -> Self {
         let mut next = 0u64;
         let mut place = |length: u64| {
@@ -164,14 +165,15 @@ fn records(layer: &QuantizedLayer, set: ParamSet) -> impl Iterator<Item = Channe
         .chain(extra.into_iter().filter(move |_| uniform))
 }
 
-/// Builds the constants region of a valid model.
+/// Builds the constants region of a model.
 ///
 /// # Errors
-/// [`CompileError::Layout`] if a part cannot be packed, which no valid model causes.
+/// [`CompileError`]: a size that the geometry does not take, or parts that disagree.
 pub fn pack_constants(
     model: &QuantizedModel,
     g: &Geometry,
 ) -> Result<ConstantsImage, CompileError> {
+    check_model(model, g)?;
     let layout = ConstantsLayout::new(model, g);
     let mut bytes = vec![0u8; layout.bytes as usize];
     for (layer, at) in model.layers.iter().zip(&layout.layers) {

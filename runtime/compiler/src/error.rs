@@ -46,6 +46,12 @@ pub enum CompileError {
         /// What is allowed.
         rule: String,
     },
+    /// A model whose parts disagree; one that was loaded from a file never does.
+    #[error("the model contradicts itself: {reason}")]
+    Inconsistent {
+        /// What disagrees with what.
+        reason: String,
+    },
     /// More instructions than a program may have.
     #[error(
         "the program has {found} instructions, at most {limit} are allowed; use a shorter sequence or a geometry of more rows"

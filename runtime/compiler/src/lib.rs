@@ -1,16 +1,19 @@
 //! From a quantized BERT and a sequence length to a program for the accelerator.
 //!
 //! ```
-//! use fqbert_compiler::{CompileOptions, compile, disassemble, pack_constants};
+//! use fqbert_compiler::{CompileOptions, buckets, choose_bucket, compile, disassemble, pack_constants};
 //! use fqbert_contract::{Geometry, verify::verify};
-//! # #[cfg(any())] // the model is made by the `testing` feature of fqbert-model, in tests/
-//! # {
-//! let g = Geometry::by_name("zcu102").unwrap();
-//! let program = compile(&model, g, 128, &CompileOptions::default())?;
-//! verify(&program, g).unwrap();
-//! let constants = pack_constants(&model, g)?; // for the programs of all lengths
-//! println!("{}", disassemble(&program));
-//! # }
+//! # use fqbert_model::testing::{Shape, random_model};
+//! # let model = random_model(Shape::SMALL, 1);
+//!
+//! let g = Geometry::by_name("zcu102").ok_or("no such geometry")?;
+//! let bucket = choose_bucket(&buckets(g, &model), 23).ok_or("too long")?;
+//! let program = compile(&model, g, bucket, &CompileOptions::default())?;
+//! let report = verify(&program, g).map_err(|violations| violations[0].to_string())?;
+//! println!("{} cycles\n{}", report.cycles, disassemble(&program));
+//! let constants = pack_constants(&model, g)?; // one region for the programs of all buckets
+//! assert_eq!(constants.bytes.len() as u64, program.sizes.constants.0);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
 //! A program is static: for one model, geometry and *bucket* (a padded sequence length; see [`buckets`]). Its addresses are offsets into three

@@ -5,12 +5,12 @@ use std::ops::Range;
 use fqbert_contract::Geometry;
 use fqbert_contract::geometry::Mode;
 use fqbert_contract::isa::MemoryId;
-use fqbert_model::{Linear, ModelConfig, QuantizedModel};
+use fqbert_model::{Linear, QuantizedModel};
 
 use crate::error::CompileError;
 
-/// Most row tiles an instruction or a semaphore can count.
-const MAX_ROW_TILES: u32 = 255;
+/// Most row or column tiles an instruction, and row tiles a semaphore, can count.
+const MAX_TILES: u32 = 255;
 /// Heads whose scores are in flight at once: one being written, one in the softmax, one ready.
 const ATTENTION_DEPTH: u32 = 3;
 
@@ -61,7 +61,7 @@ pub(crate) struct Plan {
 
 impl Plan {
     pub fn new(model: &QuantizedModel, g: &Geometry, sequence: u32) -> Result<Self, CompileError> {
-        check_shape(&model.config, g)?;
+        check_model(model, g)?;
         check_sequence(g, sequence)?;
         let c = &model.config;
         let (hidden, heads, mid) = (c.hidden as u32, c.heads as u32, c.intermediate as u32);
@@ -222,7 +222,7 @@ pub(crate) fn sequence_unit(g: &Geometry) -> u32 {
 
 fn check_sequence(g: &Geometry, sequence: u32) -> Result<(), CompileError> {
     let unit = sequence_unit(g);
-    let most = g.max_seq.min(MAX_ROW_TILES * g.rows) / unit * unit;
+    let most = g.max_seq.min(MAX_TILES * g.rows.min(g.pairs)) / unit * unit;
     if sequence > 0 && sequence <= most && sequence.is_multiple_of(unit) {
         return Ok(());
     }
@@ -233,31 +233,66 @@ fn check_sequence(g: &Geometry, sequence: u32) -> Result<(), CompileError> {
     })
 }
 
-fn check_shape(c: &ModelConfig, g: &Geometry) -> Result<(), CompileError> {
-    let model = |what, found: usize, rule: String| CompileError::Model {
+/// Refuses a model that the geometry cannot take, or whose parts disagree with its configuration. What else a loaded model guarantees
+/// does not matter here.
+pub(crate) fn check_model(model: &QuantizedModel, g: &Geometry) -> Result<(), CompileError> {
+    let c = &model.config;
+    c.validate().map_err(|e| CompileError::Inconsistent {
+        reason: e.to_string(),
+    })?;
+    let size = |what, found: usize, rule: String| CompileError::Model {
         what,
         found: found as u64,
         geometry: g.name,
         rule,
     };
-    // What any valid model keeps; a model built by hand is refused here and not in arithmetic.
-    c.validate()
-        .map_err(|_| model("configuration", c.layers, "only valid ones".into()))?;
     if c.hidden > g.max_hidden as usize {
-        return Err(model(
+        return Err(size(
             "hidden size",
             c.hidden,
             format!("at most {}", g.max_hidden),
         ));
     }
     let lanes = g.lanes as usize;
-    for (what, size) in [
+    for (what, value) in [
         ("hidden size", c.hidden),
         ("intermediate size", c.intermediate),
         ("head size", c.head_dim()),
     ] {
-        if !size.is_multiple_of(lanes) {
-            return Err(model(what, size, format!("multiples of {lanes}")));
+        if !value.is_multiple_of(lanes) {
+            return Err(size(what, value, format!("multiples of {lanes}")));
+        }
+    }
+    let count = |what: &str, found: usize, expected: usize| match found == expected {
+        true => Ok(()),
+        false => Err(CompileError::Inconsistent {
+            reason: format!("the number of {what} is {found}, the configuration has {expected}"),
+        }),
+    };
+    count("layers", model.layers.len(), c.layers)?;
+    for layer in &model.layers {
+        for which in Linear::ALL {
+            let linear = layer.linear(which);
+            let (outputs, inputs) = which.shape(c);
+            count(
+                &format!("{} outputs", which.name()),
+                linear.weights.outputs(),
+                outputs,
+            )?;
+            count(
+                &format!("{} inputs", which.name()),
+                linear.weights.inputs(),
+                inputs,
+            )?;
+            count(
+                &format!("{} records", which.name()),
+                linear.params.len(),
+                outputs,
+            )?;
+        }
+        for norm in [&layer.ln_attn, &layer.ln_out] {
+            count("layer-norm weights", norm.gamma.len(), c.hidden)?;
+            count("layer-norm biases", norm.beta.len(), c.hidden)?;
         }
     }
     Ok(())

@@ -220,6 +220,12 @@ fn what_does_not_fit_is_named_with_numbers_and_remedy() {
         compile(&model, &narrow, 24, &CompileOptions::default()),
         Err(CompileError::Model { .. })
     ));
+    // Row and column tiles are counted in 8 bits.
+    let endless = Geometry {
+        max_seq: 4096,
+        ..cramped()
+    };
+    assert!(refuse(&endless, 4096).contains("8..=1016"));
 }
 
 #[test]
