@@ -147,27 +147,4 @@ impl FromStr for Kernel {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_read_back_and_errors_say_what_exists() {
-        for kernel in Kernel::supported() {
-            assert_eq!(kernel.name().parse(), Ok(kernel));
-        }
-        let e = "fast".parse::<Kernel>().unwrap_err().to_string();
-        assert!(
-            e.contains("\"fast\"") && e.contains("scalar, portable, avx2"),
-            "{e}"
-        );
-        assert!(Kernel::detect().is_supported());
-    }
-
-    #[test]
-    fn odd_shapes_fall_back() {
-        let mut g = Geometry::presets()[0].clone();
-        g.lanes = 4;
-        assert_eq!(Kernel::detect().usable_for(&g), Kernel::Portable);
-        assert_eq!(Kernel::Scalar.usable_for(&g), Kernel::Scalar);
-    }
-}
+mod tests;
