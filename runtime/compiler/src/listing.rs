@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt::Write;
 
-use fqbert_contract::isa::{MemoryId, Operation};
+use fqbert_contract::isa::{Matmul, MemoryId, Operation};
 use fqbert_contract::program::{Program, Region};
 use fqbert_contract::timing::Queue;
 
@@ -45,6 +45,7 @@ pub fn disassemble(program: &Program) -> String {
                     line += &format!(" {region}+{address:#x}");
                 }
                 "address_high" => {}
+                "dest" => line += &format!(" dest={}", destination(value)),
                 _ if value == 0 => {}
                 _ => line += &format!(" {name}={value}"),
             }
@@ -59,6 +60,17 @@ pub fn disassemble(program: &Program) -> String {
         text.push('\n');
     }
     text
+}
+
+fn destination(value: u64) -> &'static str {
+    match u8::try_from(value) {
+        Ok(Matmul::DEST_ACT) => "ACT",
+        Ok(Matmul::DEST_RESB) => "RESB",
+        Ok(Matmul::DEST_SCR) => "SCR",
+        Ok(Matmul::DEST_KEYS) => "KEYS",
+        Ok(Matmul::DEST_VALUES) => "VALUES",
+        _ => "?",
+    }
 }
 
 fn memory(code: u64) -> &'static str {

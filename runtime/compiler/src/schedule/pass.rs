@@ -1,0 +1,254 @@
+//! A pass over a matrix: lead, body, tail.
+
+use std::ops::Range;
+
+use fqbert_contract::geometry::Mode;
+use fqbert_contract::isa::{Matmul, MemoryId, Operation};
+use fqbert_contract::timing;
+use fqbert_model::Linear;
+
+use super::norm::Norm;
+use super::{Scheduler, gelu_table};
+use crate::constants::ParamSet;
+use crate::emit::Touches;
+use crate::sem;
+use crate::weights::Pass;
+
+/// Most groups of a lead or tail: leaves slots for what follows. The very last tail has no successor.
+const EDGE_GROUPS: usize = 2;
+const LAST_TAIL_GROUPS: usize = 4;
+/// Row tiles of the 8-bit input that are loaded ahead of their use.
+const INPUT_AHEAD: u32 = 8;
+
+impl Scheduler<'_> {
+    /// Cycles in which the vector engine normalises one row tile.
+    fn norm_cycles(&self) -> u64 {
+        let one = self.layer_norm(0, false, &(0..1), 0);
+        timing::cost(self.e.g, &Operation::Layernorm(one)).issue
+    }
+
+    /// How many of a pass's groups go row tile by row tile at its end.
+    pub(super) fn tail_groups(&self, layer: usize, pass: &Pass) -> usize {
+        if !self.options.overlap {
+            return 0;
+        }
+        let last = self.is_last(layer) && pass.which == Linear::FfnOut;
+        let bytes = u64::from(self.plan.res_words) * u64::from(self.e.g.word_bytes(MemoryId::Resx));
+        let (pace, most) = match last {
+            true => (self.norm_cycles().max(bytes / 16), LAST_TAIL_GROUPS),
+            false => (self.norm_cycles(), EDGE_GROUPS),
+        };
+        let groups = self.stream.groups.iter();
+        let before = self.e.next_group();
+        let cycles = groups
+            .skip(before)
+            .take(pass.groups)
+            .rev()
+            .map(|g| g.cycles_per_row_tile);
+        edge(cycles, pace, most)
+    }
+
+    /// The first groups of a pass, row tile by row tile if a layer norm (or the input) is still under way; returns the groups that are left of
+    /// the first `available`. If none is left, the last instruction raises `signals`.
+    pub(super) fn lead(
+        &mut self,
+        layer: usize,
+        pass: &Pass,
+        available: usize,
+        signals: &[u8],
+    ) -> Range<usize> {
+        let under_way = !self.e.pending.is_empty() || self.starts(layer, pass);
+        let overlapped = self.options.overlap && under_way;
+        let lead = if overlapped {
+            let before = self.e.next_group();
+            let groups = self.stream.groups.iter().skip(before).take(available);
+            edge(
+                groups.map(|g| g.cycles_per_row_tile),
+                self.norm_cycles(),
+                EDGE_GROUPS,
+            )
+        } else {
+            0
+        };
+        let groups = self.e.take_groups(lead);
+        for row in pass.rows.clone() {
+            for group in groups.clone() {
+                let end = row + 1 == pass.rows.end && group + 1 == groups.end && lead == available;
+                let signals = if end { signals } else { &[] };
+                self.product(layer, pass, group, row..row + 1, signals);
+            }
+        }
+        self.e.load_weights(usize::MAX);
+        self.e.take_groups(available - lead)
+    }
+
+    /// Whether the pass is the first of the program, which takes the input.
+    fn starts(&self, layer: usize, pass: &Pass) -> bool {
+        layer == 0 && pass.which == Linear::Q
+    }
+
+    /// Groups over all rows of the pass; the last instruction raises `signals`.
+    pub(super) fn body(&mut self, layer: usize, pass: &Pass, groups: Range<usize>, signals: &[u8]) {
+        for group in groups.clone() {
+            let last = group + 1 == groups.end;
+            let signals = if last { signals } else { &[] };
+            self.product(layer, pass, group, pass.rows.clone(), signals);
+        }
+    }
+
+    /// The last groups, each row tile followed by its layer norm; `free`: the parameters are used for the last time.
+    pub(super) fn tail(&mut self, layer: usize, pass: &Pass, tail: usize, norm: Norm, free: bool) {
+        let rows = pass.rows.clone();
+        if tail == 0 {
+            self.normalise(layer, pass, rows, &norm);
+            return;
+        }
+        let groups = self.e.take_groups(tail);
+        for row in rows.clone() {
+            for group in groups.clone() {
+                let mut signals = Vec::new();
+                if group + 1 == groups.end {
+                    signals.push(sem::BRANCH);
+                    if free && row + 1 == rows.end {
+                        signals.push(sem::PARAMS_FREE);
+                    }
+                }
+                self.product(layer, pass, group, row..row + 1, &signals);
+            }
+            let norm = Norm {
+                first: norm.first && row == rows.start,
+                last: norm.last && row + 1 == rows.end,
+                ..norm
+            };
+            self.normalise(layer, pass, row..row + 1, &norm);
+        }
+    }
+
+    /// One MATMUL: a group of column tiles for some row tiles of its pass.
+    fn product(
+        &mut self,
+        layer: usize,
+        pass: &Pass,
+        group: usize,
+        rows: Range<u32>,
+        signals: &[u8],
+    ) {
+        let p = self.plan;
+        let slot = (group % 4) as u8;
+        let weights = &self.stream.groups[group];
+        let (first, start) = (weights.first_channel, rows.start);
+        let mut touches = Touches::default();
+        let (hidden_input, set) = match pass.which {
+            Linear::Q | Linear::K | Linear::V => (true, ParamSet::Attention),
+            Linear::O => (false, ParamSet::Output),
+            Linear::FfnIn => (true, ParamSet::FfnIn),
+            Linear::FfnOut => (false, ParamSet::FfnOut),
+        };
+        if self.starts(layer, pass) {
+            self.load_input(match self.options.overlap {
+                true => rows.end + INPUT_AHEAD,
+                false => p.row_tiles,
+            });
+        }
+        let (a_base, a_stride) = match pass.which {
+            Linear::O => (p.work_base + start * p.act_words, p.act_words),
+            Linear::FfnOut => (
+                p.work_base + (start - pass.rows.start) * p.mid_words,
+                p.mid_words,
+            ),
+            _ => (start * p.act_words, p.act_words),
+        };
+        if hidden_input {
+            touches.rows = rows.clone();
+        }
+        let mut m = Matmul {
+            mode8: weights.mode == Mode::W8,
+            b_slot: slot,
+            a_base: a_base as u16,
+            a_stride: a_stride as u16,
+            b_stride: weights.tile_words as u16,
+            k_chunks: weights.tile_words as u16,
+            row_tiles: rows.len() as u8,
+            col_tiles: weights.tiles as u8,
+            channels: weights.channels as u16,
+            dst_channel: first as u16,
+            par_base: (self.param_base(set) + self.param_offset(pass.which) + first / 2) as u16,
+            ..Matmul::default()
+        };
+        match pass.which {
+            Linear::Q => {
+                m.dest = Matmul::DEST_ACT;
+                m.dst_base = (p.work_base + start * p.act_words) as u16;
+                m.dst_stride = p.act_words as u16;
+            }
+            Linear::K => {
+                m.dest = Matmul::DEST_KEYS;
+                m.dst_stride = p.act_words as u16;
+                m.row_tile0 = start as u8;
+            }
+            Linear::V => {
+                let (head, d) = (first / p.head_dim, first % p.head_dim);
+                let (tile, pair) = (d / self.e.g.pairs, d % self.e.g.pairs);
+                let base = p.values_base + head * p.value_head_words + tile * p.prob_words;
+                m.dest = Matmul::DEST_VALUES;
+                m.dst_base = base as u16;
+                m.dst_stride = p.prob_words as u16;
+                m.dst_channel = (d | pair << 8) as u16;
+                m.head_dim = p.head_dim as u8;
+                m.row_tile0 = start as u8;
+            }
+            Linear::FfnIn => {
+                m.dest = Matmul::DEST_ACT;
+                m.gelu = true;
+                m.table = gelu_table(layer) as u8;
+                m.dst_base = (p.work_base + (start - pass.rows.start) * p.mid_words) as u16;
+                m.dst_stride = p.mid_words as u16;
+            }
+            Linear::O | Linear::FfnOut => {
+                let tile = p.resb_tile(&pass.rows, start);
+                touches.resb = tile..tile + rows.len() as u32;
+                m.dest = Matmul::DEST_RESB;
+                m.dst_base = (tile * p.res_words) as u16;
+                m.dst_stride = p.res_words as u16;
+            }
+        }
+        let wait = [sem::FULL + slot];
+        let waits: &[u8] = if rows.start == pass.rows.start {
+            &wait
+        } else {
+            &[]
+        };
+        let done = rows.end == pass.rows.end;
+        let mut signals = signals.to_vec();
+        if done && self.e.slot_is_reused(group) {
+            signals.push(sem::FREE + slot);
+        }
+        self.e.matmul(m, &touches, waits, &signals);
+        if done {
+            self.e.released(group);
+        }
+    }
+
+    /// Words of a matrix's records from the beginning of its set.
+    fn param_offset(&self, which: Linear) -> u32 {
+        match which {
+            Linear::K => self.plan.hidden / 2,
+            Linear::V => self.plan.hidden,
+            _ => 0,
+        }
+    }
+}
+
+/// How many groups in turn take `pace` cycles a row tile, at most `most`.
+fn edge(cycles: impl Iterator<Item = u64>, pace: u64, most: usize) -> usize {
+    let mut sum = 0;
+    let mut count = 0;
+    for c in cycles.take(most) {
+        if sum >= pace {
+            break;
+        }
+        sum += c;
+        count += 1;
+    }
+    count
+}
