@@ -8,7 +8,7 @@ use crate::error::InputError;
 
 /// Output channels that one task computes. Fixed, not derived from the number of threads, and
 /// every sum is taken in the same order whatever the split: results do not depend on threads.
-const CHANNELS_PER_TASK: usize = 192;
+const CHANNELS_PER_TASK: usize = 384;
 /// Multiplications below which a split costs more than it gains.
 const SPLIT_FROM: usize = 4 << 20;
 

@@ -20,7 +20,7 @@ use crate::weights::{Checkpoint, EncoderLayer};
 
 /// Tokens at which a group of sequences is full: arranging the weights is then a small part of the
 /// work, and there are still enough groups to share among threads.
-const GROUP_TOKENS: usize = 256;
+const GROUP_TOKENS: usize = 512;
 
 /// A place in the model where activations can be watched. `n` is the number of tokens, `h` the
 /// hidden width, `m` the intermediate width, `a` the number of heads.
