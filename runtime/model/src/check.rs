@@ -5,7 +5,7 @@ use fqbert_numerics::layernorm::mean_reciprocal;
 
 use crate::config::{ModelConfig, Task};
 use crate::error::ModelError;
-use crate::linear::{QuantizedLinear, WeightCodes, limits};
+use crate::linear::{QuantizedLinear, WeightCodes, limits, position};
 use crate::model::{
     Dense, LayerScales, Linear, QuantizedLayer, QuantizedLayerNorm, QuantizedModel, Table,
 };
@@ -89,14 +89,14 @@ fn finite<T: ToString>(
 
 fn floats(name: &str, v: &[f32], expected: usize) -> Result<(), ModelError> {
     count(name, v.len(), expected)?;
-    finite(name, v.iter().position(|v| !v.is_finite()), |i| v[i])
+    finite(name, position(v, |v| !v.is_finite()), |i| v[i])
 }
 
 fn table(name: &str, t: &Table, rows: usize, hidden: usize) -> Result<(), ModelError> {
     count(name, t.len(), rows * hidden)?;
     match t {
-        Table::F16(v) => finite(name, v.iter().position(|v| !v.is_finite()), |i| v[i]),
-        Table::F32(v) => finite(name, v.iter().position(|v| !v.is_finite()), |i| v[i]),
+        Table::F16(v) => finite(name, position(v, |v| !v.is_finite()), |i| v[i]),
+        Table::F32(v) => finite(name, position(v, |v| !v.is_finite()), |i| v[i]),
     }
 }
 

@@ -122,16 +122,9 @@ impl WeightCodes {
     /// Index (in `bytes`) and value of the first code that the quantizer never makes: -8 or -128.
     pub(crate) fn illegal(&self) -> Option<(usize, i8)> {
         match self.mode {
-            Mode::W8 => self
-                .bytes
-                .iter()
-                .position(|b| *b == 0x80)
-                .map(|i| (i, i8::MIN)),
+            Mode::W8 => position(&self.bytes, |b| *b == 0x80).map(|i| (i, i8::MIN)),
             Mode::W4 => {
-                let bad = |b: &u8| b & 0xf == 8 || b & 0xf0 == 0x80;
-                // A sum without branches is vectorised; the search runs only on damage.
-                let found: usize = self.bytes.iter().map(|b| usize::from(bad(b))).sum();
-                (found > 0).then(|| (self.bytes.iter().position(bad).unwrap_or(0), -8))
+                position(&self.bytes, |b| b & 0xf == 8 || b & 0xf0 == 0x80).map(|i| (i, -8))
             }
         }
     }
@@ -142,6 +135,14 @@ impl WeightCodes {
             Mode::W4 => outputs / 2 * inputs,
             Mode::W8 => outputs * inputs,
         }
+    }
+}
+
+/// Index of the first element that is `bad`. Looks at every element without branching, which is vectorised, and searches only if there is one.
+pub(crate) fn position<T>(values: &[T], bad: impl Fn(&T) -> bool) -> Option<usize> {
+    match values.iter().fold(0, |found, v| found | u8::from(bad(v))) {
+        0 => None,
+        _ => values.iter().position(bad),
     }
 }
 

@@ -73,13 +73,13 @@ impl<'a> Reader<'a> {
             .map(|i| (i.dtype, i.shape.as_slice()))
     }
 
-    /// A copy of the bytes of a tensor, which must have this type and shape.
+    /// The bytes of a tensor, which must have this type and shape. They may change: the caller copies each once.
     pub(super) fn take(
         &mut self,
         name: &str,
         dtype: Dtype,
         shape: &[usize],
-    ) -> Result<Vec<u8>, ModelError> {
+    ) -> Result<&'a [u8], ModelError> {
         let missing = || ModelError::MissingTensor { name: name.into() };
         let info = self.header.info(name).ok_or_else(missing)?;
         if info.dtype != dtype || info.shape != shape {
@@ -90,7 +90,7 @@ impl<'a> Reader<'a> {
             });
         }
         let (start, end) = info.data_offsets;
-        let bytes = self.data.get(start..end).ok_or_else(missing)?.to_vec();
+        let bytes = self.data.get(start..end).ok_or_else(missing)?;
         self.taken.insert(name.into());
         Ok(bytes)
     }

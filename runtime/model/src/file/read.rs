@@ -133,14 +133,14 @@ fn metadata<T: DeserializeOwned>(r: &Reader<'_>, key: &'static str) -> Result<T,
 /// A type that safetensors stores in little-endian bytes.
 trait Element: Sized + Copy {
     const DTYPE: Dtype;
-    fn decode(bytes: Vec<u8>) -> Vec<Self>;
+    fn decode(bytes: &[u8]) -> Vec<Self>;
 }
 
 macro_rules! element {
     ($($t:ty: $dtype:ident),*) => {$(
         impl Element for $t {
             const DTYPE: Dtype = Dtype::$dtype;
-            fn decode(bytes: Vec<u8>) -> Vec<Self> {
+            fn decode(bytes: &[u8]) -> Vec<Self> {
                 bytes.as_chunks().0.iter().map(|c| <$t>::from_le_bytes(*c)).collect()
             }
         }
@@ -235,7 +235,7 @@ fn linear(
         _ => outputs,
     };
     Ok(QuantizedLinear {
-        weights: WeightCodes::from_packed(mode, outputs, inputs, bytes),
+        weights: WeightCodes::from_packed(mode, outputs, inputs, bytes.to_vec()),
         params: bias
             .into_iter()
             .zip(multiplier)
