@@ -4,6 +4,7 @@
 
 mod apt;
 mod cross;
+mod dt;
 mod r#gen;
 mod host;
 mod python;

@@ -28,14 +28,24 @@ struct State {
     irq: Box<dyn IrqLine>,
     level: bool,
     registers: u64,
-    size: u32,
+    /// The model's registers end here; the rest of the mapped range reads 0.
+    block: u32,
     stop: bool,
 }
 
 impl State {
+    /// Undoes a store behind the last register.
+    fn clear(&mut self, offset: u64, bytes: u64) {
+        let first = (offset & !3).max(u64::from(self.block));
+        for at in (first..offset + bytes).step_by(4) {
+            // The last words of a store that reaches over the end of DDR do not exist.
+            let _ = self.ddr.write32(self.registers + at, 0);
+        }
+    }
+
     /// Brings page and line up to date with the model.
     fn publish(&mut self) {
-        for offset in (0..self.size).step_by(4) {
+        for offset in (0..self.block).step_by(4) {
             let (address, value) = (
                 self.registers + u64::from(offset),
                 self.model.read32(offset),
@@ -76,15 +86,17 @@ impl Board {
         ] {
             ddr.read32(address)?;
         }
+        let block = model.block_bytes().min(size) & !3;
         let mut state = State {
             model,
             ddr,
             irq,
             level: false,
             registers,
-            size,
+            block,
             stop: false,
         };
+        state.clear(u64::from(block), u64::from(size - block));
         state.publish();
         let shared = Arc::new(Shared {
             state: Mutex::new(state),
@@ -125,16 +137,17 @@ impl Board {
         let mut state = self.shared.lock();
         self.shared.waiting.fetch_sub(1, Ordering::SeqCst);
         let State { model, ddr, .. } = &mut *state;
+        let bytes = 1 << size_shift.min(8);
         match u32::try_from(offset) {
             Ok(offset) if size_shift == 2 && offset.is_multiple_of(4) => {
-                model.write32(offset, value, ddr)
+                model.write32(offset, value, ddr);
             }
-            // The refresh below undoes it, as a register block without byte strobes would.
+            // What follows undoes it, as a register block without byte strobes would.
             _ => eprintln!(
-                "board-sim: store of {} bytes at register offset {offset:#x} ignored: registers are 32-bit",
-                1u64 << size_shift.min(8)
+                "board-sim: store of {bytes} bytes at register offset {offset:#x} ignored: registers are 32-bit"
             ),
         }
+        state.clear(offset, bytes);
         state.publish();
         if state.model.busy() {
             self.shared.work.notify_one();

@@ -2,6 +2,7 @@
 
 use crate::{Ddr, RegisterModel};
 use fqbert_contract::Geometry;
+use fqbert_contract::registers::BLOCK_BYTES;
 use fqbert_emulator::{AxiFault, Device, RunState};
 use std::time::{Duration, Instant};
 
@@ -27,6 +28,10 @@ impl FabricDevice {
 }
 
 impl RegisterModel for FabricDevice {
+    fn block_bytes(&self) -> u32 {
+        BLOCK_BYTES
+    }
+
     fn read32(&mut self, offset: u32) -> u32 {
         self.device.read32(offset)
     }

@@ -7,6 +7,11 @@ use crate::Ddr;
 /// Calls are serialised: the board holds a lock around each. `offset` is a multiple of 4 inside the
 /// register block; an offset without a register reads 0 and ignores writes.
 pub trait RegisterModel: Send {
+    /// Bytes of the register block. What the device tree maps beyond it reads 0.
+    fn block_bytes(&self) -> u32 {
+        4096
+    }
+
     /// A register's present value. Called often and for every offset, with no access by the guest
     /// behind it: it must have no side effect.
     fn read32(&mut self, offset: u32) -> u32;

@@ -14,6 +14,8 @@ use std::process::{Command, Stdio};
 /// Debian's source package (bookworm-security), a long-term series.
 const SOURCE: &str = "linux-source-6.12";
 const FRAGMENT: &str = include_str!("kernel/fragment.config");
+/// The kernel's side of the virtual programmable logic, built in.
+const DRIVER: &str = include_str!("kernel/fqbert-virtual-pl.c");
 
 /// The kernel `Image`, built if this version and configuration is not in the cache.
 ///
@@ -22,7 +24,7 @@ const FRAGMENT: &str = include_str!("kernel/fragment.config");
 pub fn image() -> Result<PathBuf> {
     let kernels = host::cache()?.join("kernel");
     // A cached image is used without asking the mirror: CI and offline machines start at once.
-    let digest = Sha256::digest(FRAGMENT);
+    let digest = Sha256::new().chain_update(FRAGMENT).chain_update(DRIVER).finalize();
     let hash: String = digest
         .iter()
         .take(6)
@@ -94,6 +96,7 @@ fn build(tree: &Path) -> Result<()> {
     host::note("building the kernel (about 3 minutes, once)");
     let fragment = tree.join("fqbert.config");
     host::write_atomically(&fragment, FRAGMENT.as_bytes())?;
+    add_driver(&tree.join("drivers/fpga"))?;
     let log = tree.join("fqbert-build.log");
     let jobs = std::thread::available_parallelism().map_or(1, usize::from);
     for targets in [&["allnoconfig"][..], &["Image", "modules_prepare"]] {
@@ -122,6 +125,17 @@ fn build(tree: &Path) -> Result<()> {
         }
     }
     check_options(&fs::read_to_string(tree.join(".config"))?)
+}
+
+/// Puts our driver into the tree, once.
+fn add_driver(dir: &Path) -> Result<()> {
+    host::write_atomically(&dir.join("fqbert-virtual-pl.c"), DRIVER.as_bytes())?;
+    let makefile = dir.join("Makefile");
+    let (text, line) = (fs::read_to_string(&makefile)?, "obj-y += fqbert-virtual-pl.o\n");
+    if !text.ends_with(line) {
+        host::write_atomically(&makefile, (text + line).as_bytes())?;
+    }
+    Ok(())
 }
 
 /// Kconfig drops a line whose dependency is missing without a word: refuse instead.

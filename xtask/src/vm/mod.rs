@@ -132,7 +132,7 @@ pub fn main(args: &Args) -> Result<ExitCode> {
     }
     if args.shell {
         guest.set("BOARD_SHELL", "1");
-        guest.greet(&layout.name);
+        guest.greet("fqbert0");
     } else if args.test.is_empty() {
         let words: Vec<String> = args.command.iter().map(|word| quote(word)).collect();
         guest.script(&format!("exec {}\n", words.join(" ")));

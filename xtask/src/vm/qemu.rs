@@ -50,10 +50,10 @@ impl Machine<'_> {
         let mut plugin = self.plugin.display().to_string();
         for (key, value) in [
             ("ddr", ddr_path.clone()),
-            ("registers", format!("{:#x}", layout.registers)),
-            ("registers-size", layout.registers_size.to_string()),
+            ("registers", format!("{:#x}", layout.board.regs_base)),
+            ("registers-size", layout.board.regs_size.to_string()),
             ("qtest", qtest.display().to_string()),
-            ("spi", layout.spi.to_string()),
+            ("spi", layout.board.interrupt_spi.to_string()),
             ("model", self.model.to_owned()),
         ] {
             if value.contains(',') {
