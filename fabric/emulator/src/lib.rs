@@ -28,3 +28,10 @@ pub use device::{Device, RunState};
 pub use fabric::{EmulatedFabric, OpenError, open};
 pub use kernels::{Kernel, KernelError};
 pub use options::{EmulatorOptions, OptionError};
+
+/// The memory of a fabric that is not hardware: an allocator, and the CPU's and the device's view of the bytes. Other simulated
+/// fabrics have the same.
+pub mod memory {
+    pub use crate::fabric::allocator::{ALIGNMENT, Allocator, Span};
+    pub use crate::fabric::dram::{Dram, Image};
+}

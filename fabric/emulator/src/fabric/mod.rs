@@ -3,8 +3,8 @@
 //! A doorbell only starts the program; it executes while the owner waits for the interrupt, reads a register or syncs memory, so that
 //! an emulated fabric is busy between doorbell and wait as a real one is, with no thread of its own and nothing left to chance.
 
-mod allocator;
-mod dram;
+pub(crate) mod allocator;
+pub(crate) mod dram;
 
 use std::time::{Duration, Instant};
 

@@ -15,6 +15,8 @@ pub fn layer_norm(g: &Geometry, l: &Layernorm, memories: &mut Memories, kernel: 
     let (rows, lanes, n) = (g.rows as usize, g.lanes as usize, usize::from(l.channels));
     let tiles = usize::from(l.row_tiles);
     let params = read_params(memories, l.par_base, n);
+    #[cfg(target_arch = "x86_64")]
+    let scales = super::avx2::NormScales::new(&params);
     let stride = usize::from(l.stride) * memories.word_bytes(MemoryId::Resx);
     let x = memories.words_from(MemoryId::Resx, l.x_base);
     let b = memories.words_from(MemoryId::Resb, l.b_base);
@@ -34,7 +36,11 @@ pub fn layer_norm(g: &Geometry, l: &Layernorm, memories: &mut Memories, kernel: 
                 let element = |w: &[u8], at: usize| i16::from_le_bytes([w[at], w[at + 1]]);
                 *two = [at, at + 2].map(|at| residual_add(element(x, at), element(b, at)));
             }
-            layernorm_row(&sum, &params, &mut y16, &mut y8);
+            match kernel {
+                #[cfg(target_arch = "x86_64")]
+                Kernel::Avx2 => super::avx2::layer_norm_row(&sum, &scales, &mut y16, &mut y8),
+                _ => layernorm_row(&sum, &params, &mut y16, &mut y8),
+            }
             for (word, [even, odd]) in out16.chunks_exact_mut(4 * rows).zip(y16.as_chunks::<2>().0)
             {
                 word[4 * row..4 * row + 2].copy_from_slice(&even.to_le_bytes());

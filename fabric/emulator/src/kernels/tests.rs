@@ -80,7 +80,7 @@ prop_compose! {
         let (keys, values) = (dest == Matmul::DEST_KEYS, dest == Matmul::DEST_VALUES);
         let head_dim = if values { 2 * head } else { 0 };
         let slot = 2 * (channel / 2 % (g.pairs as u16 / 2));
-        let first = 2 * channel % (2 * u16::from(head)) | slot << 8;
+        let first = (2 * channel % (2 * u16::from(head))) | (slot << 8);
         Matmul {
             mode8,
             a_probs: a_probs && mode8,

@@ -14,48 +14,20 @@ const PARALLEL: usize = 1 << 14;
 pub fn results(g: &Geometry, m: &Matmul, outputs: &Outputs, memories: &mut Memories) {
     match m.dest {
         Matmul::DEST_ACT => {
-            let table = m.gelu.then(|| gelu_table(memories, m.table));
             let lanes = g.lanes as usize;
-            by_rows(
-                m,
-                outputs,
-                memories,
-                MemoryId::Act,
-                lanes,
-                |word, row, channel, value| {
-                    // Results of 8 bits are in -127..=127.
-                    let code = value as i8;
-                    let code = table
-                        .as_ref()
-                        .map_or(code, |t| t[usize::from((code as u8) ^ 0x80)]);
-                    word[row * lanes + channel] = code as u8;
-                },
-            );
+            // Results of 8 bits are in -127..=127.
+            match m.gelu.then(|| gelu_table(memories, m.table)) {
+                None => by_rows::<1>(m, outputs, memories, MemoryId::Act, lanes, |v| [v as u8]),
+                Some(table) => by_rows::<1>(m, outputs, memories, MemoryId::Act, lanes, |v| {
+                    [table[usize::from(v as u8 ^ 0x80)]]
+                }),
+            }
         }
         Matmul::DEST_RESB => {
-            by_rows(
-                m,
-                outputs,
-                memories,
-                MemoryId::Resb,
-                2,
-                |word, row, channel, value| {
-                    let at = (row * 2 + channel) * 2;
-                    word[at..at + 2].copy_from_slice(&value.to_le_bytes());
-                },
-            );
+            by_rows::<2>(m, outputs, memories, MemoryId::Resb, 2, i16::to_le_bytes);
         }
         Matmul::DEST_SCR => {
-            by_rows(
-                m,
-                outputs,
-                memories,
-                MemoryId::Scr,
-                2,
-                |word, row, channel, value| {
-                    word[row * 2 + channel] = value as u8;
-                },
-            );
+            by_rows::<1>(m, outputs, memories, MemoryId::Scr, 2, |v| [v as u8]);
         }
         Matmul::DEST_KEYS => keys(g, m, outputs, memories),
         _ => values(g, m, outputs, memories),
@@ -63,23 +35,19 @@ pub fn results(g: &Geometry, m: &Matmul, outputs: &Outputs, memories: &mut Memor
 }
 
 /// GELU table `table`: entry `x + 128` is the code of `x`.
-fn gelu_table(memories: &Memories, table: u8) -> [i8; 256] {
+fn gelu_table(memories: &Memories, table: u8) -> [u8; 256] {
     let bytes = memories.words_from(MemoryId::Gel, u16::from(table) * 16);
-    let mut codes = [0; 256];
-    for (code, byte) in codes.iter_mut().zip(bytes) {
-        *code = *byte as i8;
-    }
-    codes
+    bytes.first_chunk().copied().unwrap_or([0; 256])
 }
 
-/// Destinations whose words hold `per_word` channels of the R rows of a row tile. `put(word, row, channel in word, value)` stores one result.
-fn by_rows(
+/// Destinations whose words hold `per_word` channels of each of the R rows of a row tile, `N` bytes a channel.
+fn by_rows<const N: usize>(
     m: &Matmul,
     outputs: &Outputs,
     memories: &mut Memories,
     memory: MemoryId,
     per_word: usize,
-    put: impl Fn(&mut [u8], usize, usize, i16) + Sync,
+    encode: impl Fn(i16) -> [u8; N] + Sync,
 ) {
     let word_bytes = memories.word_bytes(memory);
     let (first, channels) = (usize::from(m.dst_channel), usize::from(m.channels));
@@ -89,15 +57,21 @@ fn by_rows(
     let target = target.get_mut(skipped * word_bytes..).unwrap_or(&mut []);
     let write_tile = |tile: usize, bytes: &mut [u8]| {
         for row in 0..outputs.rows {
-            // Word and channel in it, stepped along: a division per result would cost more than the rest.
-            let (mut at, mut channel) = (0, first - skipped * per_word);
+            // The row's part of a word and the channel in it, stepped along: a division per result would cost more than the rest.
+            let (mut at, mut channel) = (row * per_word * N, first - skipped * per_word);
             let mut left = channels;
-            for results in outputs.row(tile, row) {
-                let count = results.len().min(left);
-                left -= count;
-                for &value in &results[..count] {
-                    put(&mut bytes[at..at + word_bytes], row, channel, value);
-                    channel += 1;
+            for group in outputs.row(tile, row) {
+                let mut results = &group[..group.len().min(left)];
+                left -= results.len();
+                while !results.is_empty() {
+                    let count = results.len().min(per_word - channel);
+                    let (these, rest) = results.split_at(count);
+                    let part = &mut bytes[at + channel * N..][..count * N];
+                    for (code, &value) in part.as_chunks_mut::<N>().0.iter_mut().zip(these) {
+                        *code = encode(value);
+                    }
+                    results = rest;
+                    channel += count;
                     if channel == per_word {
                         channel = 0;
                         at += word_bytes;

@@ -10,17 +10,14 @@
 //!
 //! Requantization is exact in f64: `acc + bias` clamped to 27 bits times a 16-bit multiplier is 43 bits, a power of two scales it, and
 //! adding one half to a number of at most 40 fraction bits keeps it within 53 bits.
-#![allow(
-    unsafe_code,
-    reason = "SIMD intrinsics: loads, stores and calls of functions with target features"
-)]
 
 use std::arch::x86_64::*;
 
 use fqbert_numerics::requant::{Requant, effective_shift};
 use rayon::prelude::*;
 
-use super::matmul::{Operands, Outputs};
+use super::assert_detected;
+use crate::kernels::matmul::{Operands, Outputs};
 
 /// Channels computed together.
 const OCTET: usize = 8;
@@ -76,10 +73,7 @@ impl Scale {
 
 /// Phase one of a MATMUL.
 pub fn matmul(x: &Operands<'_>, outputs: &mut Outputs, buffers: &mut Buffers) {
-    assert!(
-        is_x86_feature_detected!("avx2"),
-        "the AVX2 kernel was chosen on a CPU without it"
-    );
+    assert_detected();
     assert!(
         x.lanes == 8 && x.rows.is_multiple_of(QUAD),
         "shape checked by usable_for"
