@@ -102,7 +102,7 @@ pub enum Error {
 
     /// The user may not open it.
     #[error(
-        "no permission to {op} {}. Install device-tree/udev/60-fqbert-uio.rules into /etc/udev/rules.d, \
+        "no permission to {op} {}. Install the udev rule of device-tree/udev into /etc/udev/rules.d, \
          run `udevadm control --reload && udevadm trigger`, and join its group \
          (`usermod -aG fpga $USER`, then log in again)",
         path.display()

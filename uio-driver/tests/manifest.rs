@@ -128,6 +128,13 @@ fn files_that_are_none() {
 #[test]
 fn shipped_manifests() {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../bitstreams");
+    if !dir.is_dir() {
+        eprintln!(
+            "SKIPPED: no {} here (tests run away from the source tree)",
+            dir.display()
+        );
+        return;
+    }
     let mut boards = Vec::new();
     for entry in std::fs::read_dir(&dir).unwrap() {
         let path = entry.unwrap().path();
