@@ -50,7 +50,8 @@ pub enum Linkage {
     Dynamic,
 }
 
-const TOOLS: &[Tool] = &[
+/// Host tools of this subcommand.
+pub const TOOLS: &[Tool] = &[
     Tool::stable("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu"),
     Tool::stable(
         "/usr/aarch64-linux-gnu/include/stdio.h",
@@ -58,7 +59,8 @@ const TOOLS: &[Tool] = &[
     ),
 ];
 
-const EMULATOR: Tool = Tool::backports("qemu-aarch64-static", "qemu-user-static");
+/// For running what was built.
+pub const EMULATOR: Tool = Tool::backports("qemu-aarch64-static", "qemu-user-static");
 
 /// Runs the subcommand.
 pub fn main(args: &Args) -> Result<ExitCode> {

@@ -24,7 +24,10 @@ const DRIVER: &str = include_str!("kernel/fqbert-virtual-pl.c");
 pub fn image() -> Result<PathBuf> {
     let kernels = host::cache()?.join("kernel");
     // A cached image is used without asking the mirror: CI and offline machines start at once.
-    let digest = Sha256::new().chain_update(FRAGMENT).chain_update(DRIVER).finalize();
+    let digest = Sha256::new()
+        .chain_update(FRAGMENT)
+        .chain_update(DRIVER)
+        .finalize();
     let hash: String = digest
         .iter()
         .take(6)
@@ -131,7 +134,10 @@ fn build(tree: &Path) -> Result<()> {
 fn add_driver(dir: &Path) -> Result<()> {
     host::write_atomically(&dir.join("fqbert-virtual-pl.c"), DRIVER.as_bytes())?;
     let makefile = dir.join("Makefile");
-    let (text, line) = (fs::read_to_string(&makefile)?, "obj-y += fqbert-virtual-pl.o\n");
+    let (text, line) = (
+        fs::read_to_string(&makefile)?,
+        "obj-y += fqbert-virtual-pl.o\n",
+    );
     if !text.ends_with(line) {
         host::write_atomically(&makefile, (text + line).as_bytes())?;
     }

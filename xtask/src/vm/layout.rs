@@ -42,7 +42,10 @@ impl Layout {
     fn check(&self) -> Result<()> {
         let (board, fits) = (&self.board, |base: u64, size: u64| base + size <= self.ram);
         if !fits(board.regs_base, board.regs_size) || !fits(board.dma_base, board.dma_size) {
-            bail!("board `{BOARD}` does not fit its {} MiB of DDR: {board:x?}", self.ram >> 20);
+            bail!(
+                "board `{BOARD}` does not fit its {} MiB of DDR: {board:x?}",
+                self.ram >> 20
+            );
         }
         Ok(())
     }
@@ -60,11 +63,24 @@ impl Layout {
     /// dtc's own message.
     pub fn compile(&self, into: &Path) -> Result<()> {
         let file = |name: &str| into.with_file_name(name);
-        let (base, source, overlay) = (file("base.dtb"), file("virtual.dtso"), file("virtual.dtbo"));
+        let (base, source, overlay) =
+            (file("base.dtb"), file("virtual.dtso"), file("virtual.dtbo"));
         dt::compile(&host::root(), TREE, &base)?;
         std::fs::write(&source, OVERLAY)?;
-        host::output(Command::new("dtc").args(["-@", "-I", "dts", "-O", "dtb", "-o"]).arg(&overlay).arg(&source))?;
-        host::output(Command::new("fdtoverlay").arg("-i").arg(&base).arg("-o").arg(into).arg(&overlay))?;
+        host::output(
+            Command::new("dtc")
+                .args(["-@", "-I", "dts", "-O", "dtb", "-o"])
+                .arg(&overlay)
+                .arg(&source),
+        )?;
+        host::output(
+            Command::new("fdtoverlay")
+                .arg("-i")
+                .arg(&base)
+                .arg("-o")
+                .arg(into)
+                .arg(&overlay),
+        )?;
         Ok(())
     }
 }
@@ -76,7 +92,10 @@ mod tests {
     #[test]
     fn the_layout_fits_and_leaves_room() {
         let mut layout = Layout::load().unwrap();
-        assert!(layout.board.dma_size >= 192 << 20, "the largest model needs it");
+        assert!(
+            layout.board.dma_size >= 192 << 20,
+            "the largest model needs it"
+        );
         assert!(layout.initramfs_room() > 200 << 20);
         layout.ram = 512 << 20;
         assert!(layout.check().unwrap_err().to_string().contains("512 MiB"));

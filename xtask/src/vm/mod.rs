@@ -52,7 +52,8 @@ pub struct Args {
     /// Stop after this many seconds.
     #[arg(long, default_value_t = 300)]
     deadline: u64,
-    /// Keep the guest's console here.
+    /// Keep the guest's console here, with all kernel messages (which then also mix with the
+    /// command's stderr).
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
     /// Install missing Debian packages (needs root).
@@ -63,7 +64,8 @@ pub struct Args {
     command: Vec<String>,
 }
 
-const TOOLS: &[Tool] = &[
+/// Host tools of this subcommand, beside those of [`crate::cross`].
+pub const TOOLS: &[Tool] = &[
     Tool::backports("qemu-system-aarch64", "qemu-system-arm"),
     Tool::stable("dtc", "device-tree-compiler"),
     // For the kernel; asked for at once, so that one --install is enough.
@@ -199,6 +201,13 @@ fn add_tests(
     crates: &[String],
     arguments: &[String],
 ) -> Result<()> {
+    // At the same absolute paths as here: tests find them by CARGO_MANIFEST_DIR.
+    for folder in ["bitstreams", "device-tree"] {
+        let path = host::root().join(folder);
+        if path.is_dir() {
+            guest.copy(&path, &path.to_string_lossy(), &|_| true)?;
+        }
+    }
     let mut script = String::from("status=0\n");
     let words: Vec<String> = arguments.iter().map(|word| quote(word)).collect();
     for name in crates {
@@ -216,7 +225,6 @@ fn add_tests(
         let manifest = manifest_dir(name)?;
         let fixtures = manifest.join("tests");
         if fixtures.is_dir() {
-            // At the same absolute path: tests find them by CARGO_MANIFEST_DIR.
             let keep = |path: &Path| path.extension().is_none_or(|ext| ext != "rs");
             guest.copy(&fixtures, &fixtures.to_string_lossy(), &keep)?;
         }

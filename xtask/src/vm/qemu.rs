@@ -27,6 +27,11 @@ pub struct Machine<'a> {
 /// The exit code of a command that was stopped at its deadline, as timeout(1) has it.
 const TIMED_OUT: u8 = 124;
 
+/// Console log levels: panics and oopses alone, which leaves the console to the command's stderr;
+/// or everything but debug messages.
+const SERIOUS: u8 = 2;
+const ALL: u8 = 7;
+
 /// A machine's files and memory; both vanish with it.
 struct Prepared {
     command: Command,
@@ -36,7 +41,7 @@ struct Prepared {
 }
 
 impl Machine<'_> {
-    fn prepare(&self) -> Result<Prepared> {
+    fn prepare(&self, loglevel: u8) -> Result<Prepared> {
         let dir = tempfile::tempdir()?;
         let path = |name: &str| dir.path().join(name);
         let layout = self.layout;
@@ -101,7 +106,7 @@ impl Machine<'_> {
             .arg(path("board.dtb"))
             .args([
                 "-append",
-                "console=ttyPS0,115200 quiet uio_pdrv_genirq.of_id=generic-uio panic=-1",
+                &format!("console=ttyPS0,115200 loglevel={loglevel} uio_pdrv_genirq.of_id=generic-uio panic=-1"),
             ]);
         Ok(Prepared {
             command,
@@ -115,7 +120,7 @@ impl Machine<'_> {
     /// # Errors
     /// QEMU cannot be started or fails.
     pub fn interact(&self) -> Result<ExitCode> {
-        let mut machine = self.prepare()?;
+        let mut machine = self.prepare(SERIOUS)?;
         let command = machine
             .command
             .args(["-serial", "mon:stdio", "-serial", "null"]);
@@ -135,7 +140,7 @@ impl Machine<'_> {
     /// # Errors
     /// QEMU fails, or the guest stops without a report; with the end of the console.
     pub fn run(&self, mark: &str, deadline: Duration, log: Option<&Path>) -> Result<ExitCode> {
-        let mut machine = self.prepare()?;
+        let mut machine = self.prepare(if log.is_some() { ALL } else { SERIOUS })?;
         let path = |name: &str| machine.dir.path().join(name);
         let (console, output, errors) = (path("console"), path("output"), path("qemu"));
         for file in [&console, &output] {
