@@ -26,10 +26,39 @@ const fn top(
     }
 }
 
+const MATRIX: &[&str] = &["matrix"];
+const SYSTEM: &[&str] = &["../generated", "system"];
+
 /// All of them, sorted by name.
-pub const TOPS: &[Top] = &[top(
-    "common_ram",
-    "fqbert_ram",
-    &[],
-    &[("BYTES", 4), ("DEPTH", 48)],
-)];
+pub const TOPS: &[Top] = &[
+    top(
+        "common_ram",
+        "fqbert_ram",
+        &[],
+        &[("BYTES", 4), ("DEPTH", 48)],
+    ),
+    top(
+        "matrix_groups",
+        "fqbert_matrix",
+        MATRIX,
+        &[("ROWS", 16), ("PAIRS", 6), ("LANES", 4)],
+    ),
+    top(
+        "matrix_paper",
+        "fqbert_matrix",
+        MATRIX,
+        &[("ROWS", 8), ("PAIRS", 12), ("LANES", 8)],
+    ),
+    top(
+        "matrix_tiny",
+        "fqbert_matrix",
+        MATRIX,
+        &[("ROWS", 4), ("PAIRS", 4), ("LANES", 8)],
+    ),
+    top("system_decode_tiny", "fqbert_decode", SYSTEM, &[("PRESET", 0)]),
+    top("system_decode_paper", "fqbert_decode", SYSTEM, &[("PRESET", 1)]),
+    top("system_decode_zcu102", "fqbert_decode", SYSTEM, &[("PRESET", 2)]),
+    top("system_decode_zcu111", "fqbert_decode", SYSTEM, &[("PRESET", 3)]),
+    // The tiny fabric without its compute engines.
+    top("system_shell", "fqbert_shell", SYSTEM, &[]),
+];

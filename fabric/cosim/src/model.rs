@@ -62,6 +62,8 @@ impl Model {
             clock,
             cycles: 0,
         };
+        // All inputs at 0 first: a random clock would be an edge before the bench has set anything.
+        model.clear_inputs();
         model.settle();
         Ok(model)
     }
@@ -124,6 +126,51 @@ impl Model {
     /// The value of a port as little-endian bytes, as many as hold its bits.
     pub fn bytes(&self, port: Port) -> &[u8] {
         &self.instance.bytes(port.0)[..port.bits().div_ceil(8) as usize]
+    }
+
+    /// Element `lane` of a packed array of elements of `bits` bits, at most 128.
+    pub(crate) fn lane(&self, port: Port, lane: usize, bits: usize) -> u128 {
+        let bytes = self.instance.bytes(port.0);
+        let (first, shift) = (lane * bits / 8, lane * bits % 8);
+        let mut value = [0; 16];
+        let count = (shift + bits).div_ceil(8).min(16);
+        value[..count].copy_from_slice(&bytes[first..first + count]);
+        (u128::from_le_bytes(value) >> shift) & (u128::MAX >> (128 - bits))
+    }
+
+    /// Sets an element of a packed array of inputs, as [`Self::lane`] finds it. Elements do not straddle bytes.
+    pub(crate) fn set_lane(&mut self, port: Port, lane: usize, bits: usize, value: u128) {
+        debug_assert!(!port.0.output && (bits.is_multiple_of(8) || 8 % bits == 0));
+        let bytes = self.instance.bytes_mut(port.0);
+        let (first, shift) = (lane * bits / 8, lane * bits % 8);
+        if bits >= 8 {
+            bytes[first..first + bits / 8].copy_from_slice(&value.to_le_bytes()[..bits / 8]);
+        } else {
+            let mask = (0xff >> (8 - bits)) << shift;
+            bytes[first] = bytes[first] & !mask | (value as u8) << shift & mask;
+        }
+    }
+
+    /// Sets every input to 0: they start at random values, as registers do.
+    pub(crate) fn clear_inputs(&mut self) {
+        for (_, slot) in &self.ports {
+            if !slot.output {
+                self.instance.bytes_mut(*slot).fill(0);
+            }
+        }
+    }
+
+    /// One rising edge after the inputs have settled with the clock low; leaves the clock high, so outputs are those after the edge.
+    pub(crate) fn edge(&mut self, clock: Port) {
+        self.instance.bytes_mut(clock.0)[0] = 1;
+        self.instance.eval();
+        self.cycles += 1;
+    }
+
+    /// Lets inputs settle with the clock low.
+    pub(crate) fn settle_low(&mut self, clock: Port) {
+        self.instance.bytes_mut(clock.0)[0] = 0;
+        self.instance.eval();
     }
 
     /// Lets combinational logic follow the inputs.
