@@ -1,6 +1,6 @@
 //! How fast each kernel of this CPU computes the matrix products of a BERT-base layer at 128 tokens.
 //!
-//! `cargo run --release -p fqbert-emulator --example kernel_rates -- [GEOMETRY] [THREADS]`
+//! Those of `FQBERT_KERNEL` alone where it is set. `cargo run --release -p fqbert-emulator --example kernel_rates -- [GEOMETRY] [THREADS]`
 
 use std::time::Instant;
 
@@ -60,12 +60,16 @@ fn main() {
         .next()
         .map_or(0, |n| n.parse().expect("a number of threads"));
     let g = Geometry::by_name(&name).expect("a geometry");
-    rayon::ThreadPoolBuilder::new()
+    let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
-        .build_global()
+        .build()
         .expect("threads");
-    println!("{name}, {} threads", rayon::current_num_threads());
+    println!("{name}, {} threads", pool.current_num_threads());
+    // As the emulated fabric does: inside the pool, so that work is not handed over to it each time.
+    pool.install(|| report(g));
+}
 
+fn report(g: &Geometry) {
     let row_tiles = (128 / g.rows) as u8;
     let matmul = |mode8: bool, k_chunks: u16| {
         let per_tile = g.pairs * if mode8 { 1 } else { 2 };
@@ -113,7 +117,8 @@ fn main() {
         row_tiles,
         ..Layernorm::default()
     };
-    for kernel in Kernel::supported() {
+    let forced = Kernel::from_env().expect("a kernel of this CPU");
+    for kernel in Kernel::supported().filter(|k| forced.is_none_or(|f| f == *k)) {
         let count = if kernel == Kernel::Scalar { 1 } else { 50 };
         println!("{kernel}");
         for (name, m) in [

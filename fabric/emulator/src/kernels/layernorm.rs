@@ -8,6 +8,8 @@ use fqbert_numerics::residual_add;
 use rayon::prelude::*;
 
 use super::Kernel;
+#[cfg(target_arch = "x86_64")]
+use super::avx2;
 use crate::memories::Memories;
 
 /// Executes a LAYERNORM that `check_operation` has accepted.
@@ -16,7 +18,7 @@ pub fn layer_norm(g: &Geometry, l: &Layernorm, memories: &mut Memories, kernel: 
     let tiles = usize::from(l.row_tiles);
     let params = read_params(memories, l.par_base, n);
     #[cfg(target_arch = "x86_64")]
-    let scales = super::avx2::NormScales::new(&params);
+    let scales = avx2::NormScales::new(&params);
     let stride = usize::from(l.stride) * memories.word_bytes(MemoryId::Resx);
     let x = memories.words_from(MemoryId::Resx, l.x_base);
     let b = memories.words_from(MemoryId::Resb, l.b_base);
@@ -27,19 +29,22 @@ pub fn layer_norm(g: &Geometry, l: &Layernorm, memories: &mut Memories, kernel: 
     let compute = |(tile, out): (usize, &mut [u8])| {
         let (x, b) = (&x[tile * stride..][..wide], &b[tile * stride..][..wide]);
         let (out16, out8) = out.split_at_mut(wide);
-        let mut sum = vec![0i16; n];
+        let (mut stream, mut branch) = (vec![0i16; n], vec![0i16; n]);
         let (mut y16, mut y8) = (vec![0i16; n], vec![0i8; n]);
         for row in 0..rows {
-            let words = x.chunks_exact(4 * rows).zip(b.chunks_exact(4 * rows));
-            for (two, (x, b)) in sum.as_chunks_mut::<2>().0.iter_mut().zip(words) {
-                let at = 4 * row;
-                let element = |w: &[u8], at: usize| i16::from_le_bytes([w[at], w[at + 1]]);
-                *two = [at, at + 2].map(|at| residual_add(element(x, at), element(b, at)));
-            }
+            gather(x, rows, row, &mut stream);
+            gather(b, rows, row, &mut branch);
             match kernel {
                 #[cfg(target_arch = "x86_64")]
-                Kernel::Avx2 => super::avx2::layer_norm_row(&sum, &scales, &mut y16, &mut y8),
-                _ => layernorm_row(&sum, &params, &mut y16, &mut y8),
+                Kernel::Avx2 => {
+                    avx2::layer_norm_row(&mut stream, &branch, &scales, &mut y16, &mut y8);
+                }
+                _ => {
+                    for (x, b) in stream.iter_mut().zip(&branch) {
+                        *x = residual_add(*x, *b);
+                    }
+                    layernorm_row(&stream, &params, &mut y16, &mut y8);
+                }
             }
             for (word, [even, odd]) in out16.chunks_exact_mut(4 * rows).zip(y16.as_chunks::<2>().0)
             {
@@ -74,6 +79,21 @@ pub fn layer_norm(g: &Geometry, l: &Layernorm, memories: &mut Memories, kernel: 
         y16[tile * stride..][..wide].copy_from_slice(out16);
         let y8 = memories.words_from_mut(MemoryId::Act, l.y8_base);
         y8[tile * y8_stride..][..narrow].copy_from_slice(out8);
+    }
+}
+
+/// The channels of one row, from words of two channels of each of `rows` rows.
+fn gather(words: &[u8], rows: usize, row: usize, out: &mut [i16]) {
+    for (two, word) in out
+        .as_chunks_mut::<2>()
+        .0
+        .iter_mut()
+        .zip(words.chunks_exact(4 * rows))
+    {
+        let Some([a, b, c, d]) = word.get(4 * row..).and_then(|w| w.first_chunk()) else {
+            return;
+        };
+        *two = [i16::from_le_bytes([*a, *b]), i16::from_le_bytes([*c, *d])];
     }
 }
 

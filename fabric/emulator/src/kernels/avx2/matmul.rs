@@ -257,10 +257,11 @@ fn gather_tile(x: &Operands<'_>, tile: usize, out: &mut [QuadBytes], sums: &mut 
         let mut sum = _mm256_setzero_si256();
         for (rows, word) in words.iter_mut().zip(bytes.chunks_exact(x.a_word())) {
             let word = &word[quad * QUAD * 8..][..QUAD * 8];
-            for (row, lanes) in rows.iter_mut().zip(word.as_chunks::<8>().0) {
-                *row = i64::from_le_bytes(*lanes);
-            }
-            let v = load(rows);
+            let Some(word) = word.first_chunk::<32>() else {
+                continue;
+            };
+            let v = load(word);
+            store(rows, v);
             // |8 * (a + a')| <= 2048: no saturation.
             let pairs = _mm256_maddubs_epi16(eights, v);
             sum = _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, ones));

@@ -40,15 +40,25 @@ impl NormScales {
     }
 }
 
-/// `fqbert_numerics::layernorm::layernorm_row`, faster.
-pub fn layer_norm_row(x: &[i16], p: &NormScales, y16: &mut [i16], y8: &mut [i8]) {
+/// Residual add of `branch` to `stream`, and `fqbert_numerics::layernorm::layernorm_row` of the sum.
+pub fn layer_norm_row(
+    stream: &mut [i16],
+    branch: &[i16],
+    p: &NormScales,
+    y16: &mut [i16],
+    y8: &mut [i8],
+) {
     assert_detected();
     // SAFETY: AVX2 was detected above.
-    unsafe { row(x, p, y16, y8) }
+    unsafe { row(stream, branch, p, y16, y8) }
 }
 
 #[target_feature(enable = "avx2")]
-fn row(x: &[i16], p: &NormScales, y16: &mut [i16], y8: &mut [i8]) {
+fn row(x: &mut [i16], branch: &[i16], p: &NormScales, y16: &mut [i16], y8: &mut [i8]) {
+    for (x, b) in x.iter_mut().zip(branch) {
+        *x = x.saturating_add(*b).max(-i16::MAX);
+    }
+    let x: &[i16] = x;
     let statistics = RowStatistics::of(x, p.inv, p.q, p.eps);
     let mu = statistics.mu as f64;
     let rho = statistics.rho as f64 / (1u64 << statistics.shift) as f64;
