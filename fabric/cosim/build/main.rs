@@ -117,11 +117,9 @@ impl Builder {
         }
         command.arg(&package);
         // Packages are not found by module name: they come first, in order of dependence.
-        command.args(
-            sources[1..]
-                .iter()
-                .filter(|path| path.to_string_lossy().ends_with("_pkg.sv")),
-        );
+        command.args(sources[1..].iter().filter(|path| {
+            path.to_string_lossy().ends_with("_pkg.sv") && path.file_name() != package.file_name()
+        }));
         command.arg(self.module_file(top, &search)?);
         sources.extend(["build/main.rs", "shim/shim.h"].map(|path| self.here.join(path)));
         let stamp = stamp(&command, &sources)?;

@@ -55,10 +55,30 @@ pub const TOPS: &[Top] = &[
         MATRIX,
         &[("ROWS", 4), ("PAIRS", 4), ("LANES", 8)],
     ),
-    top("system_decode_tiny", "fqbert_decode", SYSTEM, &[("PRESET", 0)]),
-    top("system_decode_paper", "fqbert_decode", SYSTEM, &[("PRESET", 1)]),
-    top("system_decode_zcu102", "fqbert_decode", SYSTEM, &[("PRESET", 2)]),
-    top("system_decode_zcu111", "fqbert_decode", SYSTEM, &[("PRESET", 3)]),
+    top(
+        "system_decode_tiny",
+        "fqbert_decode",
+        SYSTEM,
+        &[("PRESET", 0)],
+    ),
+    top(
+        "system_decode_paper",
+        "fqbert_decode",
+        SYSTEM,
+        &[("PRESET", 1)],
+    ),
+    top(
+        "system_decode_zcu102",
+        "fqbert_decode",
+        SYSTEM,
+        &[("PRESET", 2)],
+    ),
+    top(
+        "system_decode_zcu111",
+        "fqbert_decode",
+        SYSTEM,
+        &[("PRESET", 3)],
+    ),
     // The tiny fabric without its compute engines.
     top("system_shell", "fqbert_shell", SYSTEM, &[]),
 ];

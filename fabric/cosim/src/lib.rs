@@ -4,10 +4,18 @@
 //! modules with the scalar reference (`fqbert-numerics`). Where no Verilator was found at build time, [`Model::open`] fails with
 //! [`Unavailable`], and benches say that they were skipped.
 
+mod axi;
+mod fabric;
 mod ffi;
 mod model;
+mod options;
+mod system;
 
+pub use axi::{Bus, Memory, Refusal, Traffic};
+pub use fabric::{CosimFabric, OpenError, open};
 pub use model::{Model, Port, Unavailable};
+pub use options::{CosimOptions, OptionError};
+pub use system::{Companion, System};
 
 /// Whether the crate was built with Verilator.
 pub const AVAILABLE: bool = cfg!(not(no_verilator));

@@ -32,6 +32,6 @@ pub use options::{EmulatorOptions, OptionError};
 /// The memory of a fabric that is not hardware: an allocator, and the CPU's and the device's view of the bytes. Other simulated
 /// fabrics have the same.
 pub mod memory {
-    pub use crate::fabric::allocator::{ALIGNMENT, Allocator, Span};
     pub use crate::fabric::dram::{Dram, Image};
+    pub use fqbert_contract::region::{ALIGNMENT, Allocator, Span};
 }

@@ -3,12 +3,12 @@
 //! A doorbell only starts the program; it executes while the owner waits for the interrupt, reads a register or syncs memory, so that
 //! an emulated fabric is busy between doorbell and wait as a real one is, with no thread of its own and nothing left to chance.
 
-pub(crate) mod allocator;
 pub(crate) mod dram;
 
 use std::time::{Duration, Instant};
 
 use fqbert_contract::capability::Capabilities;
+use fqbert_contract::region::{Allocator, Span};
 use fqbert_contract::registers::{self, control};
 use fqbert_contract::seam::{Allocation, BufferId, Fabric, FabricError, MemoryInfo};
 use fqbert_contract::{Bytes, DeviceAddress, RegisterOffset};
@@ -17,7 +17,6 @@ use rayon::ThreadPool;
 use crate::device::{Device, RunState};
 use crate::kernels::{Kernel, KernelError};
 use crate::options::{EmulatorOptions, OptionError};
-use allocator::{Allocator, Span};
 use dram::Dram;
 
 /// Device address of the first byte of memory: not 0, so that an address forgotten at 0 faults.
@@ -127,21 +126,14 @@ impl EmulatedFabric {
 
     /// Where bytes `offset..offset + length` of a buffer lie.
     fn locate(&self, buffer: BufferId, offset: Bytes, length: u64) -> Result<Range, FabricError> {
-        let span = self
-            .allocator
-            .get(buffer)
-            .ok_or(FabricError::UnknownBuffer(buffer))?;
-        let inside = offset
-            .0
-            .checked_add(length)
-            .is_some_and(|end| end <= span.size);
+        let span = self.allocator.covering(buffer, offset, length)?;
         match usize::try_from(length) {
-            Ok(bytes) if inside => Ok(Range {
+            Ok(bytes) => Ok(Range {
                 start: span.start + offset.0,
                 length: bytes,
                 end: end_of(&span),
             }),
-            _ => Err(FabricError::OutOfBounds {
+            Err(_) => Err(FabricError::OutOfBounds {
                 buffer,
                 size: Bytes(span.size),
                 offset,

@@ -5,7 +5,8 @@ module fqbert_decode
   import fqbert_pkg::*;
   import fqbert_system_pkg::*;
 #(
-  parameter geometry_t G = GEOMETRY_TINY
+  parameter int unsigned PRESET = 0,
+  parameter geometry_t   G = preset(PRESET)
 ) (
   input  logic       clk_i,
   input  logic       clear_i,

@@ -4,7 +4,8 @@ module fqbert_shell
   import fqbert_pkg::*;
   import fqbert_system_pkg::*;
 #(
-  parameter geometry_t   G = GEOMETRY_TINY,
+  parameter int unsigned PRESET = 0,
+  parameter geometry_t   G = preset(PRESET),
   parameter int unsigned BUILD = 0,
   localparam int unsigned ACT_BITS = 8 * word_bytes(G, MEMORY_ACT),
   localparam int unsigned RES_BITS = 8 * word_bytes(G, MEMORY_RESX),

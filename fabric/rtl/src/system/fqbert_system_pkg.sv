@@ -51,6 +51,16 @@ package fqbert_system_pkg;
     return response == RESPONSE_DECERR ? FAULT_AXI_DECERR : FAULT_AXI_SLVERR;
   endfunction
 
+  // The geometries by number, for tools that give modules only integers.
+  function automatic geometry_t preset(int unsigned number);
+    case (number)
+      1: return GEOMETRY_PAPER;
+      2: return GEOMETRY_ZCU102;
+      3: return GEOMETRY_ZCU111;
+      default: return GEOMETRY_TINY;
+    endcase
+  endfunction
+
   // Beats of a memory's word; 1 where a transfer is illegal anyway.
   function automatic int unsigned word_beats(geometry_t g, memory_e memory);
     automatic int unsigned beats = word_bytes(g, memory) / BEAT_BYTES;

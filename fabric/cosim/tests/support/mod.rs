@@ -1,0 +1,292 @@
+//! The shell of the tiny fabric on a bench: programs, runs, and engines played by the timing model.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test binary takes what it needs"
+)]
+
+pub mod programs;
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use fqbert_contract::isa::{
+    End, Engine, Header, Instruction, Load, MemoryId, Nop, Operation, Store,
+};
+use fqbert_contract::registers::{self as regs, irq_enable, status};
+use fqbert_contract::seam::{Allocation, Fabric, FabricError};
+use fqbert_contract::timing::{self, Counters, UNITS};
+use fqbert_contract::{Bytes, DeviceAddress, Geometry, RegisterOffset};
+use fqbert_cosim::{Companion, CosimFabric, CosimOptions, Memory, Model, OpenError, Port};
+
+/// Longer than any program here takes.
+pub const DEADLINE: Duration = Duration::from_secs(30);
+
+pub fn tiny() -> &'static Geometry {
+    Geometry::by_name("tiny").expect("a preset")
+}
+
+/// Engines that take as long as the timing model says and do nothing.
+pub struct Played {
+    engines: [PlayedEngine; 2],
+    now: u64,
+}
+
+struct PlayedEngine {
+    valid: Port,
+    ready: Port,
+    cmd: Port,
+    retire: Port,
+    free_at: u64,
+    retires: VecDeque<u64>,
+}
+
+impl Played {
+    pub fn new(model: &Model) -> Self {
+        let engine = |name: &str| PlayedEngine {
+            valid: model.port(&format!("{name}_valid_o")),
+            ready: model.port(&format!("{name}_ready_i")),
+            cmd: model.port(&format!("{name}_cmd_o")),
+            retire: model.port(&format!("{name}_retire_i")),
+            free_at: 0,
+            retires: VecDeque::new(),
+        };
+        Self {
+            engines: [engine("matrix"), engine("vector")],
+            now: 0,
+        }
+    }
+}
+
+impl Companion for Played {
+    fn drive(&mut self, model: &mut Model) {
+        let stopped = !model.is_high(model.port("engine_rst_no"));
+        for engine in &mut self.engines {
+            if stopped {
+                engine.retires.clear();
+                engine.free_at = 0;
+            }
+            model.set(engine.ready, u64::from(engine.free_at <= self.now));
+            let retires = engine.retires.front() == Some(&self.now);
+            if retires {
+                engine.retires.pop_front();
+            }
+            model.set(engine.retire, u64::from(retires));
+        }
+    }
+
+    fn sample(&mut self, model: &Model) {
+        for engine in &mut self.engines {
+            if model.is_high(engine.valid) && model.is_high(engine.ready) {
+                let mut bytes = [0; 32];
+                bytes.copy_from_slice(model.bytes(engine.cmd));
+                let instruction = Instruction::from_bytes(&bytes).expect("a decoded instruction");
+                let cost = timing::cost(tiny(), &instruction.operation);
+                engine.free_at = self.now + cost.issue;
+                // An engine retires in order, one instruction a cycle.
+                let after = engine.retires.back().map_or(0, |last| last + 1);
+                engine
+                    .retires
+                    .push_back((self.now + cost.latency).max(after));
+            }
+        }
+        self.now += 1;
+    }
+}
+
+/// The shell of the tiny fabric, or `None` (said loudly) without Verilator.
+pub fn shell(memory: Memory) -> Option<CosimFabric> {
+    let options = CosimOptions {
+        memory,
+        ..CosimOptions::new(tiny())
+    };
+    match CosimFabric::of_top("system_shell", options, |model| {
+        Box::new(Played::new(model))
+    }) {
+        Ok(fabric) => Some(fabric),
+        Err(OpenError::Unavailable(error)) => {
+            eprintln!("SKIPPED: {error}");
+            None
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    pub status: u32,
+    pub cause: u32,
+    pub index: u32,
+    pub address: u64,
+    pub cycles: u64,
+    pub counters: Counters,
+}
+
+pub const DONE: u32 = status::IDLE | status::DONE;
+pub const FAULT: u32 = status::IDLE | status::FAULT;
+
+pub fn pair(fabric: &mut dyn Fabric, low: RegisterOffset) -> u64 {
+    let high = RegisterOffset(low.0 + 4);
+    u64::from(fabric.read32(low).unwrap()) | u64::from(fabric.read32(high).unwrap()) << 32
+}
+
+pub fn set_pair(fabric: &mut dyn Fabric, low: RegisterOffset, value: u64) {
+    let value = DeviceAddress(value);
+    fabric.write32(low, value.low()).unwrap();
+    fabric
+        .write32(RegisterOffset(low.0 + 4), value.high())
+        .unwrap();
+}
+
+pub fn encode(instructions: &[Instruction]) -> Vec<u8> {
+    instructions
+        .iter()
+        .flat_map(|i| i.to_bytes().unwrap())
+        .collect()
+}
+
+/// A buffer with these bytes, handed to the device.
+pub fn upload(fabric: &mut dyn Fabric, data: &[u8]) -> Allocation {
+    let buffer = fabric.allocate(Bytes(data.len() as u64)).unwrap();
+    fabric.write(buffer.id, Bytes(0), data).unwrap();
+    fabric
+        .sync_to_device(buffer.id, Bytes(0), buffer.size)
+        .unwrap();
+    buffer
+}
+
+pub fn download(fabric: &mut dyn Fabric, buffer: &Allocation) -> Vec<u8> {
+    let mut bytes = vec![0; buffer.size.0 as usize];
+    fabric
+        .sync_to_cpu(buffer.id, Bytes(0), buffer.size)
+        .unwrap();
+    fabric.read(buffer.id, Bytes(0), &mut bytes).unwrap();
+    bytes
+}
+
+/// Sets everything up for a program at `address` and rings the doorbell.
+pub fn start(fabric: &mut dyn Fabric, address: u64, length: u32, window: (u64, u64)) {
+    set_pair(fabric, regs::WINDOW_BASE_LOW, window.0);
+    set_pair(fabric, regs::WINDOW_LIMIT_LOW, window.1);
+    set_pair(fabric, regs::PROGRAM_ADDRESS_LOW, address);
+    fabric.write32(regs::PROGRAM_LENGTH, length).unwrap();
+    fabric
+        .write32(regs::IRQ_ENABLE, irq_enable::DONE | irq_enable::FAULT)
+        .unwrap();
+    fabric.write32(regs::DOORBELL, 1).unwrap();
+}
+
+/// All memory of the fabric as a window.
+pub fn everything(fabric: &dyn Fabric) -> (u64, u64) {
+    let memory = fabric.memory();
+    (memory.base.0, memory.base.0 + memory.total.0)
+}
+
+pub fn finish(fabric: &mut dyn Fabric) -> Result<Ended, FabricError> {
+    fabric.wait_interrupt(Instant::now() + DEADLINE)?;
+    let events = fabric.read32(regs::IRQ_STATUS)?;
+    fabric.write32(regs::IRQ_STATUS, events)?;
+    let mut counters = Counters::default();
+    for u in 0..UNITS {
+        let read = |fabric: &mut dyn Fabric, first: RegisterOffset| {
+            u64::from(
+                fabric
+                    .read32(RegisterOffset(first.0 + 4 * u as u32))
+                    .unwrap(),
+            )
+        };
+        counters.busy[u] = read(fabric, regs::BUSY);
+        counters.stall[u] = read(fabric, regs::STALL);
+        counters.retired[u] = read(fabric, regs::RETIRED);
+    }
+    Ok(Ended {
+        status: fabric.read32(regs::STATUS)?,
+        cause: fabric.read32(regs::FAULT_CAUSE)?,
+        index: fabric.read32(regs::FAULT_INDEX)?,
+        address: pair(fabric, regs::FAULT_ADDRESS_LOW),
+        cycles: pair(fabric, regs::CYCLES_LOW),
+        counters,
+    })
+}
+
+/// Runs a program with a window of all memory.
+pub fn run(fabric: &mut dyn Fabric, instructions: &[Instruction]) -> Ended {
+    let code = upload(fabric, &encode(instructions));
+    let window = everything(fabric);
+    start(fabric, code.address.0, instructions.len() as u32, window);
+    let ended = finish(fabric).unwrap();
+    fabric.free(code.id).unwrap();
+    ended
+}
+
+pub fn with(wait: &[u8], signal: &[u8], operation: Operation) -> Instruction {
+    let three = |ids: &[u8]| {
+        let mut fields = [0; 3];
+        fields[..ids.len()].copy_from_slice(ids);
+        fields
+    };
+    Instruction {
+        header: Header {
+            layer: 0,
+            wait: three(wait),
+            signal: three(signal),
+        },
+        operation,
+    }
+}
+
+pub fn plain(operation: Operation) -> Instruction {
+    with(&[], &[], operation)
+}
+
+pub fn load(memory: MemoryId, word_offset: u16, address: u64, beats: u32) -> Operation {
+    Operation::Load(Load {
+        memory: memory.code(),
+        port: 0,
+        address,
+        word_offset,
+        beats,
+    })
+}
+
+pub fn store(memory: MemoryId, word_offset: u16, address: u64, beats: u32) -> Operation {
+    Operation::Store(Store {
+        memory: memory.code(),
+        address,
+        word_offset,
+        beats,
+    })
+}
+
+pub fn nop(engine: Engine) -> Operation {
+    Operation::Nop(Nop {
+        engine: engine.code(),
+        port: 0,
+    })
+}
+
+pub fn end() -> Instruction {
+    plain(Operation::End(End {}))
+}
+
+/// SplitMix64.
+pub struct Rng(pub u64);
+
+impl Rng {
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    pub fn below(&mut self, n: u64) -> u64 {
+        self.next() % n
+    }
+
+    pub fn bytes(&mut self, count: usize) -> Vec<u8> {
+        (0..count).map(|_| self.next() as u8).collect()
+    }
+}
