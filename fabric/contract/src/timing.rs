@@ -19,6 +19,8 @@ pub const READ_LATENCY: u64 = 60;
 pub const WRITE_LATENCY: u64 = 40;
 /// Cycles FETCH needs for an instruction: two beats of 128 bits.
 pub const FETCH_CYCLES: u64 = 2;
+/// Cycles from an instruction's second beat to its place in a queue: buffer, and the field check's pipeline.
+pub const DECODE_CYCLES: u64 = 10;
 /// Cycles an engine needs between taking an instruction and its first element.
 pub const START_CYCLES: u64 = 2;
 /// Matrix pipeline beside the cascade: two of block RAM, two of operand registers, two of the DSP's own.
@@ -279,7 +281,7 @@ pub fn simulate(
         last_retire: [0; QUEUES],
         tokens: vec![VecDeque::new(); SEMAPHORES],
         next: 0,
-        dispatch_time: READ_LATENCY,
+        dispatch_time: READ_LATENCY + DECODE_CYCLES,
         schedule: Schedule {
             order: Vec::with_capacity(instructions.len()),
             timeline: vec![Slot::default(); instructions.len()],
@@ -384,7 +386,8 @@ impl Player<'_> {
         counters.busy[unit] += cost.issue;
         counters.stall[unit] += start - head;
         counters.retired[unit] += 1;
-        let retire = (start + cost.latency).max(self.last_retire[queue]);
+        // A queue retires in order, one instruction a cycle.
+        let retire = (start + cost.latency).max(self.last_retire[queue] + 1);
         let slot = &mut self.schedule.timeline[index as usize];
         slot.start = start;
         slot.issue_end = start + cost.issue;
