@@ -10,10 +10,10 @@ use std::time::Instant;
 
 use fqbert_checkpoint::{Checkpoint, Encoding, LoadOptions, Tokenizer};
 use fqbert_model::QuantizedModel;
-use fqbert_model::reference::EncoderInput;
 use fqbert_numerics::host::{quantize_i8, quantize_i16};
 use fqbert_quantizer::{
-    Calibration, Columns, QuantizeOptions, RangeMethod, Rounding, Sample, Scheme, Silent, quantize,
+    Calibration, Columns, QuantizeOptions, RangeMethod, Rounding, Sample, Scheme, Silent, encode,
+    quantize,
 };
 use rayon::prelude::*;
 
@@ -21,23 +21,33 @@ type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 /// Float and integer answer to each text.
 fn answers(c: &Checkpoint, m: &QuantizedModel, texts: &[Encoding]) -> Outcome<Vec<[Vec<f32>; 2]>> {
-    texts
-        .par_iter()
-        .map(|t| {
-            let embedded = c.embeddings.embed(&t.ids, &t.type_ids)?;
-            let (s8, s16) = m.input_scales();
-            let input = EncoderInput {
-                x8: embedded.iter().map(|v| quantize_i8(*v, s8)).collect(),
-                x16: embedded.iter().map(|v| quantize_i16(*v, s16)).collect(),
-                ranges: vec![(0, t.ids.len() as u16); t.ids.len()],
-            };
-            let scale = m.output_scale();
-            let out: Vec<f32> = m.reference(&input)?.iter().map(|v| f32::from(*v) * scale).collect();
-            let integer = c.head.apply(&out, c.config.hidden)?.values().to_vec();
-            let float = c.forward(&t.ids, &t.type_ids)?.values().to_vec();
-            Ok([float, integer])
-        })
-        .collect()
+    let hidden = c.config.hidden;
+    let mut answers = Vec::with_capacity(texts.len());
+    for texts in texts.chunks(128) {
+        let (mut embedded, mut ranges) = (Vec::new(), Vec::new());
+        for t in texts {
+            let start = embedded.len() / hidden;
+            embedded.extend(c.embeddings.embed(&t.ids, &t.type_ids)?);
+            ranges.push(start..embedded.len() / hidden);
+        }
+        let (s8, s16) = m.input_scales();
+        let x8: Vec<i8> = embedded.iter().map(|v| quantize_i8(*v, s8)).collect();
+        let x16: Vec<i16> = embedded.iter().map(|v| quantize_i16(*v, s16)).collect();
+        let y = encode(m, &x8, &x16, &ranges).ok_or("sequences")?;
+        let scale = m.output_scale();
+        let y: Vec<f32> = y.iter().map(|v| f32::from(*v) * scale).collect();
+        let of_texts: Outcome<Vec<_>> = texts
+            .par_iter()
+            .zip(&ranges)
+            .map(|(t, r)| {
+                let integer = c.head.apply(&y[r.start * hidden..r.end * hidden], hidden)?;
+                let float = c.forward(&t.ids, &t.type_ids)?;
+                Ok([float.values().to_vec(), integer.values().to_vec()])
+            })
+            .collect();
+        answers.extend(of_texts?);
+    }
+    Ok(answers)
 }
 
 fn main() -> Outcome<()> {
@@ -69,26 +79,46 @@ fn main() -> Outcome<()> {
     let (train, dev) = if sst2 {
         (data.join("sst2/train.tsv"), data.join("sst2/dev.tsv"))
     } else {
-        (data.join("stsb/sts-train.csv"), data.join("stsb/sts-dev.csv"))
+        (
+            data.join("stsb/sts-train.csv"),
+            data.join("stsb/sts-dev.csv"),
+        )
     };
     let texts = if sst2 { vec![1] } else { vec![6, 7] };
-    let columns = Columns { texts, header: sst2 };
+    let columns = Columns {
+        texts,
+        header: sst2,
+    };
     let start = Instant::now();
     let calibration = Calibration::from_tsv(&train, &columns, &tokenizer, &sample)?;
-    let (quantized, report) =
-        quantize(&checkpoint, Some(&tokenizer), &calibration, &options, &mut Silent)?;
-    println!("{report}\nquantized in {:.1} s", start.elapsed().as_secs_f64());
+    let (quantized, report) = quantize(
+        &checkpoint,
+        Some(&tokenizer),
+        &calibration,
+        &options,
+        &mut Silent,
+    )?;
+    println!(
+        "{report}\nquantized in {:.1} s",
+        start.elapsed().as_secs_f64()
+    );
 
     let text = fs::read_to_string(&dev)?;
-    let rows: Vec<Vec<&str>> =
-        text.lines().skip(usize::from(sst2)).map(|l| l.split('\t').collect()).collect();
+    let rows: Vec<Vec<&str>> = text
+        .lines()
+        .skip(usize::from(sst2))
+        .map(|l| l.split('\t').collect())
+        .collect();
     let encode = |column: usize| -> Outcome<Vec<Encoding>> {
         rows.iter()
             .map(|r| Ok(tokenizer.encode(r.get(column).ok_or("a row is too short")?, 128)?))
             .collect()
     };
     if sst2 {
-        let labels: Vec<usize> = rows.iter().map(|r| Ok(r[1].parse()?)).collect::<Outcome<_>>()?;
+        let labels: Vec<usize> = rows
+            .iter()
+            .map(|r| Ok(r[1].parse()?))
+            .collect::<Outcome<_>>()?;
         let answers = answers(&checkpoint, &quantized, &encode(0)?)?;
         let class = |v: &[f32]| usize::from(v[1] > v[0]);
         let count = |f: &dyn Fn(usize, &[Vec<f32>; 2]) -> bool| {
@@ -112,7 +142,10 @@ fn main() -> Outcome<()> {
             10.0 * (signal / noise).log10()
         );
     } else {
-        let scores: Vec<f32> = rows.iter().map(|r| Ok(r[4].parse()?)).collect::<Outcome<_>>()?;
+        let scores: Vec<f32> = rows
+            .iter()
+            .map(|r| Ok(r[4].parse()?))
+            .collect::<Outcome<_>>()?;
         let a = answers(&checkpoint, &quantized, &encode(5)?)?;
         let b = answers(&checkpoint, &quantized, &encode(6)?)?;
         let cosine = |which: usize| -> Vec<f32> {
@@ -122,7 +155,10 @@ fn main() -> Outcome<()> {
             a.iter().zip(&b).map(dot).collect()
         };
         let [float, integer] = [0, 1].map(|w| 100.0 * pearson(&ranks(&cosine(w)), &ranks(&scores)));
-        println!("Spearman of {}: float {float:.2}, integer {integer:.2}", scores.len());
+        println!(
+            "Spearman of {}: float {float:.2}, integer {integer:.2}",
+            scores.len()
+        );
     }
     Ok(())
 }

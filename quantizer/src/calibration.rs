@@ -25,7 +25,11 @@ pub struct Sample {
 impl Default for Sample {
     /// 512 texts of up to 128 tokens.
     fn default() -> Self {
-        Sample { limit: 512, max_len: 128, seed: 0 }
+        Sample {
+            limit: 512,
+            max_len: 128,
+            seed: 0,
+        }
     }
 }
 
@@ -123,10 +127,16 @@ impl Calibration {
         max_len: usize,
     ) -> Result<Self, QuantizeError> {
         let sequences = texts.iter().enumerate().map(|(i, text)| {
-            let e = tokenizer
-                .encode(text.as_ref(), max_len)
-                .map_err(|source| QuantizeError::Tokenize { index: i + 1, source })?;
-            Ok(Sequence { ids: e.ids, type_ids: e.type_ids })
+            let e = tokenizer.encode(text.as_ref(), max_len).map_err(|source| {
+                QuantizeError::Tokenize {
+                    index: i + 1,
+                    source,
+                }
+            })?;
+            Ok(Sequence {
+                ids: e.ids,
+                type_ids: e.type_ids,
+            })
         });
         Self::from_sequences(sequences.collect::<Result<_, QuantizeError>>()?)
     }
@@ -147,9 +157,15 @@ impl Calibration {
         if sequences.is_empty() || sequences.iter().any(|s| s.ids.is_empty()) {
             return Err(QuantizeError::NoCalibration { of: None });
         }
-        let mut calibration = Calibration { sequences, description: String::new() };
-        calibration.description =
-            format!("{} sequences, {} tokens", calibration.sequences.len(), calibration.tokens());
+        let mut calibration = Calibration {
+            sequences,
+            description: String::new(),
+        };
+        calibration.description = format!(
+            "{} sequences, {} tokens",
+            calibration.sequences.len(),
+            calibration.tokens()
+        );
         Ok(calibration)
     }
 
@@ -175,10 +191,14 @@ impl Calibration {
         sample: &Sample,
     ) -> Result<Self, QuantizeError> {
         if chosen.kept.is_empty() {
-            return Err(QuantizeError::NoCalibration { of: Some(path.to_owned()) });
+            return Err(QuantizeError::NoCalibration {
+                of: Some(path.to_owned()),
+            });
         }
         let mut c = Self::from_texts(&chosen.kept, tokenizer, sample.max_len)?;
-        let name = path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
+        let name = path
+            .file_name()
+            .map_or_else(String::new, |n| n.to_string_lossy().into_owned());
         c.description = format!(
             "{} of {} texts of {name} (seed {}), {} tokens",
             c.sequences.len(),
@@ -195,21 +215,36 @@ fn lines(
     path: &Path,
     mut each: impl FnMut(usize, &str) -> Result<(), String>,
 ) -> Result<(), QuantizeError> {
-    let io = |source| QuantizeError::Io { path: path.to_owned(), source };
+    let io = |source| QuantizeError::Io {
+        path: path.to_owned(),
+        source,
+    };
     let mut reader = BufReader::new(File::open(path).map_err(io)?);
     let mut line = Vec::new();
     for number in 1.. {
         line.clear();
-        let read = reader.by_ref().take(MAX_LINE + 1).read_until(b'\n', &mut line).map_err(io)?;
+        let read = reader
+            .by_ref()
+            .take(MAX_LINE + 1)
+            .read_until(b'\n', &mut line)
+            .map_err(io)?;
         if read == 0 {
             break;
         }
-        let row = |reason: String| QuantizeError::Row { path: PathBuf::from(path), line: number, reason };
+        let row = |reason: String| QuantizeError::Row {
+            path: PathBuf::from(path),
+            line: number,
+            reason,
+        };
         if read as u64 > MAX_LINE {
             return Err(row(format!("it is longer than {MAX_LINE} bytes")));
         }
-        let text = std::str::from_utf8(&line)
-            .map_err(|e| row(format!("not UTF-8 at byte {}; convert the file", e.valid_up_to())))?;
+        let text = std::str::from_utf8(&line).map_err(|e| {
+            row(format!(
+                "not UTF-8 at byte {}; convert the file",
+                e.valid_up_to()
+            ))
+        })?;
         each(number, text.trim_end_matches(['\n', '\r'])).map_err(row)?;
     }
     Ok(())
@@ -225,7 +260,12 @@ struct Reservoir {
 
 impl Reservoir {
     fn new(sample: &Sample) -> Self {
-        Reservoir { kept: Vec::new(), offered: 0, limit: sample.limit, state: sample.seed }
+        Reservoir {
+            kept: Vec::new(),
+            offered: 0,
+            limit: sample.limit,
+            state: sample.seed,
+        }
     }
 
     fn offer(&mut self, text: impl FnOnce() -> String) {

@@ -78,8 +78,14 @@ pub(crate) fn compare(
     sequences: &[&Sequence],
 ) -> Result<Vec<Vec<SiteReport>>, QuantizeError> {
     let one = |(index, sequence): (usize, &&Sequence)| {
-        let bad = |source| QuantizeError::Sequence { index: index + 1, source };
-        let embedded = float.embeddings.embed(&sequence.ids, &sequence.type_ids).map_err(bad)?;
+        let bad = |source| QuantizeError::Sequence {
+            index: index + 1,
+            source,
+        };
+        let embedded = float
+            .embeddings
+            .embed(&sequence.ids, &sequence.type_ids)
+            .map_err(bad)?;
         let (scale8, scale16) = model.input_scales();
         let tokens = sequence.ids.len() as u16;
         let input = EncoderInput {
@@ -96,9 +102,21 @@ pub(crate) fn compare(
             if let (Some(kept), Some(l)) = (kept.0.get(layer), model.layers.get(layer)) {
                 let s = &l.scales;
                 let scales = [
-                    s.x8, s.q, s.k, s.v, 1.0 / 255.0, s.context, s.x16, s.attn8, s.mid, s.attn16, s.y16,
+                    s.x8,
+                    s.q,
+                    s.k,
+                    s.v,
+                    1.0 / 255.0,
+                    s.context,
+                    s.x16,
+                    s.attn8,
+                    s.mid,
+                    s.attn16,
+                    s.y16,
                 ];
-                for (i, ((energy, float), scale)) in of_layer.iter_mut().zip(kept).zip(scales).enumerate() {
+                for (i, ((energy, float), scale)) in
+                    of_layer.iter_mut().zip(kept).zip(scales).enumerate()
+                {
                     add(energy, i, float, &x8, &trace, scale);
                 }
             }
@@ -113,23 +131,43 @@ pub(crate) fn compare(
         })?;
         Ok(energies)
     };
-    let all: Vec<Vec<[Energy; SITES.len()]>> =
-        sequences.par_iter().enumerate().map(one).collect::<Result<_, QuantizeError>>()?;
+    let all: Vec<Vec<[Energy; SITES.len()]>> = sequences
+        .par_iter()
+        .enumerate()
+        .map(one)
+        .collect::<Result<_, QuantizeError>>()?;
     let reports = model.layers.iter().enumerate().map(|(layer, l)| {
         let s = &l.scales;
-        let scales =
-            [s.x8, s.q, s.k, s.v, 1.0 / 255.0, s.context, s.x16, s.attn8, s.mid, s.attn16, s.y16];
-        let sites = SITES.iter().zip(scales).enumerate().map(|(i, ((site, bits), scale))| {
-            let mut total = Energy::default();
-            all.iter().filter_map(|e| e.get(layer)?.get(i)).for_each(|e| total.merge(e));
-            SiteReport {
-                site: name(*site),
-                bits: *bits,
-                scale,
-                sqnr_db: decibels(total.signal, total.noise),
-                saturated: total.saturated as f64 / total.values.max(1) as f64,
-            }
-        });
+        let scales = [
+            s.x8,
+            s.q,
+            s.k,
+            s.v,
+            1.0 / 255.0,
+            s.context,
+            s.x16,
+            s.attn8,
+            s.mid,
+            s.attn16,
+            s.y16,
+        ];
+        let sites = SITES
+            .iter()
+            .zip(scales)
+            .enumerate()
+            .map(|(i, ((site, bits), scale))| {
+                let mut total = Energy::default();
+                all.iter()
+                    .filter_map(|e| e.get(layer)?.get(i))
+                    .for_each(|e| total.merge(e));
+                SiteReport {
+                    site: name(*site),
+                    bits: *bits,
+                    scale,
+                    sqnr_db: decibels(total.signal, total.noise),
+                    saturated: total.saturated as f64 / total.values.max(1) as f64,
+                }
+            });
         sites.collect()
     });
     Ok(reports.collect())
@@ -137,7 +175,8 @@ pub(crate) fn compare(
 
 /// Adds the values of site number `i` of [`SITES`].
 fn add(energy: &mut Energy, i: usize, float: &[f32], x8: &[i8], t: &LayerTrace, scale: f32) {
-    let mut bytes = |codes: &[i8]| energy.add(float, codes.iter().map(|c| f32::from(*c)), scale, 127.0);
+    let mut bytes =
+        |codes: &[i8]| energy.add(float, codes.iter().map(|c| f32::from(*c)), scale, 127.0);
     match i {
         0 => bytes(x8),
         1 => bytes(&t.q),

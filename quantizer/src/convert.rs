@@ -2,8 +2,8 @@
 
 use fqbert_checkpoint as float;
 use fqbert_model::{
-    Activation, Dense, Embeddings, Family, HeadActivation, ModelConfig, Pooling, ProblemType, Table,
-    Task,
+    Activation, Dense, Embeddings, Family, HeadActivation, ModelConfig, Pooling, ProblemType,
+    Table, Task,
 };
 
 /// The model's configuration.
@@ -75,8 +75,10 @@ pub(crate) fn embeddings(e: &float::Embeddings) -> Embeddings {
 
 /// The head's dense layer and classifier.
 pub(crate) fn head(head: &float::Head) -> (Option<Dense>, Option<Dense>) {
-    let dense =
-        |l: &float::Linear| Dense { weight: l.weight().to_vec(), bias: l.bias().to_vec() };
+    let dense = |l: &float::Linear| Dense {
+        weight: l.weight().to_vec(),
+        bias: l.bias().to_vec(),
+    };
     match head {
         float::Head::SequenceClassification { pre, out } => {
             (pre.as_ref().map(|p| dense(&p.0)), Some(dense(out)))

@@ -20,10 +20,17 @@ pub(crate) fn equalize(layer: EncoderLayer, x: &[f32]) -> Result<EncoderLayer, I
     let q = rms(&layer.q, x)?;
     let k = rms(&layer.k, x)?;
     let v = rms(&layer.v, x)?;
-    let keys: Vec<f32> = q.iter().zip(&k).map(|(q, k)| bounded((q / k).sqrt())).collect();
+    let keys: Vec<f32> = q
+        .iter()
+        .zip(&k)
+        .map(|(q, k)| bounded((q / k).sqrt()))
+        .collect();
     let queries: Vec<f32> = keys.iter().map(|t| 1.0 / t).collect();
     let mean = (v.iter().map(|v| v * v).sum::<f32>() / v.len().max(1) as f32).sqrt();
-    let values: Vec<f32> = v.iter().map(|v| bounded((mean / v).powf(VALUE_SHARE))).collect();
+    let values: Vec<f32> = v
+        .iter()
+        .map(|v| bounded((mean / v).powf(VALUE_SHARE)))
+        .collect();
     Ok(EncoderLayer {
         q: scale_outputs(&layer.q, &queries)?,
         k: scale_outputs(&layer.k, &keys)?,
@@ -35,7 +42,11 @@ pub(crate) fn equalize(layer: EncoderLayer, x: &[f32]) -> Result<EncoderLayer, I
 
 /// A factor that can be used; 1 where there was nothing to compare.
 fn bounded(t: f32) -> f32 {
-    if t.is_finite() && t > 0.0 { t.clamp(1.0 / LARGEST, LARGEST) } else { 1.0 }
+    if t.is_finite() && t > 0.0 {
+        t.clamp(1.0 / LARGEST, LARGEST)
+    } else {
+        1.0
+    }
 }
 
 /// Root of the mean square of each output.
@@ -44,24 +55,38 @@ fn rms(linear: &Linear, x: &[f32]) -> Result<Vec<f32>, InputError> {
     for x in x.chunks(TOKENS * linear.inputs().max(1)) {
         let y = linear.apply(x)?;
         for row in y.chunks_exact(sums.len().max(1)) {
-            sums.iter_mut().zip(row).for_each(|(s, v)| *s += f64::from(*v) * f64::from(*v));
+            sums.iter_mut()
+                .zip(row)
+                .for_each(|(s, v)| *s += f64::from(*v) * f64::from(*v));
         }
     }
     let tokens = x.len().checked_div(linear.inputs()).unwrap_or(0).max(1) as f64;
-    Ok(sums.into_iter().map(|s| (s / tokens).sqrt() as f32).collect())
+    Ok(sums
+        .into_iter()
+        .map(|s| (s / tokens).sqrt() as f32)
+        .collect())
 }
 
 fn scale_outputs(linear: &Linear, factors: &[f32]) -> Result<Linear, InputError> {
     let k = linear.inputs().max(1);
     let rows = linear.weight().chunks_exact(k).zip(factors);
-    let weight = rows.flat_map(|(row, f)| row.iter().map(move |w| w * f)).collect();
-    let bias = linear.bias().iter().zip(factors).map(|(b, f)| b * f).collect();
+    let weight = rows
+        .flat_map(|(row, f)| row.iter().map(move |w| w * f))
+        .collect();
+    let bias = linear
+        .bias()
+        .iter()
+        .zip(factors)
+        .map(|(b, f)| b * f)
+        .collect();
     Linear::new(weight, bias, linear.inputs())
 }
 
 /// Divides the columns, for inputs that come multiplied.
 fn scale_inputs(linear: &Linear, factors: &[f32]) -> Result<Linear, InputError> {
     let rows = linear.weight().chunks_exact(linear.inputs().max(1));
-    let weight = rows.flat_map(|row| row.iter().zip(factors).map(|(w, f)| w / f)).collect();
+    let weight = rows
+        .flat_map(|row| row.iter().zip(factors).map(|(w, f)| w / f))
+        .collect();
     Linear::new(weight, linear.bias().to_vec(), linear.inputs())
 }

@@ -5,10 +5,10 @@ use fqbert_contract::geometry::Mode;
 use fqbert_model::{Linear, QuantizedLinear};
 use fqbert_numerics::requant::Requant;
 
+use crate::QuantizeError;
 use crate::options::{QuantizeOptions, Rounding, Scheme, WeightBits};
 use crate::stages::channel_params;
 use crate::weights::{Coded, Moments, Residual, compensate, per_channel, per_tensor};
-use crate::QuantizeError;
 
 /// Tokens whose products are taken in f32 before they are added in f64.
 const TOKENS: usize = 512;
@@ -68,10 +68,16 @@ pub(crate) fn measure(
     let k = floats.first().map_or(0, |f| f.inputs());
     let compensated = options.rounding == Rounding::Compensated;
     let mut moments = Moments::new(k, compensated);
-    let mut residuals: Vec<Residual> =
-        floats.iter().filter(|_| compensated).map(|f| Residual::new(f.outputs(), k)).collect();
+    let mut residuals: Vec<Residual> = floats
+        .iter()
+        .filter(|_| compensated)
+        .map(|f| Residual::new(f.outputs(), k))
+        .collect();
     for (chunk, codes) in input.codes.chunks(TOKENS * k.max(1)).enumerate() {
-        let x: Vec<f32> = codes.iter().map(|c| (f64::from(*c) * input.scale) as f32).collect();
+        let x: Vec<f32> = codes
+            .iter()
+            .map(|c| (f64::from(*c) * input.scale) as f32)
+            .collect();
         moments.add(&x);
         if !compensated {
             continue;
@@ -81,15 +87,21 @@ pub(crate) fn measure(
         difference.iter_mut().zip(&x).for_each(|(d, x)| *d -= x);
         for (float, residual) in floats.iter().zip(&mut residuals) {
             // W * difference + b, of which only the product is wanted.
-            let mut r =
-                float.apply(&difference).map_err(|source| QuantizeError::Shape { layer, source })?;
+            let mut r = float
+                .apply(&difference)
+                .map_err(|source| QuantizeError::Shape { layer, source })?;
             for row in r.chunks_exact_mut(float.outputs().max(1)) {
                 row.iter_mut().zip(float.bias()).for_each(|(r, b)| *r -= b);
             }
             residual.add(&r, &x, k);
         }
     }
-    Ok(Known { layer, scale_in: input.scale, moments, residuals })
+    Ok(Known {
+        layer,
+        scale_in: input.scale,
+        moments,
+        residuals,
+    })
 }
 
 impl Known {
@@ -108,8 +120,12 @@ impl Known {
             (per_tensor(w, job.float.outputs(), floor(fine), limit), None)
         } else {
             let room = |b: &f32| f64::from(b.abs()) / (self.scale_in * BIAS_ROOM);
-            let floors: Vec<f32> =
-                job.float.bias().iter().map(|b| floor(room(b).max(fine))).collect();
+            let floors: Vec<f32> = job
+                .float
+                .bias()
+                .iter()
+                .map(|b| floor(room(b).max(fine)))
+                .collect();
             match self.residuals.get(index) {
                 Some(residual) => {
                     let (coded, bias) = compensate(w, &self.moments, residual, &floors, limit);
@@ -118,7 +134,15 @@ impl Known {
                 None => (per_channel(w, &self.moments.second(), &floors, limit), None),
             }
         };
-        assemble(self.layer, job, self.scale_in, coded, correction, bits, options.scheme)
+        assemble(
+            self.layer,
+            job,
+            self.scale_in,
+            coded,
+            correction,
+            bits,
+            options.scheme,
+        )
     }
 }
 
@@ -135,13 +159,24 @@ fn assemble(
     let (n, k) = (job.float.outputs(), job.float.inputs());
     let mut params = Vec::with_capacity(n);
     for (channel, (bias, scale)) in job.float.bias().iter().zip(&coded.scales).enumerate() {
-        let correction = correction.as_ref().and_then(|c| c.get(channel)).copied().unwrap_or(0.0);
+        let correction = correction
+            .as_ref()
+            .and_then(|c| c.get(channel))
+            .copied()
+            .unwrap_or(0.0);
         let bias = f64::from(*bias) + correction;
         let step = scale_in * f64::from(*scale);
         let steps = (bias / step).round_ties_even();
         if !(steps.abs() <= BIAS_LIMIT) {
             let linear = job.which.name();
-            return Err(QuantizeError::Bias { layer, linear, channel, bias, steps, step });
+            return Err(QuantizeError::Bias {
+                layer,
+                linear,
+                channel,
+                bias,
+                steps,
+                step,
+            });
         }
         let factor = step / job.scale_out;
         let requant = match scheme {
@@ -166,12 +201,19 @@ fn assemble(
         WeightBits::Eight => Mode::W8,
     };
     let linear = QuantizedLinear::new(mode, n, k, &coded.codes, params, scales)?;
-    Ok(Fitted { linear, bits, weight_sqnr_db, mean_clip })
+    Ok(Fitted {
+        linear,
+        bits,
+        weight_sqnr_db,
+        mean_clip,
+    })
 }
 
 /// Of the codes against the checkpoint's weights, in dB.
 fn weight_sqnr(w: &[f32], coded: &Coded, k: usize) -> f64 {
-    let rows = w.chunks_exact(k.max(1)).zip(coded.codes.chunks_exact(k.max(1)));
+    let rows = w
+        .chunks_exact(k.max(1))
+        .zip(coded.codes.chunks_exact(k.max(1)));
     let (mut signal, mut noise) = (0.0, 0.0);
     for ((w, codes), scale) in rows.zip(&coded.scales) {
         for (w, code) in w.iter().zip(codes) {

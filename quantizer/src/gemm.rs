@@ -30,22 +30,24 @@ pub(crate) fn codes_nt(x: &[f32], w: &[f32], k: usize, n: usize) -> Vec<i32> {
     if n == 0 {
         return y;
     }
-    y.par_chunks_mut(ROWS * n).zip(x.par_chunks(ROWS * k)).for_each(|(y, x)| {
-        let rows = y.len() / n;
-        let mut part = vec![0.0f32; y.len()];
-        for start in (0..k).step_by(EXACT_TERMS) {
-            let terms = EXACT_TERMS.min(k - start);
-            let (Some(x), Some(w), Some(mut out)) = (
-                view(&x[start..], rows, terms, k),
-                view(&w[start..], n, terms, k),
-                view_mut(&mut part, rows, n),
-            ) else {
-                return;
-            };
-            general_mat_mul(1.0, &x, &w.t(), 0.0, &mut out);
-            y.iter_mut().zip(&part).for_each(|(y, p)| *y += *p as i32);
-        }
-    });
+    y.par_chunks_mut(ROWS * n)
+        .zip(x.par_chunks(ROWS * k))
+        .for_each(|(y, x)| {
+            let rows = y.len() / n;
+            let mut part = vec![0.0f32; y.len()];
+            for start in (0..k).step_by(EXACT_TERMS) {
+                let terms = EXACT_TERMS.min(k - start);
+                let (Some(x), Some(w), Some(mut out)) = (
+                    view(&x[start..], rows, terms, k),
+                    view(&w[start..], n, terms, k),
+                    view_mut(&mut part, rows, n),
+                ) else {
+                    return;
+                };
+                general_mat_mul(1.0, &x, &w.t(), 0.0, &mut out);
+                y.iter_mut().zip(&part).for_each(|(y, p)| *y += *p as i32);
+            }
+        });
     y
 }
 
@@ -56,19 +58,23 @@ pub(crate) fn add_tn(out: &mut [f64], a: &[f32], b: &[f32], m: usize, n: usize) 
     if rows == 0 || n == 0 {
         return;
     }
-    out.par_chunks_mut(ROWS * n).enumerate().for_each(|(task, out)| {
-        let (first, count) = (task * ROWS, out.len() / n);
-        let mut part = vec![0.0f32; out.len()];
-        let (Some(a), Some(b), Some(mut product)) = (
-            view(&a[first..], rows, count, m),
-            view(b, rows, n, n),
-            view_mut(&mut part, count, n),
-        ) else {
-            return;
-        };
-        general_mat_mul(1.0, &a.t(), &b, 0.0, &mut product);
-        out.iter_mut().zip(&part).for_each(|(o, p)| *o += f64::from(*p));
-    });
+    out.par_chunks_mut(ROWS * n)
+        .enumerate()
+        .for_each(|(task, out)| {
+            let (first, count) = (task * ROWS, out.len() / n);
+            let mut part = vec![0.0f32; out.len()];
+            let (Some(a), Some(b), Some(mut product)) = (
+                view(&a[first..], rows, count, m),
+                view(b, rows, n, n),
+                view_mut(&mut part, count, n),
+            ) else {
+                return;
+            };
+            general_mat_mul(1.0, &a.t(), &b, 0.0, &mut product);
+            out.iter_mut()
+                .zip(&part)
+                .for_each(|(o, p)| *o += f64::from(*p));
+        });
 }
 
 #[cfg(test)]
@@ -81,7 +87,9 @@ mod tests {
         let k = 4096;
         let y = codes_nt(&vec![127.0; k], &vec![-127.0; k], k, 1);
         assert_eq!(y, [-127 * 127 * 4096]);
-        let odd: Vec<f32> = (0..k).map(|i| if i % 2 == 0 { 127.0 } else { 126.0 }).collect();
+        let odd: Vec<f32> = (0..k)
+            .map(|i| if i % 2 == 0 { 127.0 } else { 126.0 })
+            .collect();
         assert_eq!(codes_nt(&odd, &odd, k, 1), [2048 * (127 * 127 + 126 * 126)]);
     }
 

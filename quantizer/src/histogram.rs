@@ -17,7 +17,12 @@ pub(crate) struct Histogram {
 
 impl Default for Histogram {
     fn default() -> Self {
-        Histogram { exponent: None, counts: vec![0; 2 * HALF], zeros: 0, max_abs: 0.0 }
+        Histogram {
+            exponent: None,
+            counts: vec![0; 2 * HALF],
+            zeros: 0,
+            max_abs: 0.0,
+        }
     }
 }
 
@@ -32,7 +37,9 @@ impl Histogram {
         }
         self.grow(exponent_above(max));
         self.max_abs = self.max_abs.max(max);
-        let Some(exponent) = self.exponent else { return Some(max) };
+        let Some(exponent) = self.exponent else {
+            return Some(max);
+        };
         let per_unit = HALF as f64 / exp2(exponent);
         for &v in values {
             if v == 0.0 {
@@ -48,12 +55,17 @@ impl Histogram {
     pub(crate) fn merge(&mut self, mut other: Histogram) {
         self.zeros += other.zeros;
         self.max_abs = self.max_abs.max(other.max_abs);
-        let Some(exponent) = other.exponent else { return };
+        let Some(exponent) = other.exponent else {
+            return;
+        };
         self.grow(exponent);
         if let Some(exponent) = self.exponent {
             other.grow(exponent);
         }
-        self.counts.iter_mut().zip(&other.counts).for_each(|(a, b)| *a += b);
+        self.counts
+            .iter_mut()
+            .zip(&other.counts)
+            .for_each(|(a, b)| *a += b);
     }
 
     /// Largest magnitude.
@@ -110,7 +122,9 @@ impl Histogram {
 /// Largest magnitude of finite values, `None` if one is not finite.
 pub(crate) fn max_abs(values: &[f32]) -> Option<f32> {
     // NaN is lost in max but not in the sum of magnitudes times zero.
-    let (max, check) = values.iter().fold((0.0f32, 0.0f32), |(m, s), v| (m.max(v.abs()), s + v * 0.0));
+    let (max, check) = values
+        .iter()
+        .fold((0.0f32, 0.0f32), |(m, s), v| (m.max(v.abs()), s + v * 0.0));
     (check == 0.0 && max.is_finite()).then_some(max)
 }
 

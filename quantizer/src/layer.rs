@@ -11,13 +11,14 @@ use fqbert_numerics::layernorm::{self, LayerNormParams};
 use fqbert_numerics::requant::Requant;
 use fqbert_numerics::softmax::exp_table;
 
+use crate::QuantizeError;
 use crate::fit::{Fitted, Input, Job, measure};
 use crate::options::{QuantizeOptions, RangeMethod, Scheme};
 use crate::progress::Progress;
-use crate::ranges::scale16;
+use crate::ranges::{Seen, scale16};
+use crate::refit::{self, CHUNK};
 use crate::stages::{self, Heads};
 use crate::watch::{Statistics, Watched};
-use crate::QuantizeError;
 
 /// Steps of progress that a layer reports.
 pub(crate) const STEPS: usize = 4;
@@ -46,7 +47,11 @@ pub(crate) struct Context<'a> {
 
 /// The scale of the residual stream at a layer's input, `x16`.
 pub(crate) fn input_scale16(s: &Statistics, config: &BertConfig) -> f64 {
-    to_f32(scale16(s.attn_residual, config.hidden, config.layer_norm_eps))
+    to_f32(scale16(
+        s.attn_residual,
+        config.hidden,
+        config.layer_norm_eps,
+    ))
 }
 
 /// Scales are kept in f32; computing with what is kept leaves nothing to drift apart.
@@ -63,42 +68,84 @@ pub(crate) fn activation(config: &BertConfig) -> Activation {
 }
 
 /// Scales of a layer's sites. `x8` and `x16` are those of the layer before, `y16` is what the next
-/// one takes.
+/// one, which `next` is, takes.
 pub(crate) fn scales(
-    s: &Statistics,
-    config: &BertConfig,
-    ranges: RangeMethod,
-    x8: f64,
-    x16: f64,
-    y16: f64,
-) -> LayerScales {
+    c: &Context<'_>,
+    watched: &Watched,
+    next: Option<&Watched>,
+    [x8, x16, y16]: [f64; 3],
+) -> Result<LayerScales, QuantizeError> {
+    let (s, float, config, ranges) = (
+        &watched.statistics,
+        &watched.float,
+        c.config,
+        c.options.ranges,
+    );
+    let plain = |seen: &Seen| seen.scale8(ranges, |v| v);
+    let tokens = c.sequences.last().map_or(0, |s| s.end);
+    // Where a linear layer that will be fitted to the codes follows, its view counts.
+    let feeds = |seen: &Seen, values: &[f32], to: &[&Float]| {
+        if !c.options.fits_scales() {
+            return Ok(plain(seen));
+        }
+        let k = config.hidden;
+        refit::scale(seen.histogram.max_abs(), tokens, &refit::energy(to), |t| {
+            Ok(values
+                .get(t * k..(t + CHUNK).min(tokens) * k)
+                .unwrap_or_default()
+                .to_vec())
+        })
+    };
+    let context = feeds(&s.context, &watched.context, &[&float.o])?;
+    let attn8 = feeds(&s.attn_norm, &watched.attn_norm, &[&float.ffn_in])?;
+    let y8 = match next {
+        Some(n) => feeds(&s.out, &watched.out, &[&n.float.q, &n.float.k, &n.float.v])?,
+        None => plain(&s.out),
+    };
+    let mid = if c.options.fits_scales() {
+        let max = s.ffn_mid.histogram.max_abs();
+        refit::scale(max, tokens, &refit::energy(&[&float.ffn_out]), |t| {
+            float_mid(c, watched, t..(t + CHUNK).min(tokens))
+        })?
+    } else {
+        plain(&s.ffn_mid)
+    };
+    let mid = to_f32(mid);
     let act = activation(config);
-    let mid = to_f32(s.ffn_mid.scale8(ranges, |v| v));
-    // What the table makes of a code, rounding to codes of the output included.
+    // What the table makes of a code, without the rounding of its output.
     let through = |v: f64| (act.eval(v) / mid).clamp(-127.0, 127.0) * mid;
     let scores = match ranges {
         RangeMethod::Mse => s.score_errors.best(),
-        _ => s.scores.scale8(ranges, |v| v),
+        _ => plain(&s.scores),
     };
-    let plain = |seen: &crate::ranges::Seen| seen.scale8(ranges, |v| v);
-    LayerScales::from_array(
-        [
-            x8,
-            x16,
-            plain(&s.q),
-            plain(&s.k),
-            plain(&s.v),
-            scores,
-            plain(&s.context),
-            plain(&s.attn_norm),
-            scale16(s.ffn_residual, config.hidden, config.layer_norm_eps),
-            s.ffn_in.scale8(ranges, through),
-            mid,
-            plain(&s.out),
-            y16,
-        ]
-        .map(|s| to_f32(s) as f32),
-    )
+    let attn16 = scale16(s.ffn_residual, config.hidden, config.layer_norm_eps);
+    let gelu_in = s.ffn_in.scale8(ranges, through);
+    let (q, k, v) = (plain(&s.q), plain(&s.k), plain(&s.v));
+    let all = [
+        x8, x16, q, k, v, scores, context, attn8, attn16, gelu_in, mid, y8, y16,
+    ];
+    Ok(LayerScales::from_array(all.map(|s| to_f32(s) as f32)))
+}
+
+/// The float model's values after the activation at tokens of a range, `[tokens][intermediate]`.
+fn float_mid(
+    c: &Context<'_>,
+    watched: &Watched,
+    tokens: Range<usize>,
+) -> Result<Vec<f32>, QuantizeError> {
+    let k = c.config.hidden;
+    let x = watched
+        .attn_norm
+        .get(tokens.start * k..tokens.end * k)
+        .unwrap_or_default();
+    let y = watched.float.ffn_in.apply(x);
+    let mut y = y.map_err(|source| QuantizeError::Shape {
+        layer: c.index,
+        source,
+    })?;
+    y.iter_mut()
+        .for_each(|v| *v = c.config.activation.apply(*v));
+    Ok(y)
 }
 
 /// Quantizes a watched layer and moves the stream through it. `x` is the float model's input of
@@ -113,17 +160,36 @@ pub(crate) fn quantize_layer(
 ) -> Result<Done, QuantizeError> {
     let (float, hidden) = (&watched.float, c.config.hidden);
     let s = |v: f32| f64::from(v);
-    let mut step = || if progress.step() { Ok(()) } else { Err(QuantizeError::Cancelled) };
+    let mut step = || {
+        if progress.step() {
+            Ok(())
+        } else {
+            Err(QuantizeError::Cancelled)
+        }
+    };
     let rows = |values: &[f32], tokens: Range<usize>, width: usize| {
-        values.get(tokens.start * width..tokens.end * width).unwrap_or_default().to_vec()
+        values
+            .get(tokens.start * width..tokens.end * width)
+            .unwrap_or_default()
+            .to_vec()
     };
 
     let fit = |input: &Input<'_>, which: &[(Linear, &Float, f32)]| {
         let floats: Vec<&Float> = which.iter().map(|w| w.1).collect();
         let known = measure(c.index, &floats, input, c.options)?;
-        Ok::<_, QuantizeError>(move |i: usize, (which, float, scale): (Linear, &Float, f32)| {
-            known.fit(i, &Job { which, float, scale_out: s(scale) }, c.options)
-        })
+        Ok::<_, QuantizeError>(
+            move |i: usize, (which, float, scale): (Linear, &Float, f32)| {
+                known.fit(
+                    i,
+                    &Job {
+                        which,
+                        float,
+                        scale_out: s(scale),
+                    },
+                    c.options,
+                )
+            },
+        )
     };
     let input = Input {
         codes: &stream.x8,
@@ -141,8 +207,18 @@ pub(crate) fn quantize_layer(
     let (scores, context) = attention_factors(c, &scales)?;
     let run = |f: &Fitted, x: &[i8]| stages::linear(&f.linear, x, Requant::apply_i8);
     let run16 = |f: &Fitted, x: &[i8]| stages::linear(&f.linear, x, Requant::apply_i16);
-    let (q8, k8, v8) = (run(&q, &stream.x8), run(&k, &stream.x8), run(&v, &stream.x8));
-    let heads = Heads { q: &q8, k: &k8, v: &v8, heads: c.config.heads, hidden };
+    let (q8, k8, v8) = (
+        run(&q, &stream.x8),
+        run(&k, &stream.x8),
+        run(&v, &stream.x8),
+    );
+    let heads = Heads {
+        q: &q8,
+        k: &k8,
+        v: &v8,
+        heads: c.config.heads,
+        hidden,
+    };
     let context8 = stages::attention(&heads, c.sequences, &tables.0, scores, context);
     step()?;
 
@@ -153,7 +229,14 @@ pub(crate) fn quantize_layer(
     };
     let o = (Linear::O, &float.o, scales.x16);
     let o = fit(&input, &[o])?(0, o)?;
-    let ln_attn = norm(c, "attention norm", &float.ln_attn, scales.x16, scales.attn16, scales.attn8)?;
+    let ln_attn = norm(
+        c,
+        "attention norm",
+        &float.ln_attn,
+        scales.x16,
+        scales.attn16,
+        scales.attn8,
+    )?;
     let (attn16, attn8) = stages::add_norm(&stream.x16, &run16(&o, &context8), &ln_attn);
     step()?;
 
@@ -168,18 +251,22 @@ pub(crate) fn quantize_layer(
     stages::activate(&mut mid, &tables.1);
     step()?;
 
-    let float_mid = |t: Range<usize>| {
-        let mut y = float
-            .ffn_in
-            .apply(&rows(&watched.attn_norm, t, hidden))
-            .map_err(|source| QuantizeError::Shape { layer: c.index, source })?;
-        y.iter_mut().for_each(|v| *v = c.config.activation.apply(*v));
-        Ok(y)
+    let float_mid = |t: Range<usize>| float_mid(c, watched, t);
+    let input = Input {
+        codes: &mid,
+        scale: s(scales.mid),
+        float: &float_mid,
     };
-    let input = Input { codes: &mid, scale: s(scales.mid), float: &float_mid };
     let ffn_out = (Linear::FfnOut, &float.ffn_out, scales.attn16);
     let ffn_out = fit(&input, &[ffn_out])?(0, ffn_out)?;
-    let ln_out = norm(c, "output norm", &float.ln_out, scales.attn16, scales.y16, scales.y8)?;
+    let ln_out = norm(
+        c,
+        "output norm",
+        &float.ln_out,
+        scales.attn16,
+        scales.y16,
+        scales.y8,
+    )?;
     (stream.x16, stream.x8) = stages::add_norm(&attn16, &run16(&ffn_out, &mid), &ln_out);
     step()?;
 
@@ -207,7 +294,10 @@ pub(crate) fn quantize_layer(
 /// Exponential and activation tables.
 fn tables(config: &BertConfig, scales: &LayerScales) -> ([u16; 256], [i8; 256]) {
     let (gelu_in, mid) = (f64::from(scales.gelu_in), f64::from(scales.mid));
-    (exp_table(f64::from(scales.scores)), gelu_table(activation(config), gelu_in, mid))
+    (
+        exp_table(f64::from(scales.scores)),
+        gelu_table(activation(config), gelu_in, mid),
+    )
 }
 
 /// Requantization of scores, `1 / sqrt(head width)` included, and of the context.
@@ -222,14 +312,19 @@ fn attention_factors(
             Scheme::Paper => Requant::from_scale_8bit(factor, 0),
             Scheme::W4A8 | Scheme::W8A8 => Requant::from_scale(factor, 0),
         };
-        requant.map(stages::channel_params).map_err(|source| QuantizeError::Factor {
-            layer: c.index,
-            what: what.into(),
-            source,
-        })
+        requant
+            .map(stages::channel_params)
+            .map_err(|source| QuantizeError::Factor {
+                layer: c.index,
+                what: what.into(),
+                source,
+            })
     };
     Ok((
-        factor("scores", s(scales.q) * s(scales.k) / root / s(scales.scores))?,
+        factor(
+            "scores",
+            s(scales.q) * s(scales.k) / root / s(scales.scores),
+        )?,
         factor("context", s(scales.v) / 255.0 / s(scales.context))?,
     ))
 }
@@ -245,12 +340,39 @@ fn norm(
     let n = c.config.hidden;
     let eps = f64::from(float.eps());
     let [input, y16, y8] = [input, y16, y8].map(f64::from);
-    layernorm::quantize(float.gamma(), float.beta(), eps, n, input, y16, y8)
-        .map_err(|source| QuantizeError::LayerNorm { layer: c.index, norm: name, source })
+    layernorm::quantize(float.gamma(), float.beta(), eps, n, input, y16, y8).map_err(|source| {
+        QuantizeError::LayerNorm {
+            layer: c.index,
+            norm: name,
+            source,
+        }
+    })
 }
 
 fn layer_norm(p: LayerNormParams) -> QuantizedLayerNorm {
-    let LayerNormParams { gamma, beta, inv, q, eps, m16, s16, m8, s8 } = p;
-    let header = LayerNormHeader { inv, eps, m16, m8, s16, s8, q };
-    QuantizedLayerNorm { header, gamma, beta }
+    let LayerNormParams {
+        gamma,
+        beta,
+        inv,
+        q,
+        eps,
+        m16,
+        s16,
+        m8,
+        s8,
+    } = p;
+    let header = LayerNormHeader {
+        inv,
+        eps,
+        m16,
+        m8,
+        s16,
+        s8,
+        q,
+    };
+    QuantizedLayerNorm {
+        header,
+        gamma,
+        beta,
+    }
 }

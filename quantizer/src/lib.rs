@@ -36,6 +36,7 @@ mod options;
 mod progress;
 mod quantize;
 mod ranges;
+mod refit;
 mod report;
 mod scores;
 mod stages;
@@ -48,3 +49,4 @@ pub use options::{BitsOverride, QuantizeOptions, RangeMethod, Rounding, Scheme, 
 pub use progress::{Progress, Silent};
 pub use quantize::quantize;
 pub use report::{LayerReport, LinearReport, Report, SiteReport};
+pub use stages::encode;

@@ -78,7 +78,8 @@ pub enum RangeMethod {
     /// The smallest range that holds this share of the values, 0..=1, such as 0.9999.
     Percentile(f64),
     /// The range of least squared error after what the value goes through: the activation
-    /// function for its input, softmax for scores, nothing for the others.
+    /// function for its input, softmax for scores, weights fitted to the codes for the inputs of
+    /// compensated layers, nothing for the others.
     Mse,
 }
 
@@ -137,8 +138,16 @@ impl QuantizeOptions {
         QuantizeOptions {
             scheme,
             bits: Vec::new(),
-            ranges: if paper { RangeMethod::EmaMax { decay: 0.9 } } else { RangeMethod::Mse },
-            rounding: if paper { Rounding::Nearest } else { Rounding::Compensated },
+            ranges: if paper {
+                RangeMethod::EmaMax { decay: 0.9 }
+            } else {
+                RangeMethod::Mse
+            },
+            rounding: if paper {
+                Rounding::Nearest
+            } else {
+                Rounding::Compensated
+            },
             equalize: !paper,
             provenance: Provenance::default(),
         }
@@ -147,21 +156,38 @@ impl QuantizeOptions {
     /// Weight bits of one matrix.
     pub fn weight_bits(&self, layer: usize, linear: Linear) -> WeightBits {
         let applies = |o: &&BitsOverride| o.layer == layer && o.linear.is_none_or(|l| l == linear);
-        self.bits.iter().rev().find(applies).map_or(self.scheme.weight_bits(), |o| o.bits)
+        self.bits
+            .iter()
+            .rev()
+            .find(applies)
+            .map_or(self.scheme.weight_bits(), |o| o.bits)
+    }
+
+    /// Whether scales are chosen by what weights fitted to the codes can make of them.
+    pub(crate) fn fits_scales(&self) -> bool {
+        self.ranges == RangeMethod::Mse && self.rounding == Rounding::Compensated
     }
 
     /// Checks every number.
     pub(crate) fn check(&self, layers: usize) -> Result<(), QuantizeError> {
         let bad = |option, value: String, expected: String| {
-            Err(QuantizeError::Option { option, value, expected })
+            Err(QuantizeError::Option {
+                option,
+                value,
+                expected,
+            })
         };
         match self.ranges {
-            RangeMethod::EmaMax { decay } if !(0.0..1.0).contains(&decay) => {
-                bad("ranges.decay", decay.to_string(), "it must be 0 or more and below 1".into())
-            }
-            RangeMethod::Percentile(p) if !(p > 0.5 && p <= 1.0) => {
-                bad("ranges.percentile", p.to_string(), "it must be above 0.5, at most 1".into())
-            }
+            RangeMethod::EmaMax { decay } if !(0.0..1.0).contains(&decay) => bad(
+                "ranges.decay",
+                decay.to_string(),
+                "it must be 0 or more and below 1".into(),
+            ),
+            RangeMethod::Percentile(p) if !(p > 0.5 && p <= 1.0) => bad(
+                "ranges.percentile",
+                p.to_string(),
+                "it must be above 0.5, at most 1".into(),
+            ),
             _ => match self.bits.iter().find(|o| o.layer >= layers) {
                 Some(o) => bad(
                     "bits.layer",
@@ -192,7 +218,14 @@ impl QuantizeOptions {
             Rounding::Nearest => "rounded to nearest",
             Rounding::Compensated => "rounded with error compensation, biases corrected",
         };
-        let equalize = if self.equalize { ", attention equalized" } else { "" };
-        format!("{}: {scale}, clip of least squared error, {rounding}{equalize}", self.scheme.name())
+        let equalize = if self.equalize {
+            ", attention equalized"
+        } else {
+            ""
+        };
+        format!(
+            "{}: {scale}, clip of least squared error, {rounding}{equalize}",
+            self.scheme.name()
+        )
     }
 }

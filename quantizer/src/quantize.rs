@@ -54,11 +54,17 @@ pub fn quantize(
     let mut figures = Vec::with_capacity(config.layers);
     let mut equalized: Vec<EncoderLayer> = Vec::with_capacity(config.layers);
     let mut x = embedded;
-    let mut stream = Stream { x8: Vec::new(), x16: Vec::new() };
+    let mut stream = Stream {
+        x8: Vec::new(),
+        x16: Vec::new(),
+    };
     // One layer ahead: a layer's 16-bit output has the scale of the next one's residual.
     let mut ahead = watch_layer(0, checkpoint, &x, &sequences, options)?;
     for index in 0..config.layers {
-        progress.phase(&format!("layer {} of {}", index + 1, config.layers), STEPS + 1);
+        progress.phase(
+            &format!("layer {} of {}", index + 1, config.layers),
+            STEPS + 1,
+        );
         let Some(watched) = ahead else { break };
         ahead = watch_layer(index + 1, checkpoint, &watched.out, &sequences, options)?;
         step(progress)?;
@@ -70,14 +76,24 @@ pub fn quantize(
         }
         let y16 = match &ahead {
             Some(next) => input_scale16(&next.statistics, &checkpoint.config),
-            None => scale16(watched.statistics.out.histogram.max_abs(), config.hidden, 0.0),
+            None => scale16(
+                watched.statistics.out.histogram.max_abs(),
+                config.hidden,
+                0.0,
+            ),
         };
-        let context = Context { index, config: &checkpoint.config, options, sequences: &sequences };
-        let (x8, x16) = scales_in;
-        let statistics = &watched.statistics;
-        let scales = layer::scales(statistics, &checkpoint.config, options.ranges, x8, x16, y16);
-        let Done { layer, figures: of_layer } =
-            quantize_layer(&context, &watched, &x, &mut stream, scales, progress)?;
+        let context = Context {
+            index,
+            config: &checkpoint.config,
+            options,
+            sequences: &sequences,
+        };
+        let around = [scales_in.0, scales_in.1, y16];
+        let scales = layer::scales(&context, &watched, ahead.as_ref(), around)?;
+        let Done {
+            layer,
+            figures: of_layer,
+        } = quantize_layer(&context, &watched, &x, &mut stream, scales, progress)?;
         scales_in = (f64::from(scales.y8), f64::from(scales.y16));
         layers.push(layer);
         figures.push(of_layer);
@@ -109,13 +125,24 @@ pub fn quantize(
     };
     model.validate()?;
     progress.phase("comparing with float", 1);
-    let report = report(checkpoint, equalized, &model, calibration, options, &figures)?;
+    let report = report(
+        checkpoint,
+        equalized,
+        &model,
+        calibration,
+        options,
+        &figures,
+    )?;
     step(progress)?;
     Ok((model, report))
 }
 
 fn step(progress: &mut dyn Progress) -> Result<(), QuantizeError> {
-    if progress.step() { Ok(()) } else { Err(QuantizeError::Cancelled) }
+    if progress.step() {
+        Ok(())
+    } else {
+        Err(QuantizeError::Cancelled)
+    }
 }
 
 /// Embeds all sequences, one after another: `[tokens][hidden]`, and where each one is.
@@ -130,7 +157,10 @@ fn embed(
         let values = checkpoint
             .embeddings
             .embed(&s.ids, &s.type_ids)
-            .map_err(|source| QuantizeError::Sequence { index: i + 1, source })?;
+            .map_err(|source| QuantizeError::Sequence {
+                index: i + 1,
+                source,
+            })?;
         embedded.extend(values);
         ranges.push(at..at + s.ids.len());
         at += s.ids.len();
@@ -141,9 +171,15 @@ fn embed(
 fn seen_input(x: &[f32], sequences: &[Range<usize>], hidden: usize) -> Result<Seen, QuantizeError> {
     let mut seen = Seen::default();
     for (i, tokens) in sequences.iter().enumerate() {
-        let values = x.get(tokens.start * hidden..tokens.end * hidden).unwrap_or_default();
+        let values = x
+            .get(tokens.start * hidden..tokens.end * hidden)
+            .unwrap_or_default();
         if !seen.add(values) {
-            return Err(QuantizeError::NotFinite { layer: 0, site: "embeddings", index: i + 1 });
+            return Err(QuantizeError::NotFinite {
+                layer: 0,
+                site: "embeddings",
+                index: i + 1,
+            });
         }
     }
     Ok(seen)
@@ -157,10 +193,15 @@ fn watch_layer(
     sequences: &[Range<usize>],
     options: &QuantizeOptions,
 ) -> Result<Option<Watched>, QuantizeError> {
-    let Some(layer) = checkpoint.layers.get(index) else { return Ok(None) };
+    let Some(layer) = checkpoint.layers.get(index) else {
+        return Ok(None);
+    };
     let mut layer = layer.clone();
     if options.equalize {
-        layer = equalize(layer, x).map_err(|source| QuantizeError::Shape { layer: index, source })?;
+        layer = equalize(layer, x).map_err(|source| QuantizeError::Shape {
+            layer: index,
+            source,
+        })?;
     }
     watch(index, layer, &checkpoint.config, x, sequences).map(Some)
 }
@@ -174,26 +215,39 @@ fn report(
     figures: &[Vec<(u8, f64, f64)>],
 ) -> Result<Report, QuantizeError> {
     let all = calibration.sequences();
-    let compared: Vec<&Sequence> = all.iter().step_by(all.len().div_ceil(COMPARED).max(1)).collect();
+    let compared: Vec<&Sequence> = all
+        .iter()
+        .step_by(all.len().div_ceil(COMPARED).max(1))
+        .collect();
     // The head is not run, and the tables are needed once more: no copy of them is kept after this.
-    let float = Checkpoint { layers: equalized, ..checkpoint.clone() };
+    let float = Checkpoint {
+        layers: equalized,
+        ..checkpoint.clone()
+    };
     let sites = compare::compare(&float, model, &compared)?;
     let layers = model.layers.iter().zip(figures).zip(sites).enumerate();
     let layers = layers.map(|(index, ((layer, figures), sites))| {
-        let linears = Linear::ALL.iter().zip(figures).map(|(which, (bits, sqnr, clip))| {
-            let scales = &layer.linear(*which).weight_scales;
-            LinearReport {
-                linear: which.name(),
-                bits: *bits,
-                weight_sqnr_db: *sqnr,
-                clip: *clip,
-                scales: [
-                    scales.iter().copied().fold(f32::INFINITY, f32::min),
-                    scales.iter().copied().fold(0.0, f32::max),
-                ],
-            }
-        });
-        LayerReport { layer: index, linears: linears.collect(), sites }
+        let linears = Linear::ALL
+            .iter()
+            .zip(figures)
+            .map(|(which, (bits, sqnr, clip))| {
+                let scales = &layer.linear(*which).weight_scales;
+                LinearReport {
+                    linear: which.name(),
+                    bits: *bits,
+                    weight_sqnr_db: *sqnr,
+                    clip: *clip,
+                    scales: [
+                        scales.iter().copied().fold(f32::INFINITY, f32::min),
+                        scales.iter().copied().fold(0.0, f32::max),
+                    ],
+                }
+            });
+        LayerReport {
+            layer: index,
+            linears: linears.collect(),
+            sites,
+        }
     });
     let compression = model.weight_compression();
     Ok(Report {

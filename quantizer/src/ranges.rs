@@ -48,7 +48,9 @@ impl Seen {
         match method {
             RangeMethod::EmaMax { decay } => {
                 let ema = self.maxima.iter().map(|m| f64::from(*m));
-                let ema = ema.reduce(|e, m| decay * e + (1.0 - decay) * m).unwrap_or(max);
+                let ema = ema
+                    .reduce(|e, m| decay * e + (1.0 - decay) * m)
+                    .unwrap_or(max);
                 (if ema > 0.0 { ema } else { max }) / MAX8
             }
             RangeMethod::Percentile(share) => self.histogram.percentile(share) / MAX8,
@@ -57,8 +59,11 @@ impl Seen {
     }
 
     fn least_error(&self, max: f64, value: impl Fn(f64) -> f64) -> f64 {
-        let bins: Vec<(f64, f64, f64)> =
-            self.histogram.bins().map(|(v, c)| (v, value(v), c as f64)).collect();
+        let bins: Vec<(f64, f64, f64)> = self
+            .histogram
+            .bins()
+            .map(|(v, c)| (v, value(v), c as f64))
+            .collect();
         let error = |scale: f64| -> f64 {
             // The 255 values that the codes become, once for each scale.
             let codes: Vec<f64> = (-127..=127).map(|c| value(f64::from(c) * scale)).collect();
@@ -104,14 +109,20 @@ mod tests {
 
     #[test]
     fn nothing_but_zeros_has_a_scale() {
-        for method in [RangeMethod::Mse, RangeMethod::Percentile(0.99), RangeMethod::EmaMax { decay: 0.9 }] {
+        for method in [
+            RangeMethod::Mse,
+            RangeMethod::Percentile(0.99),
+            RangeMethod::EmaMax { decay: 0.9 },
+        ] {
             assert_eq!(seen(&[0.0; 4]).scale8(method, |v| v), 1.0 / 127.0);
         }
     }
 
     #[test]
     fn a_rare_outlier_is_clipped_by_error_and_percentile_but_not_by_the_maximum() {
-        let mut values: Vec<f32> = (0..200_000).map(|i| ((i % 2001) as f32 - 1000.0) / 1000.0).collect();
+        let mut values: Vec<f32> = (0..200_000)
+            .map(|i| ((i % 2001) as f32 - 1000.0) / 1000.0)
+            .collect();
         values.push(3.0);
         let s = seen(&values);
         let range = |m| s.scale8(m, |v| v) * 127.0;

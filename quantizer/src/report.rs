@@ -77,12 +77,21 @@ pub(crate) fn decibels(signal: f64, noise: f64) -> f64 {
         return 300.0;
     }
     let db = 10.0 * (signal / noise).log10();
-    if db.is_nan() { -300.0 } else { db.clamp(-300.0, 300.0) }
+    if db.is_nan() {
+        -300.0
+    } else {
+        db.clamp(-300.0, 300.0)
+    }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "scheme {}, calibrated on {}", self.scheme.name(), self.calibration)?;
+        writeln!(
+            f,
+            "scheme {}, calibrated on {}",
+            self.scheme.name(),
+            self.calibration
+        )?;
         writeln!(
             f,
             "encoder parameters {:.2}x smaller as the paper counts, {:.2}x with all tables",
@@ -97,11 +106,19 @@ impl fmt::Display for Report {
         for layer in &self.layers {
             write!(f, "{:>5}", layer.layer)?;
             for l in &layer.linears {
-                write!(f, "  {:>2} {:>6.2} {:>6.3}", l.bits, l.weight_sqnr_db, l.clip)?;
+                write!(
+                    f,
+                    "  {:>2} {:>6.2} {:>6.3}",
+                    l.bits, l.weight_sqnr_db, l.clip
+                )?;
             }
             writeln!(f)?;
         }
-        writeln!(f, "\nactivations: SQNR in dB against float on {} sequences", self.compared)?;
+        writeln!(
+            f,
+            "\nactivations: SQNR in dB against float on {} sequences",
+            self.compared
+        )?;
         write!(f, "layer")?;
         for s in self.layers.first().map_or(&[][..], |l| &l.sites) {
             write!(f, " {:>9}", s.site)?;

@@ -30,12 +30,18 @@ impl ScoreErrors {
             let inverse = (1.0 / scale) as f32;
             let table: [f32; 256] = std::array::from_fn(|i| (-(i as f64) * scale).exp() as f32);
             let code = |s: f32| (s * inverse).round_ties_even().clamp(-127.0, 127.0) as i32;
-            for (scores, probs) in scores.chunks_exact(cols.max(1)).zip(probs.chunks_exact(cols.max(1))) {
+            for (scores, probs) in scores
+                .chunks_exact(cols.max(1))
+                .zip(probs.chunks_exact(cols.max(1)))
+            {
                 let largest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
                 let largest = code(largest);
                 let mut sum = 0.0;
                 for (e, s) in exps.iter_mut().zip(scores) {
-                    *e = table.get((largest - code(*s)) as usize).copied().unwrap_or(0.0);
+                    *e = table
+                        .get((largest - code(*s)) as usize)
+                        .copied()
+                        .unwrap_or(0.0);
                     sum += *e;
                 }
                 let factor = 255.0 / sum;

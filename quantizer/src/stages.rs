@@ -1,13 +1,13 @@
 //! The integer layer in its stages, as the fabric computes them, on many sequences at once.
 //!
 //! The quantizer chooses the weights of each stage knowing the integers that the stages before it
-//! really give. The numerics are `fqbert-numerics`; the crate's tests compare the stages with
-//! `fqbert_model::reference` code by code.
+//! really give. The numerics are `fqbert-numerics`; [`encode`] chains the stages of a finished
+//! model, and the crate's tests compare it with `fqbert_model::reference` code by code.
 
 use std::ops::Range;
 
 use fqbert_contract::layout::ChannelParams;
-use fqbert_model::QuantizedLinear;
+use fqbert_model::{QuantizedLayerNorm, QuantizedLinear, QuantizedModel};
 use fqbert_numerics::layernorm::{LayerNormParams, layernorm_row};
 use fqbert_numerics::requant::Requant;
 use fqbert_numerics::softmax::softmax_row;
@@ -21,12 +21,20 @@ const TOKENS: usize = 1024;
 
 /// The scalar reference's record.
 pub(crate) fn requant(p: ChannelParams) -> Requant {
-    Requant { bias: p.bias, multiplier: p.multiplier, shift: p.shift }
+    Requant {
+        bias: p.bias,
+        multiplier: p.multiplier,
+        shift: p.shift,
+    }
 }
 
 /// The fabric's record.
 pub(crate) fn channel_params(r: Requant) -> ChannelParams {
-    ChannelParams { bias: r.bias, multiplier: r.multiplier, shift: r.shift }
+    ChannelParams {
+        bias: r.bias,
+        multiplier: r.multiplier,
+        shift: r.shift,
+    }
 }
 
 /// `x` `[tokens][in]` to `[tokens][out]`, requantized by `apply`.
@@ -36,7 +44,12 @@ pub(crate) fn linear<Y: Send>(
     apply: impl Fn(&Requant, i32) -> Y + Sync,
 ) -> Vec<Y> {
     let (n, k) = (layer.weights.outputs(), layer.weights.inputs());
-    let w: Vec<f32> = layer.weights.to_codes().into_iter().map(f32::from).collect();
+    let w: Vec<f32> = layer
+        .weights
+        .to_codes()
+        .into_iter()
+        .map(f32::from)
+        .collect();
     let params: Vec<Requant> = layer.params.iter().map(|p| requant(*p)).collect();
     let mut y = Vec::with_capacity(x.len() / k.max(1) * n);
     for x in x.chunks(TOKENS * k.max(1)) {
@@ -44,7 +57,13 @@ pub(crate) fn linear<Y: Send>(
         let sums = codes_nt(&x, &w, k, n);
         let rows: Vec<Vec<Y>> = sums
             .par_chunks(n)
-            .map(|row| params.iter().zip(row).map(|(p, acc)| apply(p, *acc)).collect())
+            .map(|row| {
+                params
+                    .iter()
+                    .zip(row)
+                    .map(|(p, acc)| apply(p, *acc))
+                    .collect()
+            })
             .collect();
         y.extend(rows.into_iter().flatten());
     }
@@ -106,7 +125,11 @@ pub(crate) fn activate(x: &mut [i8], table: &[i8; 256]) {
 }
 
 /// Adds the branch to the stream and normalises: `(y16, y8)`, `[tokens][channels]` as the inputs.
-pub(crate) fn add_norm(stream: &[i16], branch: &[i16], norm: &LayerNormParams) -> (Vec<i16>, Vec<i8>) {
+pub(crate) fn add_norm(
+    stream: &[i16],
+    branch: &[i16],
+    norm: &LayerNormParams,
+) -> (Vec<i16>, Vec<i8>) {
     let n = norm.gamma.len().max(1);
     let mut y16 = vec![0i16; stream.len()];
     let mut y8 = vec![0i8; stream.len()];
@@ -118,4 +141,73 @@ pub(crate) fn add_norm(stream: &[i16], branch: &[i16], norm: &LayerNormParams) -
             layernorm_row(&x, norm, y16, y8);
         });
     (y16, y8)
+}
+
+/// Runs the encoder of `model` on many sequences at once: the codes that
+/// `QuantizedModel::reference` gives for each, through full-speed matrix products.
+///
+/// `x8` and `x16` are `[tokens][hidden]`, the sequences one after another as `sequences` says; the
+/// result is the last layer's 16-bit output. Sequences that do not lie within the tokens, or leave
+/// some out, give `None`.
+pub fn encode(
+    model: &QuantizedModel,
+    x8: &[i8],
+    x16: &[i16],
+    sequences: &[Range<usize>],
+) -> Option<Vec<i16>> {
+    let hidden = model.config.hidden;
+    let mut tokens = 0;
+    for s in sequences {
+        if s.start != tokens || s.end < s.start {
+            return None;
+        }
+        tokens = s.end;
+    }
+    let values = tokens.checked_mul(hidden)?;
+    if hidden == 0 || [x8.len(), x16.len()] != [values; 2] {
+        return None;
+    }
+    let (mut x8, mut x16) = (x8.to_vec(), x16.to_vec());
+    for layer in &model.layers {
+        let run = |l, x: &[i8]| linear(l, x, Requant::apply_i8);
+        let run16 = |l, x: &[i8]| linear(l, x, Requant::apply_i16);
+        let (q, k, v) = (run(&layer.q, &x8), run(&layer.k, &x8), run(&layer.v, &x8));
+        let all = Heads {
+            q: &q,
+            k: &k,
+            v: &v,
+            heads: model.config.heads,
+            hidden,
+        };
+        let context = attention(
+            &all,
+            sequences,
+            &layer.exp_table,
+            layer.scores,
+            layer.context,
+        );
+        let branch = run16(&layer.o, &context);
+        let (attn16, attn8) = add_norm(&x16, &branch, &layer_norm(&layer.ln_attn));
+        let mut mid = run(&layer.ffn_in, &attn8);
+        activate(&mut mid, &layer.gelu_table);
+        let branch = run16(&layer.ffn_out, &mid);
+        (x16, x8) = add_norm(&attn16, &branch, &layer_norm(&layer.ln_out));
+    }
+    Some(x16)
+}
+
+/// The scalar reference's parameters.
+fn layer_norm(norm: &QuantizedLayerNorm) -> LayerNormParams {
+    let h = norm.header;
+    LayerNormParams {
+        gamma: norm.gamma.clone(),
+        beta: norm.beta.clone(),
+        inv: h.inv,
+        q: h.q,
+        eps: h.eps,
+        m16: h.m16,
+        s16: h.s16,
+        m8: h.m8,
+        s8: h.s8,
+    }
 }

@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use fqbert_checkpoint::{
-    BertConfig, Checkpoint, Embeddings, EncoderLayer, Head, InputError, LayerNorm, Observer, Pooling,
-    Site, WordTable,
+    BertConfig, Checkpoint, Embeddings, EncoderLayer, Head, InputError, LayerNorm, Observer,
+    Pooling, Site, WordTable,
 };
 use rayon::prelude::*;
 
@@ -70,13 +70,19 @@ pub(crate) fn watch(
     x: &[f32],
     sequences: &[Range<usize>],
 ) -> Result<Watched, QuantizeError> {
-    let shape = |source| QuantizeError::Shape { layer: index, source };
+    let shape = |source| QuantizeError::Shape {
+        layer: index,
+        source,
+    };
     let hidden = config.hidden;
     let one = one_layer(layer, config).map_err(shape)?;
     let mut statistics = Statistics::default();
     let (mut context, mut attn_norm, mut out) = (Vec::new(), Vec::new(), Vec::new());
     // Long sequences have many scores; a part of them is enough to choose one scale.
-    let scores: usize = sequences.iter().map(|s| s.len() * s.len() * config.heads).sum();
+    let scores: usize = sequences
+        .iter()
+        .map(|s| s.len() * s.len() * config.heads)
+        .sum();
     let every = scores.div_ceil(ScoreErrors::ENOUGH).max(1);
     for (batch, ranges) in sequences.chunks(BATCH).enumerate() {
         let results: Vec<Result<OneSequence, InputError>> = ranges
@@ -84,7 +90,9 @@ pub(crate) fn watch(
             .enumerate()
             .map(|(i, tokens)| {
                 let mut one_sequence = OneSequence::new((batch * BATCH + i).is_multiple_of(every));
-                let values = x.get(tokens.start * hidden..tokens.end * hidden).unwrap_or_default();
+                let values = x
+                    .get(tokens.start * hidden..tokens.end * hidden)
+                    .unwrap_or_default();
                 one.encode(values.to_vec(), &mut one_sequence)?;
                 Ok(one_sequence)
             })
@@ -93,7 +101,11 @@ pub(crate) fn watch(
             let sequence = result.map_err(shape)?;
             if let Some(site) = sequence.bad {
                 let index_of = batch * BATCH + i + 1;
-                return Err(QuantizeError::NotFinite { layer: index, site: name(site), index: index_of });
+                return Err(QuantizeError::NotFinite {
+                    layer: index,
+                    site: name(site),
+                    index: index_of,
+                });
             }
             statistics.merge(sequence.statistics);
             context.extend(sequence.context);
@@ -101,8 +113,18 @@ pub(crate) fn watch(
             out.extend(sequence.out);
         }
     }
-    let float = one.layers.into_iter().next().ok_or_else(|| shape(InputError::Empty))?;
-    Ok(Watched { float, statistics, context, attn_norm, out })
+    let float = one
+        .layers
+        .into_iter()
+        .next()
+        .ok_or_else(|| shape(InputError::Empty))?;
+    Ok(Watched {
+        float,
+        statistics,
+        context,
+        attn_norm,
+        out,
+    })
 }
 
 /// A checkpoint of this layer alone, whose encoder takes values instead of token ids.
@@ -114,7 +136,10 @@ fn one_layer(layer: EncoderLayer, config: &BertConfig) -> Result<Checkpoint, Inp
         config: config.clone(),
         embeddings,
         layers: vec![layer],
-        head: Head::Embedding { pooling: Pooling::Cls, normalize: false },
+        head: Head::Embedding {
+            pooling: Pooling::Cls,
+            normalize: false,
+        },
         ignored: Vec::new(),
     })
 }

@@ -50,8 +50,10 @@ fn ordinary(l: &mut [f64], n: usize) -> Option<()> {
                 row[j] = v / done[j * n + j];
             }
         });
-        let panel: Vec<f64> =
-            rest.chunks_exact(n).flat_map(|row| row[start..end].iter().copied()).collect();
+        let panel: Vec<f64> = rest
+            .chunks_exact(n)
+            .flat_map(|row| row[start..end].iter().copied())
+            .collect();
         let width = end - start;
         rest.par_chunks_mut(n).enumerate().for_each(|(i, row)| {
             let own = &panel[i * width..(i + 1) * width];
@@ -67,9 +69,16 @@ fn ordinary(l: &mut [f64], n: usize) -> Option<()> {
 fn dot(a: &[f64], b: &[f64]) -> f64 {
     let mut sums = [0.0; 8];
     let (a8, b8) = (a.chunks_exact(8), b.chunks_exact(8));
-    let tail: f64 = a8.remainder().iter().zip(b8.remainder()).map(|(a, b)| a * b).sum();
+    let tail: f64 = a8
+        .remainder()
+        .iter()
+        .zip(b8.remainder())
+        .map(|(a, b)| a * b)
+        .sum();
     for (a, b) in a8.zip(b8) {
-        sums.iter_mut().zip(a.iter().zip(b)).for_each(|(s, (a, b))| *s += a * b);
+        sums.iter_mut()
+            .zip(a.iter().zip(b))
+            .for_each(|(s, (a, b))| *s += a * b);
     }
     sums.iter().sum::<f64>() + tail
 }

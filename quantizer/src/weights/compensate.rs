@@ -35,7 +35,11 @@ pub(crate) fn compensate(
     let mut coded = None;
     let covariance = moments.covariance();
     let mut order: Vec<usize> = (0..k).collect();
-    order.sort_by(|&a, &b| covariance[b * k + b].total_cmp(&covariance[a * k + a]).then(a.cmp(&b)));
+    order.sort_by(|&a, &b| {
+        covariance[b * k + b]
+            .total_cmp(&covariance[a * k + a])
+            .then(a.cmp(&b))
+    });
     if let Some(g) = damped_factor(&covariance, &order, k) {
         let pull = moments.residual_covariance(residual);
         let narrow: Vec<f32> = g.iter().map(|v| *v as f32).collect();
@@ -47,7 +51,10 @@ pub(crate) fn compensate(
                 let aim = aim(w, pull, &g, &order);
                 let (codes, scale, clip) = channel(&aim, &narrow, floor, limit);
                 let mut unordered = vec![0; k];
-                order.iter().zip(codes).for_each(|(&at, code)| unordered[at] = code);
+                order
+                    .iter()
+                    .zip(codes)
+                    .for_each(|(&at, code)| unordered[at] = code);
                 (unordered, scale, clip)
             })
             .collect();
@@ -64,14 +71,12 @@ pub(crate) fn compensate(
 }
 
 /// What to add to each bias so that the mean output is the float model's.
-fn bias_correction(
-    w: &[f32],
-    coded: &Coded,
-    moments: &Moments,
-    residual: &Residual,
-) -> Vec<f64> {
+fn bias_correction(w: &[f32], coded: &Coded, moments: &Moments, residual: &Residual) -> Vec<f64> {
     let (k, mean) = (moments.inputs().max(1), moments.mean());
-    let rows = w.chunks_exact(k).zip(coded.codes.chunks_exact(k)).zip(&coded.scales);
+    let rows = w
+        .chunks_exact(k)
+        .zip(coded.codes.chunks_exact(k))
+        .zip(&coded.scales);
     moments
         .residual_mean(residual)
         .into_iter()
@@ -97,7 +102,11 @@ fn damped_factor(covariance: &[f64], order: &[usize], k: usize) -> Option<Vec<f6
     for _ in 0..8 {
         let mut a = Vec::with_capacity(k * k);
         for &i in order {
-            a.extend(order.iter().map(|&j| covariance[i * k + j] + if i == j { damping } else { 0.0 }));
+            a.extend(
+                order
+                    .iter()
+                    .map(|&j| covariance[i * k + j] + if i == j { damping } else { 0.0 }),
+            );
         }
         if let Some(g) = factor(&a, k) {
             return Some(g);
@@ -123,7 +132,11 @@ fn aim(w: &[f32], pull: &[f64], g: &[f64], order: &[usize]) -> Vec<f32> {
         let sum: f64 = row[..j].iter().zip(&z).map(|(g, z)| g * z).sum();
         z[j] = (z[j] - sum) / row[j];
     }
-    order.iter().zip(z).map(|(&i, z)| (f64::from(w[i]) + z) as f32).collect()
+    order
+        .iter()
+        .zip(z)
+        .map(|(&i, z)| (f64::from(w[i]) + z) as f32)
+        .collect()
 }
 
 /// Codes of one channel at the clip of least error, with their scale and the clip.
@@ -167,5 +180,9 @@ fn channel(w: &[f32], g: &[f32], floor: f32, limit: f32) -> (Vec<i8>, f32, f32) 
             best = l;
         }
     }
-    (codes.iter().map(|c| c[best]).collect(), scales[best], shares[best])
+    (
+        codes.iter().map(|c| c[best]).collect(),
+        scales[best],
+        shares[best],
+    )
 }

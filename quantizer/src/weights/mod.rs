@@ -54,7 +54,8 @@ fn rounding_error(w: &[f32], weight: &[f32], scale: f32, limit: f32) -> f64 {
 /// Nearest codes.
 fn round(w: &[f32], scale: f32, limit: f32) -> impl Iterator<Item = i8> + '_ {
     let inverse = 1.0 / scale;
-    w.iter().map(move |w| (w * inverse).round_ties_even().clamp(-limit, limit) as i8)
+    w.iter()
+        .map(move |w| (w * inverse).round_ties_even().clamp(-limit, limit) as i8)
 }
 
 fn largest(w: &[f32]) -> f32 {

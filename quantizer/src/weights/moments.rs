@@ -26,13 +26,20 @@ pub(crate) struct Residual {
 
 impl Residual {
     pub(crate) fn new(n: usize, k: usize) -> Self {
-        Residual { n, r: vec![0.0; n], rx: vec![0.0; n * k] }
+        Residual {
+            n,
+            r: vec![0.0; n],
+            rx: vec![0.0; n * k],
+        }
     }
 
     /// Adds residuals `[tokens][n]` at inputs `x` `[tokens][k]`.
     pub(crate) fn add(&mut self, r: &[f32], x: &[f32], k: usize) {
         for row in r.chunks_exact(self.n.max(1)) {
-            self.r.iter_mut().zip(row).for_each(|(s, v)| *s += f64::from(*v));
+            self.r
+                .iter_mut()
+                .zip(row)
+                .for_each(|(s, v)| *s += f64::from(*v));
         }
         add_tn(&mut self.rx, r, x, self.n, k);
     }
@@ -41,8 +48,18 @@ impl Residual {
 impl Moments {
     /// Of `k` inputs; `products` whether [`Moments::covariance`] will be asked for.
     pub(crate) fn new(k: usize, products: bool) -> Self {
-        let xx = if products { vec![0.0; k * k] } else { Vec::new() };
-        Moments { k, tokens: 0.0, x: vec![0.0; k], squares: vec![0.0; k], xx }
+        let xx = if products {
+            vec![0.0; k * k]
+        } else {
+            Vec::new()
+        };
+        Moments {
+            k,
+            tokens: 0.0,
+            x: vec![0.0; k],
+            squares: vec![0.0; k],
+            xx,
+        }
     }
 
     /// Adds inputs `[tokens][k]`.
@@ -71,7 +88,10 @@ impl Moments {
 
     /// Mean square of each input.
     pub(crate) fn second(&self) -> Vec<f32> {
-        self.squares.iter().map(|v| (v / self.tokens.max(1.0)) as f32).collect()
+        self.squares
+            .iter()
+            .map(|v| (v / self.tokens.max(1.0)) as f32)
+            .collect()
     }
 
     /// Covariance of the inputs, `[k][k]`; empty if products were not wanted.
@@ -79,22 +99,33 @@ impl Moments {
         let (mean, n) = (self.mean(), self.tokens.max(1.0));
         let mut c = self.xx.clone();
         for (row, a) in c.chunks_exact_mut(self.k.max(1)).zip(&mean) {
-            row.iter_mut().zip(&mean).for_each(|(v, b)| *v = *v / n - a * b);
+            row.iter_mut()
+                .zip(&mean)
+                .for_each(|(v, b)| *v = *v / n - a * b);
         }
         c
     }
 
     /// Mean residual of each output.
     pub(crate) fn residual_mean(&self, residual: &Residual) -> Vec<f64> {
-        residual.r.iter().map(|v| v / self.tokens.max(1.0)).collect()
+        residual
+            .r
+            .iter()
+            .map(|v| v / self.tokens.max(1.0))
+            .collect()
     }
 
     /// Covariance of residuals with inputs, `[n][k]`.
     pub(crate) fn residual_covariance(&self, residual: &Residual) -> Vec<f64> {
         let (mean, n) = (self.mean(), self.tokens.max(1.0));
         let mut c = residual.rx.clone();
-        for (row, r) in c.chunks_exact_mut(self.k.max(1)).zip(self.residual_mean(residual)) {
-            row.iter_mut().zip(&mean).for_each(|(v, x)| *v = *v / n - r * x);
+        for (row, r) in c
+            .chunks_exact_mut(self.k.max(1))
+            .zip(self.residual_mean(residual))
+        {
+            row.iter_mut()
+                .zip(&mean)
+                .for_each(|(v, x)| *v = *v / n - r * x);
         }
         c
     }

@@ -14,19 +14,27 @@ pub(crate) fn per_channel(w: &[f32], importance: &[f32], floor: &[f32], limit: f
         .zip(floor)
         .map(|(w, &floor)| {
             let max = largest(w);
-            let (scale, clip) = best_scale(max, floor, limit, |s| rounding_error(w, importance, s, limit));
+            let (scale, clip) = best_scale(max, floor, limit, |s| {
+                rounding_error(w, importance, s, limit)
+            });
             (round(w, scale, limit).collect(), scale, clip)
         })
         .collect();
     let scales = channels.iter().map(|c| c.1).collect();
     let clips = channels.iter().map(|c| c.2).collect();
-    Coded { codes: channels.into_iter().flat_map(|c| c.0).collect(), scales, clips }
+    Coded {
+        codes: channels.into_iter().flat_map(|c| c.0).collect(),
+        scales,
+        clips,
+    }
 }
 
 /// One scale for the whole of `w` `[outputs][inputs]`, every input as important as any other.
 pub(crate) fn per_tensor(w: &[f32], outputs: usize, floor: f32, limit: f32) -> Coded {
     let ones = vec![1.0; w.len()];
-    let (scale, clip) = best_scale(largest(w), floor, limit, |s| rounding_error(w, &ones, s, limit));
+    let (scale, clip) = best_scale(largest(w), floor, limit, |s| {
+        rounding_error(w, &ones, s, limit)
+    });
     Coded {
         codes: round(w, scale, limit).collect(),
         scales: vec![scale; outputs],
