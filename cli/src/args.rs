@@ -8,7 +8,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 #[derive(Parser)]
 #[command(name = "fqbert", version, about, max_term_width = 100)]
 pub struct Cli {
-    /// The fabric to run on: emu:GEOMETRY[?threads=N] with GEOMETRY tiny, paper, zcu102 or zcu111.
+    /// The fabric to run on: emu:GEOMETRY[?threads=N] with GEOMETRY tiny, paper, zcu102 or zcu111, or uio:NAME, the accelerator on
+    /// this board by the name of its UIO device.
     #[arg(
         long,
         global = true,

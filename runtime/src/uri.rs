@@ -3,11 +3,19 @@
 use fqbert_contract::seam::Fabric;
 
 /// The fabrics of this build: scheme, form and meaning.
-pub const FABRICS: &[(&str, &str, &str)] = &[(
-    "emu",
-    "emu:GEOMETRY[?threads=N&kernel=NAME&seed=N&memory=SIZE]",
-    "bit-exact emulation on this CPU; geometries tiny, paper, zcu102, zcu111",
-)];
+pub const FABRICS: &[(&str, &str, &str)] = &[
+    (
+        "emu",
+        "emu:GEOMETRY[?threads=N&kernel=NAME&seed=N&memory=SIZE]",
+        "bit-exact emulation on this CPU; geometries tiny, paper, zcu102, zcu111",
+    ),
+    #[cfg(target_os = "linux")]
+    (
+        "uio",
+        "uio:NAME[?memory=NAME&wait=SECONDS&deadline=MS&manager=none&cached=no&manifest=FILE]",
+        "the accelerator on this board, by the name of its UIO device, such as uio:fqbert0",
+    ),
+];
 
 /// Why a URI opens no fabric.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +35,16 @@ pub enum OpenError {
         #[source]
         source: fqbert_emulator::OpenError,
     },
+    /// The accelerator on this board cannot be opened.
+    #[cfg(target_os = "linux")]
+    #[error("fabric \"{uri}\": {source}")]
+    Uio {
+        /// The URI.
+        uri: String,
+        /// The reason, and what to do.
+        #[source]
+        source: fqbert_uio::OpenError,
+    },
 }
 
 fn schemes() -> String {
@@ -43,6 +61,14 @@ pub fn open_fabric(uri: &str) -> Result<Box<dyn Fabric>, OpenError> {
         Some(("emu", rest)) => match fqbert_emulator::open(rest) {
             Ok(fabric) => Ok(Box::new(fabric)),
             Err(source) => Err(OpenError::Emulator {
+                uri: uri.to_owned(),
+                source,
+            }),
+        },
+        #[cfg(target_os = "linux")]
+        Some(("uio", rest)) => match fqbert_uio::open(rest) {
+            Ok(fabric) => Ok(Box::new(fabric)),
+            Err(source) => Err(OpenError::Uio {
                 uri: uri.to_owned(),
                 source,
             }),

@@ -129,6 +129,11 @@ impl Interrupt {
         self.last
     }
 
+    /// Whether it was armed and no interrupt has been taken since.
+    pub fn is_armed(&self) -> bool {
+        self.armed
+    }
+
     /// What has been seen so far.
     pub fn stats(&self) -> IrqStats {
         self.stats

@@ -9,6 +9,7 @@
 //! - [`program`]: a relocatable instruction stream and its binding to device addresses.
 //! - [`verify`]: the checks a program must pass before a fabric sees it.
 //! - [`timing`]: cycles of each instruction and of a program, as formulas of the geometry.
+//! - [`region`]: the allocator of device memory that fabrics share.
 //! - [`seam`]: the calls through which a runtime drives any fabric.
 //!
 //! The meaning of every arithmetic operation is in `docs/numerics.md`, the micro-architecture in
@@ -20,6 +21,7 @@ pub mod generated;
 pub mod geometry;
 pub mod layout;
 pub mod program;
+pub mod region;
 pub mod seam;
 pub mod timing;
 pub mod verify;

@@ -1,8 +1,10 @@
-//! First-fit allocation of device memory.
+//! First-fit allocation of device memory: what stands behind [`allocate`](crate::seam::Fabric::allocate) and
+//! [`free`](crate::seam::Fabric::free) of every fabric. Bookkeeping only, it touches no memory.
 
 use std::collections::BTreeMap;
 
-use fqbert_contract::seam::BufferId;
+use crate::address::Bytes;
+use crate::seam::{BufferId, FabricError};
 
 /// Alignment and granularity of an allocation: a page.
 pub const ALIGNMENT: u64 = 4096;
@@ -105,6 +107,23 @@ impl Allocator {
     pub fn get(&self, id: BufferId) -> Option<Span> {
         self.buffers.get(&id.0).copied()
     }
+
+    /// The span of a buffer, if bytes `offset..offset + length` lie inside it.
+    ///
+    /// # Errors
+    /// [`FabricError::UnknownBuffer`], [`FabricError::OutOfBounds`].
+    pub fn covering(&self, id: BufferId, offset: Bytes, length: u64) -> Result<Span, FabricError> {
+        let span = self.get(id).ok_or(FabricError::UnknownBuffer(id))?;
+        match offset.0.checked_add(length) {
+            Some(end) if end <= span.size => Ok(span),
+            _ => Err(FabricError::OutOfBounds {
+                buffer: id,
+                size: Bytes(span.size),
+                offset,
+                length: Bytes(length),
+            }),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -124,6 +143,21 @@ mod tests {
         assert_eq!(a.largest_free(), a.total());
         assert_eq!(a.free(ids[1]), None, "freed twice");
         assert_eq!(a.allocate(u64::MAX), None);
+    }
+
+    #[test]
+    fn ranges_are_checked_against_the_size_asked_for() {
+        let mut a = Allocator::new(4 * ALIGNMENT);
+        let (id, span) = a.allocate(100).unwrap();
+        assert_eq!(a.covering(id, Bytes(100), 0).unwrap(), span);
+        assert_eq!(a.covering(id, Bytes(1), 99).unwrap(), span);
+        for (offset, length) in [(1, 100), (101, 0), (u64::MAX, 1), (0, u64::MAX)] {
+            let error = a.covering(id, Bytes(offset), length).unwrap_err();
+            assert!(matches!(error, FabricError::OutOfBounds { .. }), "{error}");
+        }
+        a.free(id).unwrap();
+        let error = a.covering(id, Bytes(0), 0).unwrap_err();
+        assert!(matches!(error, FabricError::UnknownBuffer(_)), "{error}");
     }
 
     proptest! {
