@@ -86,6 +86,7 @@ fn report(g: &Geometry) {
             row_tiles,
             col_tiles,
             channels: per_tile as u16 * u16::from(col_tiles),
+            dst_base: (g.act_words / 2) as u16,
             dst_stride: 24,
             ..Matmul::default()
         }
@@ -100,6 +101,7 @@ fn report(g: &Geometry) {
         col_tiles: keys as u8,
         channels: 128,
         dest: Matmul::DEST_SCR,
+        dst_base: 0,
         dst_stride: 64,
         ..attention
     };

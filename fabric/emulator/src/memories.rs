@@ -13,6 +13,8 @@ pub struct Memories {
     /// By memory code; codes the contract does not use stay empty.
     banks: [Vec<u8>; 16],
     word_bytes: [usize; 16],
+    /// How often each was opened for writing: what was derived from a memory's contents holds while this stands.
+    generations: [u64; 16],
 }
 
 impl Memories {
@@ -25,7 +27,11 @@ impl Memories {
             word_bytes[code] = g.word_bytes(memory) as usize;
             banks[code] = vec![POWER_ON; word_bytes[code] * g.depth(memory) as usize];
         }
-        Self { banks, word_bytes }
+        Self {
+            banks,
+            word_bytes,
+            generations: [0; 16],
+        }
     }
 
     /// Bytes of one word of a memory.
@@ -43,8 +49,25 @@ impl Memories {
     /// The bytes of a memory from word `base` on, to write.
     pub fn words_from_mut(&mut self, memory: MemoryId, base: u16) -> &mut [u8] {
         let start = usize::from(base) * self.word_bytes(memory);
+        self.generations[usize::from(memory.code()) & 15] += 1;
         let bank = &mut self.banks[usize::from(memory.code()) & 15];
         bank.get_mut(start..).unwrap_or(&mut [])
+    }
+
+    /// Changes with every write to the memory.
+    pub fn generation(&self, memory: MemoryId) -> u64 {
+        self.generations[usize::from(memory.code()) & 15]
+    }
+
+    /// Takes a memory out, to be written while others are read; [`Memories::put`] it back.
+    pub fn take(&mut self, memory: MemoryId) -> Vec<u8> {
+        std::mem::take(&mut self.banks[usize::from(memory.code()) & 15])
+    }
+
+    /// Puts back what [`Memories::take`] took out.
+    pub fn put(&mut self, memory: MemoryId, bank: Vec<u8>) {
+        self.generations[usize::from(memory.code()) & 15] += 1;
+        self.banks[usize::from(memory.code()) & 15] = bank;
     }
 }
 

@@ -6,6 +6,8 @@ use fqbert_contract::layout::ChannelParams;
 use fqbert_contract::verify;
 use fqbert_numerics::requant::Requant;
 
+#[cfg(target_arch = "x86_64")]
+use super::fused;
 use super::{Kernel, portable, scalar, write};
 use crate::memories::Memories;
 
@@ -34,6 +36,38 @@ pub struct Operands<'a> {
     pub params: &'a [Requant],
     /// Results are 16 bits wide, not 8.
     pub wide: bool,
+    /// What `a` and `b` are, for what is kept of them.
+    pub a_source: Source,
+    pub b_source: Source,
+    /// Weight slot of `b`, unless it is OPD.
+    pub b_slot: Option<usize>,
+}
+
+/// The words of a memory that an operand is, as they stood after a certain write: equal sources are equal bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Source {
+    memory: MemoryId,
+    generation: u64,
+    base: u16,
+    stride: u16,
+    chunks: u16,
+    tiles: u8,
+    mode8: bool,
+    channels: u16,
+    /// How a kernel arranged it.
+    skew: usize,
+    octets: usize,
+}
+
+impl Source {
+    /// The same, as arranged by a kernel.
+    pub fn arranged(self, skew: usize, octets: usize) -> Self {
+        Self {
+            skew,
+            octets,
+            ..self
+        }
+    }
 }
 
 impl Operands<'_> {
@@ -113,9 +147,9 @@ impl Outputs {
 #[derive(Debug, Default)]
 pub struct Workspace {
     pub outputs: Outputs,
-    params: Vec<Requant>,
+    pub params: Vec<Requant>,
     #[cfg(target_arch = "x86_64")]
-    avx2: super::avx2::Buffers,
+    pub fused: fused::Buffers,
 }
 
 /// Executes a MATMUL that `check_operation` has accepted.
@@ -127,8 +161,26 @@ pub fn matmul(
     kernel: Kernel,
 ) {
     debug_assert!(verify::check_operation(g, &fqbert_contract::isa::Operation::Matmul(*m)).is_ok());
-    let channels = usize::from(m.channels);
-    read_params(memories, m, channels, &mut workspace.params);
+    read_params(memories, m, usize::from(m.channels), &mut workspace.params);
+    #[cfg(target_arch = "x86_64")]
+    if kernel == Kernel::Avx2 && fused::matmul(g, m, memories, workspace) {
+        return;
+    }
+    let x = operands(g, m, memories, &workspace.params);
+    match kernel {
+        Kernel::Scalar => scalar::matmul(&x, &mut workspace.outputs),
+        Kernel::Portable | Kernel::Avx2 => portable::matmul(&x, &mut workspace.outputs),
+    }
+    write::results(g, m, &workspace.outputs, memories);
+}
+
+/// The operands of a MATMUL. One whose memory has been taken out is empty.
+pub fn operands<'a>(
+    g: &Geometry,
+    m: &Matmul,
+    memories: &'a Memories,
+    params: &'a [Requant],
+) -> Operands<'a> {
     let a_memory = if m.a_probs {
         MemoryId::Prb
     } else {
@@ -139,7 +191,7 @@ pub fn matmul(
     } else {
         weight_slot(m.b_slot)
     };
-    let x = Operands {
+    Operands {
         rows: g.rows as usize,
         lanes: g.lanes as usize,
         chunks: usize::from(m.k_chunks),
@@ -151,20 +203,29 @@ pub fn matmul(
         b: memories.words_from(b_memory, m.b_base),
         b_stride: usize::from(m.b_stride) * memories.word_bytes(b_memory),
         mode8: m.mode8,
-        channels,
-        params: &workspace.params,
+        channels: usize::from(m.channels),
+        params,
         wide: m.dest == Matmul::DEST_RESB,
-    };
-    let outputs = &mut workspace.outputs;
-    match kernel {
-        Kernel::Scalar => scalar::matmul(&x, outputs),
-        Kernel::Portable => portable::matmul(&x, outputs),
-        #[cfg(target_arch = "x86_64")]
-        Kernel::Avx2 => super::avx2::matmul(&x, outputs, &mut workspace.avx2),
-        #[cfg(not(target_arch = "x86_64"))]
-        Kernel::Avx2 => portable::matmul(&x, outputs),
+        a_source: source(memories, m, a_memory),
+        b_source: source(memories, m, b_memory),
+        b_slot: (!m.b_opd).then_some(usize::from(m.b_slot)),
     }
-    write::results(g, m, &workspace.outputs, memories);
+}
+
+fn source(memories: &Memories, m: &Matmul, memory: MemoryId) -> Source {
+    let a = matches!(memory, MemoryId::Act | MemoryId::Prb);
+    Source {
+        memory,
+        generation: memories.generation(memory),
+        base: if a { m.a_base } else { m.b_base },
+        stride: if a { m.a_stride } else { m.b_stride },
+        chunks: m.k_chunks,
+        tiles: if a { m.row_tiles } else { m.col_tiles },
+        mode8: m.mode8,
+        channels: if a { 0 } else { m.channels },
+        skew: 0,
+        octets: 0,
+    }
 }
 
 /// The memory of a weight slot.

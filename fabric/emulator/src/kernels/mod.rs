@@ -6,6 +6,8 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod fused;
 mod layernorm;
 mod matmul;
 mod portable;
@@ -32,7 +34,7 @@ pub enum Kernel {
     Scalar,
     /// Plain Rust that the compiler vectorises for whatever target it is built for.
     Portable,
-    /// x86-64 with AVX2.
+    /// x86-64 with AVX2 and FMA.
     Avx2,
 }
 
@@ -80,7 +82,7 @@ impl Kernel {
         match self {
             Self::Scalar | Self::Portable => true,
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => std::arch::is_x86_feature_detected!("avx2"),
+            Self::Avx2 => avx2::is_detected(),
             #[cfg(not(target_arch = "x86_64"))]
             Self::Avx2 => false,
         }
@@ -110,10 +112,10 @@ impl Kernel {
         }
     }
 
-    /// Itself, or the portable kernel where the vector kernels' assumptions (8 lanes, rows in fours) do not hold for `g` or
+    /// Itself, or the portable kernel where the vector kernels' assumptions (8 lanes, rows in fours, at most 32) do not hold for `g` or
     /// the CPU lacks it.
     pub(crate) fn usable_for(self, g: &Geometry) -> Self {
-        let shaped = g.lanes == 8 && g.rows.is_multiple_of(4);
+        let shaped = g.lanes == 8 && g.rows.is_multiple_of(4) && g.rows <= 32;
         if self == Self::Scalar || (shaped && self.is_supported()) {
             self
         } else {

@@ -4,6 +4,8 @@ use fqbert_contract::Geometry;
 use fqbert_contract::isa::{Matmul, MemoryId};
 use rayon::prelude::*;
 
+#[cfg(target_arch = "x86_64")]
+use super::fused::OCTET;
 use super::matmul::Outputs;
 use crate::memories::Memories;
 
@@ -35,7 +37,7 @@ pub fn results(g: &Geometry, m: &Matmul, outputs: &Outputs, memories: &mut Memor
 }
 
 /// GELU table `table`: entry `x + 128` is the code of `x`.
-fn gelu_table(memories: &Memories, table: u8) -> [u8; 256] {
+pub fn gelu_table(memories: &Memories, table: u8) -> [u8; 256] {
     let bytes = memories.words_from(MemoryId::Gel, u16::from(table) * 16);
     bytes.first_chunk().copied().unwrap_or([0; 256])
 }
@@ -131,6 +133,61 @@ fn values(g: &Geometry, m: &Matmul, outputs: &Outputs, memories: &mut Memories) 
                 let at = (word + token / lanes) * word_bytes + slot * lanes + token % lanes;
                 target[at] = *value as u8;
             }
+        }
+    }
+}
+
+/// As [`keys`], from words of ACT: `[row tile][octet][row][8]`, the first channel at its place in an octet of the destination.
+#[cfg(target_arch = "x86_64")]
+pub fn keys_from_words(g: &Geometry, m: &Matmul, words: &[u8], memories: &mut Memories) {
+    let (rows, pairs) = (g.rows as usize, g.pairs as usize);
+    let word_bytes = memories.word_bytes(MemoryId::Opd);
+    let (first, channels) = (usize::from(m.dst_channel), usize::from(m.channels));
+    let (skew, stride) = (first % OCTET, usize::from(m.dst_stride));
+    let octets = (skew + channels).div_ceil(OCTET);
+    let target = memories.words_from_mut(MemoryId::Opd, m.dst_base);
+    let start = usize::from(m.row_tile0) * rows;
+    for (at, codes) in words.as_chunks::<OCTET>().0.iter().enumerate() {
+        let (tile, octet, row) = (at / rows / octets, at / rows % octets, at % rows);
+        let token = start + tile * rows + row;
+        let low = skew.saturating_sub(octet * OCTET);
+        let high = (skew + channels - octet * OCTET).min(OCTET);
+        let word = token / pairs * stride + first / OCTET + octet;
+        let eight = &mut target[word * word_bytes + token % pairs * OCTET..][..OCTET];
+        if high - low == OCTET {
+            eight.copy_from_slice(codes);
+        } else {
+            eight[low..high].copy_from_slice(&codes[low..high]);
+        }
+    }
+}
+
+/// As [`values`], from words of ACT: `[row tile][octet][row][8]`.
+#[cfg(target_arch = "x86_64")]
+pub fn values_from_words(g: &Geometry, m: &Matmul, words: &[u8], memories: &mut Memories) {
+    let (rows, pairs) = (g.rows as usize, g.pairs as usize);
+    let word_bytes = memories.word_bytes(MemoryId::Opd);
+    let slots = value_slots(m, pairs);
+    let target = memories.words_from_mut(MemoryId::Opd, m.dst_base);
+    let octets = slots.len().div_ceil(OCTET);
+    let start = usize::from(m.row_tile0) * rows;
+    // Four rows are four tokens side by side: rows come in fours.
+    for (at, quad) in words.as_chunks::<{ 4 * OCTET }>().0.iter().enumerate() {
+        let (tile, octet, quad_row) = (
+            at / (rows / 4) / octets,
+            at / (rows / 4) % octets,
+            at % (rows / 4) * 4,
+        );
+        let token = start + tile * rows + quad_row;
+        for (channel, (word, slot)) in slots[octet * OCTET..].iter().take(OCTET).enumerate() {
+            let at = (word + token / OCTET) * word_bytes + slot * OCTET + token % OCTET;
+            let four = [
+                quad[channel],
+                quad[OCTET + channel],
+                quad[2 * OCTET + channel],
+                quad[3 * OCTET + channel],
+            ];
+            target[at..at + 4].copy_from_slice(&four);
         }
     }
 }

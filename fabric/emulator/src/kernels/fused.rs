@@ -1,0 +1,157 @@
+//! A MATMUL whose kernel writes its destination's words itself: the words of one octet of channels of one row tile at a time.
+//!
+//! Channels are counted in octets of the destination, so that an octet is whole words: the first channel of the instruction is place
+//! `skew` of the first octet.
+
+use fqbert_contract::Geometry;
+use fqbert_contract::isa::{Matmul, MemoryId};
+
+use super::matmul::{Workspace, operands};
+use super::{avx2, write};
+use crate::memories::Memories;
+
+/// Channels computed together.
+pub const OCTET: usize = 8;
+
+/// Layout of a destination.
+#[derive(Clone, Copy)]
+pub enum Format<'a> {
+    /// ACT: `[row][8 channels]` i8. Also the scratch words of keys and values.
+    Act,
+    /// ACT through a GELU table.
+    Gelu(&'a [u8; 256]),
+    /// RESB: 4 words `[row][2 channels]` i16.
+    Res,
+    /// SCR: 4 words `[row][2 channels]` i8.
+    Scores,
+}
+
+impl Format<'_> {
+    /// Bytes of a slab.
+    pub fn bytes(self, rows: usize) -> usize {
+        match self {
+            Self::Res => rows * OCTET * 2,
+            _ => rows * OCTET,
+        }
+    }
+
+    /// Words of a slab.
+    pub fn words(self) -> usize {
+        match self {
+            Self::Act | Self::Gelu(_) => 1,
+            Self::Res | Self::Scores => 4,
+        }
+    }
+}
+
+/// Where a MATMUL's results go: a strip of words for each row tile.
+pub struct Target<'a> {
+    pub format: Format<'a>,
+    /// Place of the first channel in the first octet; even.
+    pub skew: usize,
+    /// From the first strip on.
+    pub bytes: &'a mut [u8],
+    /// Bytes from strip to strip, at least `length`.
+    pub stride: usize,
+    /// Bytes of a strip.
+    pub length: usize,
+}
+
+/// What the kernels keep from instruction to instruction.
+#[derive(Debug, Default)]
+pub struct Buffers {
+    avx2: avx2::Buffers,
+    /// Results on their way to OPD: ACT's words of each row tile.
+    operands: Vec<u8>,
+    /// Words of ACT that the results of the same instruction may replace.
+    sources: Vec<u8>,
+}
+
+/// Executes `m`, whose parameters `workspace` holds; false where row tiles overwrite each other.
+pub fn matmul(
+    g: &Geometry,
+    m: &Matmul,
+    memories: &mut Memories,
+    workspace: &mut Workspace,
+) -> bool {
+    let Workspace { params, fused, .. } = workspace;
+    let rows = g.rows as usize;
+    let channels = usize::from(m.channels);
+    if matches!(m.dest, Matmul::DEST_KEYS | Matmul::DEST_VALUES) {
+        let keys = m.dest == Matmul::DEST_KEYS;
+        let skew = if keys {
+            usize::from(m.dst_channel) % OCTET
+        } else {
+            0
+        };
+        let length = (skew + channels).div_ceil(OCTET) * OCTET * rows;
+        fused.operands.resize(usize::from(m.row_tiles) * length, 0);
+        let x = operands(g, m, memories, params);
+        let mut target = Target {
+            format: Format::Act,
+            skew,
+            bytes: &mut fused.operands,
+            stride: length,
+            length,
+        };
+        avx2::matmul(&x, &mut target, &mut fused.avx2);
+        if keys {
+            write::keys_from_words(g, m, &fused.operands, memories);
+        } else {
+            write::values_from_words(g, m, &fused.operands, memories);
+        }
+        return true;
+    }
+
+    let table = write::gelu_table(memories, m.table);
+    let (memory, format, per_word) = match m.dest {
+        Matmul::DEST_ACT if m.gelu => (MemoryId::Act, Format::Gelu(&table), OCTET),
+        Matmul::DEST_ACT => (MemoryId::Act, Format::Act, OCTET),
+        Matmul::DEST_RESB => (MemoryId::Resb, Format::Res, 2),
+        _ => (MemoryId::Scr, Format::Scores, 2),
+    };
+    let first = usize::from(m.dst_channel);
+    let (octet, skew) = (first / OCTET, first % OCTET);
+    let words = (skew + channels).div_ceil(per_word);
+    let start = usize::from(m.dst_base) + octet * (OCTET / per_word);
+    let (stride, tiles) = (usize::from(m.dst_stride), usize::from(m.row_tiles));
+    if tiles > 1 && stride < words {
+        return false;
+    }
+    let sources = usize::from(m.a_base)
+        ..usize::from(m.a_base) + (tiles - 1) * usize::from(m.a_stride) + usize::from(m.k_chunks);
+    let written = start..start + (tiles - 1) * stride + words;
+    let same = memory == MemoryId::Act && !m.a_probs;
+    let word = memories.word_bytes(memory);
+    let mut bank = memories.take(memory);
+    let overlap = same && sources.start < written.end && written.start < sources.end;
+    if overlap {
+        let words = &bank[sources.start * word..sources.end * word];
+        fused.sources.clear();
+        fused.sources.extend_from_slice(words);
+    }
+    let mut x = operands(g, m, memories, params);
+    let split = (start * word).min(bank.len());
+    let (below, above) = bank.split_at_mut(split);
+    let span = (written.len() * word).min(above.len());
+    let (target, above) = above.split_at_mut(span);
+    if overlap {
+        x.a = &fused.sources;
+    } else if same {
+        x.a = if sources.end <= written.start {
+            &below[sources.start * word..]
+        } else {
+            &above[(sources.start - written.end) * word..]
+        };
+    }
+    let mut target = Target {
+        format,
+        skew,
+        bytes: target,
+        stride: stride.max(words) * word,
+        length: words * word,
+    };
+    avx2::matmul(&x, &mut target, &mut fused.avx2);
+    memories.put(memory, bank);
+    true
+}
