@@ -8,6 +8,7 @@ mod dt;
 mod r#gen;
 mod host;
 mod python;
+mod test;
 mod vm;
 
 use clap::{Parser, Subcommand};
@@ -26,6 +27,8 @@ enum Task {
     Cross(cross::Args),
     /// Generate what derives from the contract's sources, or check it.
     Gen(r#gen::Args),
+    /// Run every check that a change must pass.
+    Test(test::Args),
     /// Boot a virtual ZCU102 with the emulated fabric and run a command in it.
     Vm(vm::Args),
 }
@@ -34,6 +37,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().task {
         Task::Cross(args) => cross::main(&args),
         Task::Gen(args) => r#gen::main(&args),
+        Task::Test(args) => test::main(&args),
         Task::Vm(args) => vm::main(&args),
     };
     result.unwrap_or_else(|error| {

