@@ -27,6 +27,7 @@ const fn top(
 }
 
 const MATRIX: &[&str] = &["matrix"];
+const VECTOR: &[&str] = &["vector"];
 const SYSTEM: &[&str] = &["../generated", "system"];
 
 /// All of them, sorted by name.
@@ -81,4 +82,28 @@ pub const TOPS: &[Top] = &[
     ),
     // The tiny fabric without its compute engines.
     top("system_shell", "fqbert_shell", SYSTEM, &[]),
+    top(
+        "vector_paper",
+        "fqbert_vector",
+        VECTOR,
+        &[("ROWS", 8), ("LN_CHANNELS", 2), ("MAX_HIDDEN", 1024)],
+    ),
+    // The words of RNG that a row tile takes, and four lanes a word.
+    top(
+        "vector_rows",
+        "fqbert_vector",
+        VECTOR,
+        &[
+            ("ROWS", 32),
+            ("LANES", 4),
+            ("MAX_SEQ", 64),
+            ("MAX_HIDDEN", 64),
+        ],
+    ),
+    top(
+        "vector_tiny",
+        "fqbert_vector",
+        VECTOR,
+        &[("ROWS", 4), ("LN_CHANNELS", 1), ("MAX_HIDDEN", 768)],
+    ),
 ];
