@@ -1,0 +1,209 @@
+//! Times to a table or an object: medians, minima, and ratios of fqbert's to the others'.
+
+use std::fmt;
+
+use fqbert_limits::Limit;
+use serde::Serialize;
+
+use crate::ours;
+use crate::peer::Job;
+
+/// The times of one runtime.
+#[derive(Clone, Debug)]
+pub struct Times {
+    name: &'static str,
+    version: String,
+    seconds: Vec<f64>,
+}
+
+impl Times {
+    pub fn new(name: &'static str, version: String) -> Self {
+        Self {
+            name,
+            version,
+            seconds: Vec::new(),
+        }
+    }
+
+    pub fn add(&mut self, seconds: f64) {
+        self.seconds.push(seconds);
+    }
+
+    fn minimum(&self) -> f64 {
+        self.seconds.iter().copied().fold(f64::INFINITY, f64::min)
+    }
+
+    fn median(&self) -> f64 {
+        let mut sorted = self.seconds.clone();
+        sorted.sort_by(f64::total_cmp);
+        let middle = sorted.len() / 2;
+        match (
+            sorted.len() % 2,
+            sorted.get(middle.wrapping_sub(1)),
+            sorted.get(middle),
+        ) {
+            (0, Some(below), Some(above)) => (below + above) / 2.0,
+            (_, _, Some(middle)) => *middle,
+            _ => f64::NAN,
+        }
+    }
+}
+
+/// A line of the report.
+#[derive(Serialize)]
+struct Line {
+    name: &'static str,
+    version: String,
+    median_ms: f64,
+    min_ms: f64,
+    /// fqbert's time over this one's.
+    ours_by_median: f64,
+    ours_by_min: f64,
+    /// Multiply-accumulates a second at the median.
+    macs_per_second: f64,
+    /// Of the limit; above 1 is possible for one that computes in fewer operations than the probe's instruction.
+    share_of_limit: Option<f64>,
+}
+
+/// Everything measured.
+#[derive(Serialize)]
+pub struct Report {
+    cpu: String,
+    cpus: usize,
+    load_average: Option<f64>,
+    shape: String,
+    sequence: usize,
+    threads: usize,
+    runs: usize,
+    macs: f64,
+    int8_limit: Option<Limit>,
+    results: Vec<Line>,
+}
+
+impl Report {
+    pub fn new(job: &Job, limit: Option<Limit>, times: &[Times]) -> Self {
+        let macs = job.shape.macs(job.ids.len());
+        let (median, minimum) = times
+            .iter()
+            .find(|t| t.name == ours::NAME)
+            .map_or((f64::NAN, f64::NAN), |t| (t.median(), t.minimum()));
+        let results = times
+            .iter()
+            .map(|t| Line {
+                name: t.name,
+                version: t.version.clone(),
+                median_ms: t.median() * 1e3,
+                min_ms: t.minimum() * 1e3,
+                ours_by_median: median / t.median(),
+                ours_by_min: minimum / t.minimum(),
+                macs_per_second: macs / t.median(),
+                share_of_limit: limit
+                    .as_ref()
+                    .map(|l| macs / t.median() / l.macs_per_second),
+            })
+            .collect();
+        Self {
+            cpu: fqbert_limits::cpu_name(),
+            cpus: std::thread::available_parallelism().map_or(0, usize::from),
+            load_average: load_average(),
+            shape: job.shape.to_string(),
+            sequence: job.ids.len(),
+            threads: job.threads,
+            runs: times.first().map_or(0, |t| t.seconds.len()),
+            macs,
+            int8_limit: limit,
+            results,
+        }
+    }
+}
+
+/// Of the last minute, this command included.
+fn load_average() -> Option<f64> {
+    std::fs::read_to_string("/proc/loadavg")
+        .ok()?
+        .split_whitespace()
+        .next()?
+        .parse()
+        .ok()
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}, {} CPUs", self.cpu, self.cpus)?;
+        writeln!(
+            f,
+            "{}, sequence {}, batch 1, {} threads, {} turns, {:.2} GMAC an inference",
+            self.shape,
+            self.sequence,
+            self.threads,
+            self.runs,
+            self.macs * 1e-9
+        )?;
+        if let Some(limit) = &self.int8_limit {
+            writeln!(
+                f,
+                "limit {:.0} GMAC/s: {}, {} threads",
+                limit.macs_per_second * 1e-9,
+                limit.instruction,
+                limit.threads
+            )?;
+        }
+        if let Some(load) = self.load_average.filter(|l| *l > self.cpus as f64 + 1.0) {
+            writeln!(
+                f,
+                "load average {load:.1}: other processes were running; only ratios mean something"
+            )?;
+        }
+        writeln!(
+            f,
+            "\n{:18} {:>10} {:>10} {:>12} {:>12} {:>9} {:>8}",
+            "", "median ms", "min ms", "ours/median", "ours/min", "GMAC/s", "of limit"
+        )?;
+        for l in &self.results {
+            let share = l
+                .share_of_limit
+                .map_or_else(|| "-".into(), |s| format!("{:.0} %", 100.0 * s));
+            writeln!(
+                f,
+                "{:18} {:>10.1} {:>10.1} {:>12.2} {:>12.2} {:>9.1} {:>8}  {}",
+                l.name,
+                l.median_ms,
+                l.min_ms,
+                l.ours_by_median,
+                l.ours_by_min,
+                l.macs_per_second * 1e-9,
+                share,
+                l.version
+            )?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn medians_and_ratios() {
+        let mut a = Times::new(ours::NAME, String::new());
+        [3.0, 1.0, 2.0, 4.0].map(|s| a.add(s));
+        assert_eq!((a.median(), a.minimum()), (2.5, 1.0));
+        let mut b = Times::new("other", String::new());
+        [5.0, 4.0, 6.0].map(|s| b.add(s));
+        let job = Job {
+            shape: "bert-tiny".parse().expect("a name"),
+            ids: vec![0; 16],
+            threads: 1,
+        };
+        let report = Report::new(&job, None, &[a, b]);
+        assert_eq!(
+            (
+                report.results[1].ours_by_median,
+                report.results[1].ours_by_min
+            ),
+            (0.5, 0.25)
+        );
+        assert!(report.to_string().contains("other"));
+    }
+}
