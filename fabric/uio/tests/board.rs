@@ -1,0 +1,233 @@
+//! On a real kernel with an accelerator: the virtual board, or a board.
+//!
+//! `cargo xtask vm --test fqbert-uio -- --nocapture --test-threads=1`
+//!
+//! Elsewhere every test skips and says so. The device is `fqbert0`, or what `FQBERT_UIO` names.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use fqbert_conformance::{Options, run};
+use fqbert_contract::isa::{End, Header, Instruction, Nop, Operation};
+use fqbert_contract::registers::{self as regs, irq, irq_enable, status};
+use fqbert_contract::seam::{Allocation, Fabric};
+use fqbert_contract::{Bytes, isa};
+use fqbert_uio::{OpenError, UioFabric};
+use nix::time::{ClockId, clock_gettime};
+use uio_driver::Roots;
+
+/// What a child process of a test is to do with the device.
+const ROLE: &str = "FQBERT_UIO_TEST_ROLE";
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn name() -> String {
+    std::env::var("FQBERT_UIO").unwrap_or_else(|_| "fqbert0".to_owned())
+}
+
+/// Whether there is an accelerator. The virtual board has another device for the self-test of its hardware.
+fn there() -> bool {
+    let present = uio_driver::find(&Roots::system(), &name()).is_ok();
+    let other = std::env::var("FQBERT_VIRTUAL_BOARD").is_ok_and(|model| model == "test");
+    if !present || other {
+        eprintln!(
+            "SKIPPED: no accelerator uio:{} here; `cargo xtask vm --test fqbert-uio` has one",
+            name()
+        );
+    }
+    present && !other
+}
+
+/// The fabric, when it is this test's turn.
+fn open() -> UioFabric {
+    fqbert_uio::open(&format!("{}?wait=300", name())).unwrap()
+}
+
+/// A program in a buffer of its own: a NOP that waits for a token nobody sends, or nothing but an END.
+fn program(fabric: &mut UioFabric, hang: bool) -> Allocation {
+    let stuck = Instruction {
+        header: Header {
+            wait: [9, 0, 0],
+            ..Header::default()
+        },
+        operation: Operation::Nop(Nop {
+            engine: isa::Engine::Matrix.code(),
+            port: 0,
+        }),
+    };
+    let end = Instruction {
+        header: Header::default(),
+        operation: Operation::End(End {}),
+    };
+    let mut code = Vec::new();
+    for instruction in hang.then_some(stuck).iter().chain([&end]) {
+        code.extend(instruction.to_bytes().unwrap());
+    }
+    let buffer = fabric.allocate(Bytes(code.len() as u64)).unwrap();
+    fabric.write(buffer.id, Bytes(0), &code).unwrap();
+    fabric
+        .sync_to_device(buffer.id, Bytes(0), buffer.size)
+        .unwrap();
+    let limit = buffer.address.0 + code.len() as u64;
+    for (register, value) in [
+        (regs::WINDOW_BASE_LOW, buffer.address.low()),
+        (regs::WINDOW_BASE_HIGH, buffer.address.high()),
+        (regs::WINDOW_LIMIT_LOW, limit as u32),
+        (regs::WINDOW_LIMIT_HIGH, (limit >> 32) as u32),
+        (regs::PROGRAM_ADDRESS_LOW, buffer.address.low()),
+        (regs::PROGRAM_ADDRESS_HIGH, buffer.address.high()),
+        (
+            regs::PROGRAM_LENGTH,
+            (code.len() / isa::INSTRUCTION_BYTES) as u32,
+        ),
+        (regs::IRQ_ENABLE, irq_enable::DONE | irq_enable::FAULT),
+    ] {
+        fabric.write32(register, value).unwrap();
+    }
+    buffer
+}
+
+/// Rings, waits, acknowledges; the interrupt count and the time from doorbell to wake.
+fn submit(fabric: &mut UioFabric) -> (u32, Duration) {
+    let start = Instant::now();
+    fabric.write32(regs::DOORBELL, 1).unwrap();
+    let count = fabric.wait_interrupt(start + PATIENCE).unwrap();
+    let latency = start.elapsed();
+    let ended = fabric.read32(regs::STATUS).unwrap();
+    assert_eq!(ended, status::IDLE | status::DONE);
+    fabric
+        .write32(regs::IRQ_STATUS, irq::DONE | irq::FAULT)
+        .unwrap();
+    (count, latency)
+}
+
+fn cpu_time() -> Duration {
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID)
+        .unwrap()
+        .into()
+}
+
+#[test]
+fn it_conforms() {
+    if !there() {
+        return;
+    }
+    let mut fabric = open();
+    let report = run(&mut fabric, &Options::default());
+    eprintln!("{report}{:?}", fabric.statistics());
+    assert!(report.passed(), "{report}");
+    assert_eq!(fabric.memory().free, fabric.memory().total);
+    let irq = fabric.statistics().interrupts;
+    assert_eq!(
+        (irq.missed, irq.spurious, irq.lost, irq.late),
+        (0, 0, 0, 0),
+        "{irq:?}"
+    );
+}
+
+#[test]
+fn every_submission_is_one_interrupt() {
+    if !there() {
+        return;
+    }
+    const RUNS: u32 = 1000;
+    let mut fabric = open();
+    program(&mut fabric, false);
+    let began = cpu_time();
+    let mut latencies: Vec<Duration> = (1..=RUNS)
+        .map(|run| {
+            let (count, latency) = submit(&mut fabric);
+            assert_eq!(count, run);
+            latency
+        })
+        .collect();
+    let cpu = (cpu_time() - began) / RUNS;
+    latencies.sort();
+    let found = fabric.statistics();
+    eprintln!(
+        "{RUNS} programs of one END: {} interrupts; doorbell to wake median {:?}, 99 % {:?}, max {:?}; CPU {cpu:?} each",
+        found.interrupts.taken,
+        latencies[RUNS as usize / 2],
+        latencies[RUNS as usize * 99 / 100],
+        latencies[RUNS as usize - 1],
+    );
+    let irq = found.interrupts;
+    assert_eq!((found.submissions, irq.taken), (RUNS.into(), RUNS.into()));
+    assert_eq!(
+        (irq.missed, irq.spurious, irq.lost, irq.late, irq.timeouts),
+        (0, 0, 0, 0, 0)
+    );
+}
+
+/// This test program once more, in that role; returns when it has the device.
+fn child(role: &str) -> Child {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "role", "--ignored", "--nocapture"])
+        .env(ROLE, role)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let ready = lines
+        .map_while(Result::ok)
+        .any(|line| line.contains("READY"));
+    assert!(ready, "the child in role {role} did not get the device");
+    child
+}
+
+#[test]
+#[ignore = "what a child process of the other tests does"]
+fn role() {
+    let role = std::env::var(ROLE).unwrap_or_default();
+    if role.is_empty() {
+        eprintln!("SKIPPED: a part of other tests");
+        return;
+    }
+    let mut fabric = open();
+    program(&mut fabric, role == "hang");
+    if role == "hang" {
+        fabric.write32(regs::DOORBELL, 1).unwrap();
+        while fabric.read32(regs::STATUS).unwrap() & status::BUSY == 0 {}
+    }
+    println!("READY");
+    // "hang" is killed long before; "hold" gives the device to who waits for it.
+    std::thread::sleep(Duration::from_secs(if role == "hang" { 600 } else { 2 }));
+}
+
+#[test]
+fn killed_in_mid_run_the_next_start_works() {
+    if !there() {
+        return;
+    }
+    drop(open());
+    let mut child = child("hang");
+    let error = fqbert_uio::open(&name()).unwrap_err();
+    eprintln!("while it runs: {error}");
+    let OpenError::Busy { holder, .. } = error else {
+        panic!("{error}")
+    };
+    assert_eq!(holder, Some(child.id()));
+    // SIGKILL: no destructor runs, the program stays in the fabric.
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let mut fabric = open();
+    program(&mut fabric, false);
+    let (count, _) = submit(&mut fabric);
+    assert_eq!(count, 1);
+    assert_eq!(fabric.statistics().interrupts.spurious, 0);
+}
+
+#[test]
+fn who_waits_gets_the_device_in_turn() {
+    if !there() {
+        return;
+    }
+    drop(open());
+    let mut child = child("hold");
+    let began = Instant::now();
+    let mut fabric = open();
+    eprintln!("waited {:?} for its turn", began.elapsed());
+    program(&mut fabric, false);
+    submit(&mut fabric);
+    assert!(child.wait().unwrap().success());
+}
