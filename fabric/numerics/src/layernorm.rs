@@ -71,9 +71,14 @@ impl RowStatistics {
             "row of {} elements, 1 to {N_MAX}",
             x.len()
         );
-        let n = x.len() as i64;
-        let sum: i64 = x.iter().map(|&x| i64::from(x)).sum();
-        let squares: i64 = x.iter().map(|&x| i64::from(x) * i64::from(x)).sum();
+        let sum = x.iter().map(|&x| i64::from(x)).sum();
+        let squares = x.iter().map(|&x| i64::from(x) * i64::from(x)).sum();
+        Self::of_sums(x.len(), sum, squares, inv, q, eps)
+    }
+
+    /// The same, of `n` elements with these sums of themselves and of their squares.
+    pub fn of_sums(n: usize, sum: i64, squares: i64, inv: u32, q: u8, eps: u32) -> Self {
+        let n = n as i64;
         let variance = n * squares - sum * sum + i64::from(eps);
 
         // One 48-bit P register; parameters that belong to N never wrap it.

@@ -17,14 +17,42 @@ pub fn layer_norm(g: &Geometry, l: &Layernorm, memories: &mut Memories, kernel: 
     let (rows, lanes, n) = (g.rows as usize, g.lanes as usize, usize::from(l.channels));
     let tiles = usize::from(l.row_tiles);
     let params = read_params(memories, l.par_base, n);
-    #[cfg(target_arch = "x86_64")]
-    let scales = avx2::NormScales::new(&params);
     let stride = usize::from(l.stride) * memories.word_bytes(MemoryId::Resx);
+    let y8_stride = usize::from(l.y8_stride) * memories.word_bytes(MemoryId::Act);
+    let (wide, narrow) = (rows * n * 2, rows * n);
+
+    #[cfg(target_arch = "x86_64")]
+    if kernel == Kernel::Avx2 && l.y16_base == l.x_base && stride >= wide && y8_stride >= narrow {
+        let scales = avx2::NormScales::new(&params);
+        let mut resx = memories.take(MemoryId::Resx);
+        let mut act = memories.take(MemoryId::Act);
+        let x = after(
+            &mut resx,
+            usize::from(l.x_base) * memories.word_bytes(MemoryId::Resx),
+        );
+        let y8 = after(
+            &mut act,
+            usize::from(l.y8_base) * memories.word_bytes(MemoryId::Act),
+        );
+        let branches = memories.words_from(MemoryId::Resb, l.b_base);
+        x.par_chunks_mut(stride)
+            .zip(y8.par_chunks_mut(y8_stride))
+            .take(tiles)
+            .enumerate()
+            .with_max_len(1)
+            .for_each(|(tile, (x, y8))| {
+                let branch = &branches[tile * stride..][..wide];
+                avx2::layer_norm_tile(&mut x[..wide], branch, &mut y8[..narrow], rows, &scales);
+            });
+        memories.put(MemoryId::Resx, resx);
+        memories.put(MemoryId::Act, act);
+        return;
+    }
+
     let x = memories.words_from(MemoryId::Resx, l.x_base);
     let b = memories.words_from(MemoryId::Resb, l.b_base);
 
     // Of each row tile its RESX words, then its ACT words. All are computed before any is written, since y16 may replace x.
-    let (wide, narrow) = (rows * n * 2, rows * n);
     let mut results = vec![0u8; tiles * (wide + narrow)];
     let compute = |(tile, out): (usize, &mut [u8])| {
         let (x, b) = (&x[tile * stride..][..wide], &b[tile * stride..][..wide]);
@@ -34,18 +62,10 @@ pub fn layer_norm(g: &Geometry, l: &Layernorm, memories: &mut Memories, kernel: 
         for row in 0..rows {
             gather(x, rows, row, &mut stream);
             gather(b, rows, row, &mut branch);
-            match kernel {
-                #[cfg(target_arch = "x86_64")]
-                Kernel::Avx2 => {
-                    avx2::layer_norm_row(&mut stream, &branch, &scales, &mut y16, &mut y8);
-                }
-                _ => {
-                    for (x, b) in stream.iter_mut().zip(&branch) {
-                        *x = residual_add(*x, *b);
-                    }
-                    layernorm_row(&stream, &params, &mut y16, &mut y8);
-                }
+            for (x, b) in stream.iter_mut().zip(&branch) {
+                *x = residual_add(*x, *b);
             }
+            layernorm_row(&stream, &params, &mut y16, &mut y8);
             for (word, [even, odd]) in out16.chunks_exact_mut(4 * rows).zip(y16.as_chunks::<2>().0)
             {
                 word[4 * row..4 * row + 2].copy_from_slice(&even.to_le_bytes());
@@ -72,7 +92,6 @@ pub fn layer_norm(g: &Geometry, l: &Layernorm, memories: &mut Memories, kernel: 
             .enumerate()
             .for_each(compute);
     }
-    let y8_stride = usize::from(l.y8_stride) * memories.word_bytes(MemoryId::Act);
     for (tile, bytes) in results.chunks_exact(wide + narrow).enumerate() {
         let (out16, out8) = bytes.split_at(wide);
         let y16 = memories.words_from_mut(MemoryId::Resx, l.y16_base);
@@ -80,6 +99,12 @@ pub fn layer_norm(g: &Geometry, l: &Layernorm, memories: &mut Memories, kernel: 
         let y8 = memories.words_from_mut(MemoryId::Act, l.y8_base);
         y8[tile * y8_stride..][..narrow].copy_from_slice(out8);
     }
+}
+
+/// The bytes of a memory from `start` on.
+#[cfg(target_arch = "x86_64")]
+fn after(bank: &mut [u8], start: usize) -> &mut [u8] {
+    bank.get_mut(start..).unwrap_or(&mut [])
 }
 
 /// The channels of one row, from words of two channels of each of `rows` rows.

@@ -149,11 +149,12 @@ proptest! {
     fn layer_norm_of_any_fields(
         (x_base, b_base, y16_base, y8_base) in (0u16..500, 0u16..300, 0u16..500, 0u16..300),
         (stride, y8_stride, eights, row_tiles) in (0u16..80, 0u16..20, 1u16..20, 1u8..4),
-        par_base in 0u16..200,
+        (par_base, in_place) in (0u16..200, any::<bool>()),
         seed: u64,
     ) {
         let l = Layernorm {
-            x_base, b_base, y16_base, y8_base, stride, y8_stride,
+            x_base, b_base, y8_base, stride, y8_stride,
+            y16_base: if in_place { x_base } else { y16_base },
             channels: 8 * eights,
             row_tiles,
             par_base,

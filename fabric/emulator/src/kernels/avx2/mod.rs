@@ -13,7 +13,7 @@ mod slab;
 use std::arch::x86_64::*;
 
 pub use matmul::{Buffers, matmul};
-pub use norm::{NormScales, layer_norm_row};
+pub use norm::{NormScales, layer_norm_tile};
 
 /// Whether this CPU has what the functions here are compiled for.
 pub fn is_detected() -> bool {
@@ -33,6 +33,7 @@ trait Plain: Copy {}
 impl Plain for u8 {}
 impl Plain for i16 {}
 impl Plain for i32 {}
+impl Plain for i64 {}
 
 #[target_feature(enable = "avx2")]
 fn load<T: Plain, const N: usize>(from: &[T; N]) -> __m256i {
@@ -46,6 +47,12 @@ fn store<T: Plain, const N: usize>(to: &mut [T; N], v: __m256i) {
     const { assert!(size_of::<[T; N]>() == 32) };
     // SAFETY: the array is 32 bytes of plain numbers; the store needs no alignment.
     unsafe { _mm256_storeu_si256(to.as_mut_ptr().cast(), v) };
+}
+
+#[target_feature(enable = "avx2")]
+fn load_half(from: &[u8; 16]) -> __m128i {
+    // SAFETY: the array is 16 bytes; the load needs no alignment.
+    unsafe { _mm_loadu_si128(from.as_ptr().cast()) }
 }
 
 #[target_feature(enable = "avx2")]
