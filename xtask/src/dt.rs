@@ -142,6 +142,19 @@ fn tcl(boards: &[Board]) -> String {
     text
 }
 
+/// `cargo xtask dt`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Write nothing; fail if a generated file does not match boards.toml.
+    #[arg(long)]
+    check: bool,
+}
+
+pub fn main(args: &Args) -> Result<std::process::ExitCode> {
+    generate(&crate::host::root(), args.check)?;
+    Ok(std::process::ExitCode::SUCCESS)
+}
+
 /// Makes the generated files; with `check`, fails if one on disk differs instead of writing.
 pub fn generate(root: &Path, check: bool) -> Result<()> {
     let boards = boards(root)?;

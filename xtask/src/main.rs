@@ -5,6 +5,7 @@
 mod apt;
 mod cross;
 mod dt;
+mod full_check;
 mod r#gen;
 mod host;
 mod python;
@@ -25,6 +26,10 @@ struct Cli {
 enum Task {
     /// Build, check or test for the board's aarch64 without a container engine.
     Cross(cross::Args),
+    /// Generate the address constants of device-tree/boards.toml, or check them.
+    Dt(dt::Args),
+    /// Slow sweeps: tests marked as slow, property tests with many cases, the benchmarks' crates.
+    FullCheck(full_check::Args),
     /// Generate what derives from the contract's sources, or check it.
     Gen(r#gen::Args),
     /// Run every check that a change must pass.
@@ -36,6 +41,8 @@ enum Task {
 fn main() -> ExitCode {
     let result = match Cli::parse().task {
         Task::Cross(args) => cross::main(&args),
+        Task::Dt(args) => dt::main(&args),
+        Task::FullCheck(args) => full_check::main(&args),
         Task::Gen(args) => r#gen::main(&args),
         Task::Test(args) => test::main(&args),
         Task::Vm(args) => vm::main(&args),

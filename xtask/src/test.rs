@@ -226,6 +226,8 @@ fn clippy(c: &Context_) -> Result<()> {
             "clippy",
             "--locked",
             "--workspace",
+            "--exclude",
+            "fqbert-peers",
             "--all-targets",
             "--all-features",
             "--",
@@ -243,7 +245,14 @@ fn generated(c: &Context_) -> Result<()> {
 fn tests(c: &Context_) -> Result<()> {
     run(&mut cargo(
         c,
-        &["test", "--locked", "--workspace", "--all-features"],
+        &[
+            "test",
+            "--locked",
+            "--workspace",
+            "--exclude",
+            "fqbert-peers",
+            "--all-features",
+        ],
     ))
 }
 
@@ -254,6 +263,8 @@ fn documentation(c: &Context_) -> Result<()> {
             "doc",
             "--locked",
             "--workspace",
+            "--exclude",
+            "fqbert-peers",
             "--no-deps",
             "--document-private-items",
         ],
