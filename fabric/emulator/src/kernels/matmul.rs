@@ -37,14 +37,30 @@ pub struct Operands<'a> {
     /// Results are 16 bits wide, not 8.
     pub wide: bool,
     /// What `a` and `b` are, for what is kept of them.
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        allow(dead_code, reason = "for kernels that keep operands and write words")
+    )]
     pub a_source: Source,
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        allow(dead_code, reason = "for kernels that keep operands and write words")
+    )]
     pub b_source: Source,
     /// Weight slot of `b`, unless it is OPD.
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        allow(dead_code, reason = "for kernels that keep operands and write words")
+    )]
     pub b_slot: Option<usize>,
 }
 
 /// The words of a memory that an operand is, as they stood after a certain write: equal sources are equal bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(
+    not(target_arch = "x86_64"),
+    allow(dead_code, reason = "for kernels that keep operands and write words")
+)]
 pub struct Source {
     memory: MemoryId,
     generation: u64,
@@ -61,6 +77,10 @@ pub struct Source {
 
 impl Source {
     /// The same, as arranged by a kernel.
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        allow(dead_code, reason = "for kernels that keep operands and write words")
+    )]
     pub fn arranged(self, skew: usize, octets: usize) -> Self {
         Self {
             skew,
