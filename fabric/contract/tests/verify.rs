@@ -310,7 +310,8 @@ fn shape_and_fields_are_checked() {
     assert!(matches!(violations(no_end)[0], Violation::Shape(_)));
     assert!(matches!(violations(Vec::new())[0], Violation::Shape(_)));
 
-    let bad: Vec<Box<dyn Fn(&mut Matmul)>> = vec![
+    type Spoil = Box<dyn Fn(&mut Matmul)>;
+    let bad: Vec<Spoil> = vec![
         Box::new(|m| m.k_chunks = 0),
         Box::new(|m| m.k_chunks = 513),
         Box::new(|m| m.channels = 7),
