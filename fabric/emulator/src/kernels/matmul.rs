@@ -117,6 +117,10 @@ impl Operands<'_> {
     }
 
     /// Largest magnitude of a result.
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        allow(dead_code, reason = "for kernels that keep operands and write words")
+    )]
     pub fn limit(&self) -> i16 {
         if self.wide { 32767 } else { 127 }
     }
