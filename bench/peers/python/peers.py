@@ -183,9 +183,9 @@ def main():
     answer(ready=versions)
     for line in sys.stdin:
         infer = peers[line.strip()]
-        start = time.perf_counter()
+        start, busy = time.perf_counter(), time.process_time()
         infer()
-        answer(seconds=time.perf_counter() - start)
+        answer(seconds=time.perf_counter() - start, cpu_seconds=time.process_time() - busy)
 
 
 try:

@@ -1,14 +1,12 @@
 //! candle: BERT's encoder in f32, written with its layers as its own BERT is.
 
-use std::time::Instant;
-
 use anyhow::Result;
 use candle_core::{DType, Device, Module, Tensor};
 use candle_nn::{
     Embedding, LayerNorm, Linear, VarBuilder, VarMap, embedding, layer_norm, linear, ops,
 };
 
-use crate::peer::{Job, Name, Peer};
+use crate::peer::{self, Job, Name, Peer, Sample};
 use crate::shape::{POSITIONS, Shape, VOCABULARY};
 
 struct Layer {
@@ -120,9 +118,7 @@ impl Peer for Candle {
         "candle 0.11, gemm on the CPU".into()
     }
 
-    fn infer(&mut self) -> Result<f64> {
-        let start = Instant::now();
-        self.pool.install(|| self.forward())?;
-        Ok(start.elapsed().as_secs_f64())
+    fn infer(&mut self) -> Result<Sample> {
+        peer::time(|| Ok(self.pool.install(|| self.forward())?))
     }
 }

@@ -50,8 +50,8 @@ struct Args {
     /// The python that makes the environment; packages come from PyPI.
     #[arg(long, default_value = "python3")]
     python: PathBuf,
-    /// Where the Python environment and the models are kept.
-    #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../../.cache"))]
+    /// Where the Python environment and the models are kept; from the root of the repository, where cargo run is called.
+    #[arg(long, default_value = ".cache")]
     cache: PathBuf,
     /// One JSON object instead of a table.
     #[arg(long)]

@@ -1,12 +1,10 @@
 //! fqbert: a session on the emulated fabric.
 
-use std::time::Instant;
-
 use anyhow::{Context, Result};
 use fqbert_model::testing::{Shape, random_model};
 use fqbert_runtime::{Session, SessionOptions, Tokens, open_fabric};
 
-use crate::peer::{Job, Peer};
+use crate::peer::{self, Job, Peer, Sample};
 use crate::shape::{POSITIONS, VOCABULARY};
 
 /// What the report calls it.
@@ -58,9 +56,7 @@ impl Peer for Ours {
         format!("{} w4a8, {}", env!("CARGO_PKG_VERSION"), self.uri)
     }
 
-    fn infer(&mut self) -> Result<f64> {
-        let start = Instant::now();
-        self.session.hidden_states(&self.tokens)?;
-        Ok(start.elapsed().as_secs_f64())
+    fn infer(&mut self) -> Result<Sample> {
+        peer::time(|| Ok(self.session.hidden_states(&self.tokens)?))
     }
 }

@@ -1,5 +1,7 @@
 //! What all runtimes that are measured have in common.
 
+use std::time::Instant;
+
 use anyhow::Result;
 use clap::ValueEnum;
 use serde::Serialize;
@@ -65,6 +67,29 @@ pub struct Job {
     pub threads: usize,
 }
 
+/// One inference.
+#[derive(Clone, Copy, Debug)]
+pub struct Sample {
+    /// From call to return.
+    pub seconds: f64,
+    /// CPU of all threads meanwhile, of those that spin too.
+    pub cpu_seconds: Option<f64>,
+}
+
+/// Times an inference of this process.
+pub fn time<T>(infer: impl FnOnce() -> Result<T>) -> Result<Sample> {
+    let (busy, start) = (fqbert_limits::cpu_seconds(), Instant::now());
+    infer()?;
+    let seconds = start.elapsed().as_secs_f64();
+    let cpu_seconds = busy
+        .zip(fqbert_limits::cpu_seconds())
+        .map(|(before, after)| after - before);
+    Ok(Sample {
+        seconds,
+        cpu_seconds,
+    })
+}
+
 /// A runtime with its model loaded.
 pub trait Peer {
     /// What it is called in the report.
@@ -73,8 +98,8 @@ pub trait Peer {
     /// Its version and what else tells its numbers apart.
     fn version(&self) -> String;
 
-    /// One inference, from token ids to hidden states: seconds.
-    fn infer(&mut self) -> Result<f64>;
+    /// One inference, from token ids to hidden states.
+    fn infer(&mut self) -> Result<Sample>;
 }
 
 /// Token ids that touch the whole word table. Time does not depend on which.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
-use crate::peer::{Job, Name, Peer};
+use crate::peer::{Job, Name, Peer, Sample};
 
 const REQUIREMENTS: &str = include_str!("../python/requirements.txt");
 const SCRIPT: &str = include_str!("../python/peers.py");
@@ -133,16 +133,17 @@ impl Peer for Remote {
         self.version.clone()
     }
 
-    fn infer(&mut self) -> Result<f64> {
+    fn infer(&mut self) -> Result<Sample> {
         let answer = self
             .server
             .borrow_mut()
             .ask(self.name.as_str(), INFER)
             .context(self.name.as_str())?;
-        answer
-            .get("seconds")
-            .and_then(Value::as_f64)
-            .context("an answer without seconds")
+        let field = |name| answer.get(name).and_then(Value::as_f64);
+        Ok(Sample {
+            seconds: field("seconds").context("an answer without seconds")?,
+            cpu_seconds: field("cpu_seconds"),
+        })
     }
 }
 

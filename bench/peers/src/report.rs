@@ -6,7 +6,7 @@ use fqbert_limits::Limit;
 use serde::Serialize;
 
 use crate::ours;
-use crate::peer::Job;
+use crate::peer::{Job, Sample};
 
 /// The times of one runtime.
 #[derive(Clone, Debug)]
@@ -14,6 +14,7 @@ pub struct Times {
     name: &'static str,
     version: String,
     seconds: Vec<f64>,
+    cpu_seconds: Vec<f64>,
 }
 
 impl Times {
@@ -22,30 +23,37 @@ impl Times {
             name,
             version,
             seconds: Vec::new(),
+            cpu_seconds: Vec::new(),
         }
     }
 
-    pub fn add(&mut self, seconds: f64) {
-        self.seconds.push(seconds);
+    pub fn add(&mut self, sample: Sample) {
+        self.seconds.push(sample.seconds);
+        self.cpu_seconds.extend(sample.cpu_seconds);
+    }
+
+    fn median(&self) -> f64 {
+        median(&self.seconds)
     }
 
     fn minimum(&self) -> f64 {
         self.seconds.iter().copied().fold(f64::INFINITY, f64::min)
     }
+}
 
-    fn median(&self) -> f64 {
-        let mut sorted = self.seconds.clone();
-        sorted.sort_by(f64::total_cmp);
-        let middle = sorted.len() / 2;
-        match (
-            sorted.len() % 2,
-            sorted.get(middle.wrapping_sub(1)),
-            sorted.get(middle),
-        ) {
-            (0, Some(below), Some(above)) => (below + above) / 2.0,
-            (_, _, Some(middle)) => *middle,
-            _ => f64::NAN,
-        }
+/// Not a number for none.
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let middle = sorted.len() / 2;
+    match (
+        sorted.len() % 2,
+        sorted.get(middle.wrapping_sub(1)),
+        sorted.get(middle),
+    ) {
+        (0, Some(below), Some(above)) => (below + above) / 2.0,
+        (_, _, Some(middle)) => *middle,
+        _ => f64::NAN,
     }
 }
 
@@ -59,6 +67,9 @@ struct Line {
     /// fqbert's time over this one's.
     ours_by_median: f64,
     ours_by_min: f64,
+    /// CPU of all threads, the median; null where the kernel does not count it.
+    cpu_ms: f64,
+    ours_by_cpu: f64,
     /// Multiply-accumulates a second at the median.
     macs_per_second: f64,
     /// Of the limit; above 1 is possible for one that computes in fewer operations than the probe's instruction.
@@ -83,10 +94,10 @@ pub struct Report {
 impl Report {
     pub fn new(job: &Job, limit: Option<Limit>, times: &[Times]) -> Self {
         let macs = job.shape.macs(job.ids.len());
-        let (median, minimum) = times
-            .iter()
-            .find(|t| t.name == ours::NAME)
-            .map_or((f64::NAN, f64::NAN), |t| (t.median(), t.minimum()));
+        let our = times.iter().find(|t| t.name == ours::NAME);
+        let by = |theirs: &Times, figure: fn(&Times) -> f64| {
+            our.map_or(f64::NAN, figure) / figure(theirs)
+        };
         let results = times
             .iter()
             .map(|t| Line {
@@ -94,8 +105,10 @@ impl Report {
                 version: t.version.clone(),
                 median_ms: t.median() * 1e3,
                 min_ms: t.minimum() * 1e3,
-                ours_by_median: median / t.median(),
-                ours_by_min: minimum / t.minimum(),
+                ours_by_median: by(t, Times::median),
+                ours_by_min: by(t, Times::minimum),
+                cpu_ms: median(&t.cpu_seconds) * 1e3,
+                ours_by_cpu: by(t, |t| median(&t.cpu_seconds)),
                 macs_per_second: macs / t.median(),
                 share_of_limit: limit
                     .as_ref()
@@ -151,13 +164,21 @@ impl fmt::Display for Report {
         if let Some(load) = self.load_average.filter(|l| *l > self.cpus as f64 + 1.0) {
             writeln!(
                 f,
-                "load average {load:.1}: other processes were running; only ratios mean something"
+                "load average {load:.1}: other processes were running; only ratios mean something, those of CPU most"
             )?;
         }
         writeln!(
             f,
-            "\n{:18} {:>10} {:>10} {:>12} {:>12} {:>9} {:>8}",
-            "", "median ms", "min ms", "ours/median", "ours/min", "GMAC/s", "of limit"
+            "\n{:18} {:>10} {:>10} {:>8} {:>12} {:>9} {:>9} {:>9} {:>8}",
+            "",
+            "median ms",
+            "min ms",
+            "CPU ms",
+            "ours/median",
+            "ours/min",
+            "ours/CPU",
+            "GMAC/s",
+            "of limit"
         )?;
         for l in &self.results {
             let share = l
@@ -165,12 +186,14 @@ impl fmt::Display for Report {
                 .map_or_else(|| "-".into(), |s| format!("{:.0} %", 100.0 * s));
             writeln!(
                 f,
-                "{:18} {:>10.1} {:>10.1} {:>12.2} {:>12.2} {:>9.1} {:>8}  {}",
+                "{:18} {:>10.1} {:>10.1} {:>8.1} {:>12.2} {:>9.2} {:>9.2} {:>9.1} {:>8}  {}",
                 l.name,
                 l.median_ms,
                 l.min_ms,
+                l.cpu_ms,
                 l.ours_by_median,
                 l.ours_by_min,
+                l.ours_by_cpu,
                 l.macs_per_second * 1e-9,
                 share,
                 l.version
@@ -184,13 +207,20 @@ impl fmt::Display for Report {
 mod tests {
     use super::*;
 
+    fn sample(seconds: f64) -> Sample {
+        Sample {
+            seconds,
+            cpu_seconds: Some(2.0 * seconds),
+        }
+    }
+
     #[test]
     fn medians_and_ratios() {
         let mut a = Times::new(ours::NAME, String::new());
-        [3.0, 1.0, 2.0, 4.0].map(|s| a.add(s));
+        [3.0, 1.0, 2.0, 4.0].map(|s| a.add(sample(s)));
         assert_eq!((a.median(), a.minimum()), (2.5, 1.0));
         let mut b = Times::new("other", String::new());
-        [5.0, 4.0, 6.0].map(|s| b.add(s));
+        [5.0, 4.0, 6.0].map(|s| b.add(sample(s)));
         let job = Job {
             shape: "bert-tiny".parse().expect("a name"),
             ids: vec![0; 16],

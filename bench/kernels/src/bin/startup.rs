@@ -50,6 +50,8 @@ struct Start {
     first_ms: f64,
     /// All of the above.
     total_ms: f64,
+    /// CPU of all threads of all of the above; none where the kernel does not count it.
+    cpu_ms: Option<f64>,
     /// Another inference.
     second_ms: f64,
     /// Resident after the answers.
@@ -103,6 +105,7 @@ fn child(path: &Path, args: &Args) -> Result<()> {
     let (compile_ms, _) = lap();
     session.run(&tokens)?;
     let (first_ms, total_ms) = lap();
+    let cpu_ms = fqbert_limits::cpu_seconds().map(|s| s * 1e3);
     session.run(&tokens)?;
     let (second_ms, _) = lap();
     let start = Start {
@@ -111,6 +114,7 @@ fn child(path: &Path, args: &Args) -> Result<()> {
         compile_ms,
         first_ms,
         total_ms,
+        cpu_ms,
         second_ms,
         resident: status("VmRSS")?,
         peak: status("VmHWM")?,
@@ -206,6 +210,7 @@ fn print(r: &Report, runs: u16) {
         ("first inference", s.first_ms),
         ("load to first answer", s.total_ms),
         ("  fastest process", r.fastest_total_ms),
+        ("  CPU of its threads", s.cpu_ms.unwrap_or(f64::NAN)),
         ("second inference", s.second_ms),
     ] {
         println!("{name:26} {ms:8.1} ms");
