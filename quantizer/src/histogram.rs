@@ -94,7 +94,7 @@ impl Histogram {
         let mut seen = self.zeros;
         for (i, &count) in folded.iter().enumerate() {
             if seen as f64 >= wanted && i > 0 {
-                return i as f64 * width;
+                return (i as f64 * width).min(self.max_abs.into());
             }
             seen += count;
         }
