@@ -217,10 +217,14 @@ mod tests {
     #[test]
     fn medians_and_ratios() {
         let mut a = Times::new(ours::NAME, String::new());
-        [3.0, 1.0, 2.0, 4.0].map(|s| a.add(sample(s)));
+        for seconds in [3.0, 1.0, 2.0, 4.0] {
+            a.add(sample(seconds));
+        }
         assert_eq!((a.median(), a.minimum()), (2.5, 1.0));
         let mut b = Times::new("other", String::new());
-        [5.0, 4.0, 6.0].map(|s| b.add(sample(s)));
+        for seconds in [5.0, 4.0, 6.0] {
+            b.add(sample(seconds));
+        }
         let job = Job {
             shape: "bert-tiny".parse().expect("a name"),
             ids: vec![0; 16],
