@@ -14,6 +14,12 @@ fn width(addr: usize, left: usize) -> usize {
     aligned.min(fits)
 }
 
+/// Bytes from `addr` to where 8-byte accesses begin, at most `len`.
+#[inline]
+fn head(addr: usize, len: usize) -> usize {
+    (addr.wrapping_neg() % 8).min(len)
+}
+
 /// Copies all of `src` to the device memory at `dst`.
 ///
 /// # Safety
@@ -21,6 +27,26 @@ fn width(addr: usize, left: usize) -> usize {
 /// and no other thread of this process may access the range meanwhile (the device may).
 #[allow(unsafe_code)]
 pub unsafe fn copy_to(dst: *mut u8, src: &[u8]) {
+    let (head, rest) = src.split_at(head(dst.addr(), src.len()));
+    let (words, tail) = rest.as_chunks::<8>();
+    // SAFETY: the three parts lie one after the other in the `src.len()` valid bytes (caller). Where
+    // there is a word, `head` bytes on from `dst` the address is a multiple of 8.
+    unsafe {
+        copy_few_to(dst, head);
+        let bulk = dst.add(head.len()).cast::<u64>();
+        for (index, word) in words.iter().enumerate() {
+            ptr::write_volatile(bulk.add(index), u64::from_ne_bytes(*word));
+        }
+        copy_few_to(bulk.add(words.len()).cast(), tail);
+    }
+}
+
+/// As [`copy_to`], choosing the width of each access.
+///
+/// # Safety
+/// As [`copy_to`].
+#[allow(unsafe_code)]
+unsafe fn copy_few_to(dst: *mut u8, src: &[u8]) {
     let mut rest = src;
     let mut dst = dst;
     while !rest.is_empty() {
@@ -51,12 +77,31 @@ pub unsafe fn copy_to(dst: *mut u8, src: &[u8]) {
 /// and no other thread of this process may write the range meanwhile (the device may).
 #[allow(unsafe_code)]
 pub unsafe fn copy_from(src: *const u8, dst: &mut [u8]) {
+    let (head, rest) = dst.split_at_mut(head(src.addr(), dst.len()));
+    let (words, tail) = rest.as_chunks_mut::<8>();
+    // SAFETY: as in `copy_to`, with `src` valid for reads.
+    unsafe {
+        copy_few_from(src, head);
+        let bulk = src.add(head.len()).cast::<u64>();
+        for (index, word) in words.iter_mut().enumerate() {
+            *word = ptr::read_volatile(bulk.add(index)).to_ne_bytes();
+        }
+        copy_few_from(bulk.add(words.len()).cast(), tail);
+    }
+}
+
+/// As [`copy_from`], choosing the width of each access.
+///
+/// # Safety
+/// As [`copy_from`].
+#[allow(unsafe_code)]
+unsafe fn copy_few_from(src: *const u8, dst: &mut [u8]) {
     let mut rest = dst;
     let mut src = src;
     while !rest.is_empty() {
         let step = width(src.addr(), rest.len());
         let (now, later) = rest.split_at_mut(step);
-        // SAFETY: as in `copy_to`, with `src` valid for reads.
+        // SAFETY: as in `copy_few_to`, with `src` valid for reads.
         unsafe {
             match step {
                 1 => now.copy_from_slice(&[ptr::read_volatile(src)]),
@@ -110,6 +155,20 @@ mod tests {
             left -= step;
         }
         seen
+    }
+
+    #[test]
+    fn words_begin_at_the_first_multiple_of_eight() {
+        for addr in 0x1000..0x1010 {
+            for len in 0..40 {
+                let head = head(addr, len);
+                assert!(head < 8 && head <= len);
+                assert!(
+                    head == len || (addr + head).is_multiple_of(8),
+                    "{addr:#x}+{len}"
+                );
+            }
+        }
     }
 
     #[test]

@@ -89,14 +89,15 @@ pub fn pack_act(
 ) -> Result<Vec<u8>, LayoutError> {
     let (rows, lanes) = (g.rows as usize, g.lanes as usize);
     check("activations", values.len(), tokens, channels, lanes)?;
-    let chunks = channels / lanes;
-    let mut image = vec![0u8; row_tiles(g, tokens) * chunks * rows * lanes];
-    for (token, row) in values.chunks_exact(channels).enumerate() {
-        let tile = token / rows * chunks;
-        for (chunk, lane_values) in row.chunks_exact(lanes).enumerate() {
-            let at = ((tile + chunk) * rows + token % rows) * lanes;
-            for (byte, value) in image[at..at + lanes].iter_mut().zip(lane_values) {
-                *byte = *value as u8;
+    let tile_bytes = channels * rows;
+    let mut image = vec![0u8; row_tiles(g, tokens) * tile_bytes];
+    let bytes: Vec<u8> = values.iter().map(|value| *value as u8).collect();
+    let tiles = image.chunks_exact_mut(tile_bytes);
+    for (tile, tokens) in tiles.zip(bytes.chunks(rows * channels)) {
+        for (row, token) in tokens.chunks_exact(channels).enumerate() {
+            let slots = tile.chunks_exact_mut(rows * lanes);
+            for (slot, chunk) in slots.zip(token.chunks_exact(lanes)) {
+                slot[row * lanes..][..lanes].copy_from_slice(chunk);
             }
         }
     }
@@ -138,14 +139,16 @@ pub fn pack_res(
 ) -> Result<Vec<u8>, LayoutError> {
     let rows = g.rows as usize;
     check("residuals", values.len(), tokens, channels, 2)?;
-    let pairs = channels / 2;
-    let mut image = vec![0u8; row_tiles(g, tokens) * pairs * rows * 4];
-    for (token, row) in values.chunks_exact(channels).enumerate() {
-        let tile = token / rows * pairs;
-        for (pair, two) in row.chunks_exact(2).enumerate() {
-            let at = ((tile + pair) * rows + token % rows) * 4;
-            image[at..at + 2].copy_from_slice(&two[0].to_le_bytes());
-            image[at + 2..at + 4].copy_from_slice(&two[1].to_le_bytes());
+    let tile_bytes = channels * rows * 2;
+    let mut image = vec![0u8; row_tiles(g, tokens) * tile_bytes];
+    let tiles = image.chunks_exact_mut(tile_bytes);
+    for (tile, tokens) in tiles.zip(values.chunks(rows * channels)) {
+        for (row, token) in tokens.chunks_exact(channels).enumerate() {
+            let slots = tile.chunks_exact_mut(rows * 4);
+            for (slot, [first, second]) in slots.zip(token.as_chunks().0) {
+                let ([a, b], [c, d]) = (first.to_le_bytes(), second.to_le_bytes());
+                slot[row * 4..][..4].copy_from_slice(&[a, b, c, d]);
+            }
         }
     }
     Ok(image)
@@ -166,13 +169,16 @@ pub fn unpack_res(
         channels,
         2,
     )?;
-    let pairs = channels / 2;
-    let mut values = Vec::with_capacity(tokens * channels);
-    for token in 0..tokens {
-        for pair in 0..pairs {
-            let at = ((token / rows * pairs + pair) * rows + token % rows) * 4;
-            values.push(i16::from_le_bytes([image[at], image[at + 1]]));
-            values.push(i16::from_le_bytes([image[at + 2], image[at + 3]]));
+    let mut values = vec![0i16; tokens * channels];
+    let tiles = image.chunks_exact(channels * rows * 2);
+    for (tile, tokens) in tiles.zip(values.chunks_mut(rows * channels)) {
+        for (row, token) in tokens.chunks_exact_mut(channels).enumerate() {
+            let slots = tile.chunks_exact(rows * 4);
+            for (slot, pair) in slots.zip(token.as_chunks_mut().0) {
+                if let Some(&[a, b, c, d]) = slot[row * 4..].first_chunk() {
+                    *pair = [i16::from_le_bytes([a, b]), i16::from_le_bytes([c, d])];
+                }
+            }
         }
     }
     Ok(values)
@@ -354,4 +360,41 @@ pub fn pack_exp_table(table: &[u16; 256]) -> Vec<u8> {
 /// The image of one GELU table.
 pub fn pack_gelu_table(table: &[i8; 256]) -> Vec<u8> {
     table.iter().map(|v| *v as u8).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Each value is where the memory's word and the place in it say, and everything else is zero.
+        #[test]
+        fn images_follow_the_words(preset in 0..4usize, tokens in 0..70usize, eights in 1..5usize) {
+            let g = Geometry::presets()[preset];
+            let (rows, lanes, channels) = (g.rows as usize, g.lanes as usize, eights * 8);
+            let count = tokens * channels;
+            let eight: Vec<i8> = (0..count).map(|i| (i % 255 + 1) as u8 as i8).collect();
+            let sixteen: Vec<i16> = (0..count).map(|i| (i % 65535 + 1) as u16 as i16).collect();
+            let act = pack_act(g, &eight, tokens, channels).unwrap();
+            let res = pack_res(g, &sixteen, tokens, channels).unwrap();
+            prop_assert_eq!(act.len(), act_words(g, tokens, channels) * rows * lanes);
+            prop_assert_eq!(res.len(), res_words(g, tokens, channels) * rows * 4);
+            for token in 0..tokens {
+                let (tile, row) = (token / rows, token % rows);
+                for channel in 0..channels {
+                    let word = tile * (channels / lanes) + channel / lanes;
+                    let at = (word * rows + row) * lanes + channel % lanes;
+                    let index = token * channels + channel;
+                    prop_assert_eq!(act[at] as i8, eight[index]);
+                    let word = tile * (channels / 2) + channel / 2;
+                    let at = (word * rows + row) * 4 + channel % 2 * 2;
+                    prop_assert_eq!(i16::from_le_bytes([res[at], res[at + 1]]), sixteen[index]);
+                }
+            }
+            prop_assert_eq!(act.iter().filter(|b| **b != 0).count(), count);
+            prop_assert_eq!(unpack_act(g, &act, tokens, channels).unwrap(), eight);
+            prop_assert_eq!(unpack_res(g, &res, tokens, channels).unwrap(), sixteen);
+        }
+    }
 }
