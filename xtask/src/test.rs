@@ -203,9 +203,16 @@ fn data(root: &Path) -> Option<PathBuf> {
     folder.join("sst2/dev.tsv").is_file().then_some(folder)
 }
 
+/// The RTL modules that are simulated here: the parts and the `tiny` geometry. Larger ones take minutes to compile; `full-check` has them.
+const COSIM_TOPS: &str = "common,matrix_cascade,matrix_join,matrix_slice,matrix_partial,matrix_requant,matrix_origin,\
+    matrix_tiny,system_decode_tiny,system_shell,vector_tiny";
+
 fn cargo(context: &Context_, args: &[&str]) -> Command {
     let mut command = Command::new("cargo");
-    command.current_dir(&context.root).args(args);
+    command
+        .current_dir(&context.root)
+        .args(args)
+        .env("FQBERT_COSIM_TOPS", COSIM_TOPS);
     command
 }
 
