@@ -273,13 +273,9 @@ fn documentation(c: &Context_) -> Result<()> {
             "--exclude",
             "fqbert-peers",
             "--no-deps",
-            "--document-private-items",
         ],
     )
-    .env(
-        "RUSTDOCFLAGS",
-        "-D warnings -A rustdoc::private-intra-doc-links",
-    ))
+    .env("RUSTDOCFLAGS", "-D warnings"))
 }
 
 fn referee(c: &Context_) -> Result<()> {

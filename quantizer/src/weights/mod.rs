@@ -1,7 +1,7 @@
 //! From float weights to codes and scales.
 //!
 //! - [`rtn`]: each weight to the nearest code, the scale being the one of least error.
-//! - [`compensate`]: one weight after another, each taking up the error of those before it.
+//! - [`mod@compensate`]: one weight after another, each taking up the error of those before it.
 //! - [`Moments`]: what both know of the layer's inputs.
 
 mod cholesky;
@@ -30,7 +30,7 @@ fn clips(limit: f32) -> impl Iterator<Item = f32> + Clone {
     (0..CLIPS).map(move |i| 1.0 - step * i as f32)
 }
 
-/// Number of clips tried, the lanes of [`compensate`].
+/// Number of clips tried, the lanes of [`compensate()`].
 const CLIPS: usize = 16;
 
 /// `sum of weight[i] * (w[i] - code[i] * scale)^2` with nearest codes.
