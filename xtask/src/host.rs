@@ -119,6 +119,8 @@ pub struct Artifact {
     pub target: String,
     /// A program, if it is one.
     pub executable: Option<PathBuf>,
+    /// Whether it is a test program. A build of tests makes examples and binaries too.
+    pub test: bool,
     /// All files of the artifact.
     pub files: Vec<PathBuf>,
 }
@@ -151,6 +153,7 @@ pub fn artifacts(cargo: &mut Command) -> Result<Vec<Artifact>> {
                 .unwrap_or_default()
                 .to_owned(),
             executable: path(&message["executable"]),
+            test: message["profile"]["test"] == true,
             files: message["filenames"]
                 .as_array()
                 .into_iter()

@@ -4,8 +4,8 @@
 //!
 //! Elsewhere every test skips and says so. The device is `fqbert0`, or what `FQBERT_UIO` names.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::io::{BufRead, BufReader, Lines};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use fqbert_conformance::{Options, run};
@@ -159,20 +159,35 @@ fn every_submission_is_one_interrupt() {
     );
 }
 
-/// This test program once more, in that role; returns when it has the device.
-fn child(role: &str) -> Child {
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "role", "--ignored", "--nocapture"])
-        .env(ROLE, role)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let ready = lines
-        .map_while(Result::ok)
-        .any(|line| line.contains("READY"));
-    assert!(ready, "the child in role {role} did not get the device");
-    child
+/// This test program once more, in that role.
+struct Role {
+    child: Child,
+    /// Read to its end before the process is waited for: a test program that cannot write fails.
+    output: Lines<BufReader<ChildStdout>>,
+}
+
+impl Role {
+    /// Returns when it has the device.
+    fn start(role: &str) -> Self {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "role", "--ignored", "--nocapture"])
+            .env(ROLE, role)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut output = BufReader::new(child.stdout.take().unwrap()).lines();
+        let ready = output
+            .by_ref()
+            .map_while(Result::ok)
+            .any(|line| line.contains("READY"));
+        assert!(ready, "the child in role {role} did not get the device");
+        Self { child, output }
+    }
+
+    fn end(mut self) -> ExitStatus {
+        self.output.by_ref().for_each(drop);
+        self.child.wait().unwrap()
+    }
 }
 
 #[test]
@@ -200,16 +215,16 @@ fn killed_in_mid_run_the_next_start_works() {
         return;
     }
     drop(open());
-    let mut child = child("hang");
+    let mut role = Role::start("hang");
     let error = fqbert_uio::open(&name()).unwrap_err();
     eprintln!("while it runs: {error}");
     let OpenError::Busy { holder, .. } = error else {
         panic!("{error}")
     };
-    assert_eq!(holder, Some(child.id()));
+    assert_eq!(holder, Some(role.child.id()));
     // SIGKILL: no destructor runs, the program stays in the fabric.
-    child.kill().unwrap();
-    child.wait().unwrap();
+    role.child.kill().unwrap();
+    assert!(!role.end().success());
     let mut fabric = open();
     program(&mut fabric, false);
     let (count, _) = submit(&mut fabric);
@@ -223,11 +238,11 @@ fn who_waits_gets_the_device_in_turn() {
         return;
     }
     drop(open());
-    let mut child = child("hold");
+    let role = Role::start("hold");
     let began = Instant::now();
     let mut fabric = open();
     eprintln!("waited {:?} for its turn", began.elapsed());
     program(&mut fabric, false);
     submit(&mut fabric);
-    assert!(child.wait().unwrap().success());
+    assert!(role.end().success());
 }

@@ -217,6 +217,7 @@ fn add_tests(
             .args(["--quiet", "--no-run", "-p", name]);
         let programs: Vec<(String, PathBuf)> = host::artifacts(&mut cargo)?
             .into_iter()
+            .filter(|artifact| artifact.test)
             .filter_map(|artifact| Some((artifact.target, artifact.executable?)))
             .collect();
         if programs.is_empty() {

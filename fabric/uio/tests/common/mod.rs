@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fqbert_contract::capability::Capabilities;
 use fqbert_contract::registers::{self as regs, control, irq_status, status};
@@ -185,10 +185,15 @@ impl Accelerator {
         let stopped = Arc::clone(&stop);
         kernel.set_nonblocking(true).unwrap();
         let thread = std::thread::spawn(move || {
-            let mut line = Line { kernel, count: 0 };
+            let mut line = Line {
+                kernel,
+                count: 0,
+                unmasked: false,
+                due: 0,
+            };
             while !stopped.load(Ordering::Relaxed) {
                 step(&registers, &mut line);
-                line.unmasked();
+                line.serve();
                 std::thread::yield_now();
             }
         });
@@ -208,22 +213,28 @@ impl Drop for Accelerator {
     }
 }
 
-/// The kernel's end of the interrupt.
+/// The kernel's end of the interrupt: a level that interrupts when it is unmasked, and is masked by that.
 struct Line {
     kernel: UnixStream,
     count: u32,
+    unmasked: bool,
+    /// Interrupts that the next count brings.
+    due: u32,
 }
 
 impl Line {
-    /// Takes the mask words that were written, or the socket would fill up.
-    fn unmasked(&mut self) {
-        while matches!(self.kernel.read(&mut [0; 256]), Ok(1..)) {}
-    }
-
-    fn fire(&mut self, interrupts: u32) {
-        self.count += interrupts;
-        // The fabric may be gone already.
-        let _ = self.kernel.write_all(&self.count.to_ne_bytes());
+    /// Takes the mask words that were written, and interrupts if that is due and allowed.
+    fn serve(&mut self) {
+        let mut word = [0; 4];
+        while self.kernel.read_exact(&mut word).is_ok() {
+            self.unmasked = u32::from_ne_bytes(word) == 1;
+        }
+        if self.due > 0 && self.unmasked {
+            self.count += std::mem::take(&mut self.due);
+            self.unmasked = false;
+            // The fabric may be gone already.
+            let _ = self.kernel.write_all(&self.count.to_ne_bytes());
+        }
     }
 }
 
@@ -232,6 +243,7 @@ fn step(registers: &RegisterFile, line: &mut Line) {
         for register in [regs::IRQ_STATUS, regs::IRQ_ENABLE, regs::DOORBELL] {
             registers.set(register, 0);
         }
+        line.due = 0;
         registers.set(regs::STATUS, status::IDLE);
         registers.set(regs::CONTROL, 0);
     }
@@ -246,14 +258,19 @@ fn step(registers: &RegisterFile, line: &mut Line) {
         return;
     }
     if doorbell == act::SPURIOUS {
-        line.fire(1);
+        line.due = 1;
+        let patience = Instant::now() + Duration::from_secs(10);
+        while line.due > 0 && Instant::now() < patience {
+            line.serve();
+            std::thread::yield_now();
+        }
         std::thread::sleep(Duration::from_millis(20));
     }
     registers.set(regs::STATUS, status::IDLE | status::DONE);
     registers.set(regs::IRQ_STATUS, irq_status::DONE);
     match doorbell {
         act::LOSE => {}
-        act::TWICE => line.fire(2),
-        _ => line.fire(1),
+        act::TWICE => line.due = 2,
+        _ => line.due = 1,
     }
 }
