@@ -10,7 +10,7 @@
 //! - [`weights`]: the [`Checkpoint`], by name mapping for BERT, DistilBERT and RoBERTa.
 //! - [`embeddings`], [`head`]: the two ends of the model. They run on the CPU in the product as
 //!   well, so they can be built from plain tensors without a checkpoint folder.
-//! - [`reference`]: the f32 forward pass with a hook on every activation.
+//! - [`mod@reference`]: the f32 forward pass with a hook on every activation.
 //! - [`tokenizer`]: text to token ids.
 //! - `testing` (feature `testing`): seeded random checkpoints as folders on disk.
 //!
