@@ -134,21 +134,21 @@ impl std::fmt::Display for Engine {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum MemoryId {
-    /// Activations i8, word [row][lane]: channel n of token t is word base + (t/R)*stride + n/L, byte (t%R)*L + n%L.
+    /// Activations i8, word [row, lane]: channel n of token t is word base + (t/R)*stride + n/L, byte (t%R)*L + n%L.
     Act = 0,
-    /// Residual stream i16, word [row][2 channels]: base + (t/R)*stride + n/2, element (t%R)*2 + n%2.
+    /// Residual stream i16, word [row, 2 channels]: base + (t/R)*stride + n/2, element (t%R)*2 + n%2.
     Resx = 1,
     /// Branch output i16, laid out as RESX.
     Resb = 2,
-    /// 8-bit weight-side operands (keys, values), word [pair][lane].
+    /// 8-bit weight-side operands (keys, values), word [pair, lane].
     Opd = 3,
-    /// Attention scores i8, word [row][2 columns]: base + (t/R)*stride + c/2, byte (t%R)*2 + c%2.
+    /// Attention scores i8, word [row, 2 columns]: base + (t/R)*stride + c/2, byte (t%R)*2 + c%2.
     Scr = 4,
     /// Attention probabilities u8, laid out as ACT with the key as channel.
     Prb = 5,
     /// Softmax column ranges, 4 rows a word: lo u16, hi u16 of each.
     Rng = 6,
-    /// Weight slot: a tile is K/L words; 8x4: word [pair][lane], low nibble channel 2j, high nibble channel 2j+1; 8x8: word [pair][lane], byte of channel j.
+    /// Weight slot: a tile is K/L words; 8x4: word [pair, lane], low nibble channel 2j, high nibble channel 2j+1; 8x8: word [pair, lane], byte of channel j.
     Wgt0 = 8,
     /// Weight slot, as WGT0.
     Wgt1 = 9,
@@ -238,20 +238,20 @@ impl MemoryId {
     pub const fn doc(self) -> &'static str {
         match self {
             Self::Act => {
-                "activations i8, word [row][lane]: channel n of token t is word base + (t/R)*stride + n/L, byte (t%R)*L + n%L"
+                "activations i8, word [row, lane]: channel n of token t is word base + (t/R)*stride + n/L, byte (t%R)*L + n%L"
             }
             Self::Resx => {
-                "residual stream i16, word [row][2 channels]: base + (t/R)*stride + n/2, element (t%R)*2 + n%2"
+                "residual stream i16, word [row, 2 channels]: base + (t/R)*stride + n/2, element (t%R)*2 + n%2"
             }
             Self::Resb => "branch output i16, laid out as RESX",
-            Self::Opd => "8-bit weight-side operands (keys, values), word [pair][lane]",
+            Self::Opd => "8-bit weight-side operands (keys, values), word [pair, lane]",
             Self::Scr => {
-                "attention scores i8, word [row][2 columns]: base + (t/R)*stride + c/2, byte (t%R)*2 + c%2"
+                "attention scores i8, word [row, 2 columns]: base + (t/R)*stride + c/2, byte (t%R)*2 + c%2"
             }
             Self::Prb => "attention probabilities u8, laid out as ACT with the key as channel",
             Self::Rng => "softmax column ranges, 4 rows a word: lo u16, hi u16 of each",
             Self::Wgt0 => {
-                "weight slot: a tile is K/L words; 8x4: word [pair][lane], low nibble channel 2j, high nibble channel 2j+1; 8x8: word [pair][lane], byte of channel j"
+                "weight slot: a tile is K/L words; 8x4: word [pair, lane], low nibble channel 2j, high nibble channel 2j+1; 8x8: word [pair, lane], byte of channel j"
             }
             Self::Wgt1 => "weight slot, as WGT0",
             Self::Wgt2 => "weight slot, as WGT0",
