@@ -137,7 +137,7 @@ impl Apt {
             config: dir.join("apt.conf"),
             dir,
         };
-        host::write_atomically(&apt.dir.join("sources.list"), sources().as_bytes())?;
+        host::write_atomically(&apt.dir.join("sources.list"), sources()?.as_bytes())?;
         host::write_atomically(&apt.config, apt.configuration().as_bytes())?;
         apt.refresh()?;
         Ok(apt)
@@ -265,12 +265,12 @@ pub fn unpack(deb: &Path, into: &Path) -> Result<()> {
     host::run(Command::new("dpkg-deb").arg("-x").arg(deb).arg(into))
 }
 
-/// Our sources, signed by Debian's keyring; `$FQBERT_DEBIAN_MIRROR` names another mirror (without
-/// the trailing `/debian`).
-fn sources() -> String {
-    let mirror =
-        std::env::var("FQBERT_DEBIAN_MIRROR").unwrap_or_else(|_| "http://deb.debian.org".into());
-    let mirror = mirror.trim_end_matches('/');
+/// Our sources, signed by Debian's keyring.
+///
+/// # Errors
+/// No mirror is known.
+fn sources() -> Result<String> {
+    let mirror = mirror()?;
     let keyring = "/usr/share/keyrings/debian-archive-keyring.gpg";
     let mut text = String::new();
     for (tree, suite) in [
@@ -281,5 +281,56 @@ fn sources() -> String {
     ] {
         text += &format!("deb [signed-by={keyring}] {mirror}/{tree} {suite} main\n");
     }
-    text
+    Ok(text)
+}
+
+/// The mirror without its last `/debian`: `$FQBERT_DEBIAN_MIRROR`, else the one that this system installs from.
+fn mirror() -> Result<String> {
+    let named = std::env::var("FQBERT_DEBIAN_MIRROR").ok();
+    let listed = || {
+        let mut files = vec![PathBuf::from("/etc/apt/sources.list")];
+        if let Ok(folder) = fs::read_dir("/etc/apt/sources.list.d") {
+            files.extend(folder.flatten().map(|entry| entry.path()));
+        }
+        let texts = files
+            .iter()
+            .filter_map(|file| fs::read_to_string(file).ok());
+        texts.into_iter().find_map(|text| mirror_in(&text))
+    };
+    let mirror = named.or_else(listed).context(
+        "no Debian mirror in /etc/apt: name one in FQBERT_DEBIAN_MIRROR, without the trailing /debian",
+    )?;
+    Ok(mirror.trim_end_matches('/').to_owned())
+}
+
+/// The first address that ends in `/debian` in a file of apt sources, of either format.
+fn mirror_in(text: &str) -> Option<String> {
+    text.lines()
+        .filter(|line| !line.trim_start().starts_with('#'))
+        .flat_map(str::split_whitespace)
+        .map(|word| word.trim_end_matches('/'))
+        .filter(|word| word.contains("://"))
+        .find_map(|word| word.strip_suffix("/debian"))
+        .map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::mirror_in;
+
+    #[test]
+    fn mirrors_of_both_formats() {
+        let deb822 =
+            "Types: deb\n# http://old/archive/debian/2025\nURIs: http://mirror.example/debian\n";
+        assert_eq!(mirror_in(deb822).as_deref(), Some("http://mirror.example"));
+        let one_line = "deb [arch=amd64] https://mirror.example/debian/ bookworm main\n";
+        assert_eq!(
+            mirror_in(one_line).as_deref(),
+            Some("https://mirror.example")
+        );
+        assert_eq!(
+            mirror_in("deb http://mirror.example/debian-security x main\n"),
+            None
+        );
+    }
 }
