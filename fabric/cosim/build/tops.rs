@@ -10,6 +10,8 @@ pub struct Top {
     pub folders: &'static [&'static str],
     /// Integer parameters.
     pub parameters: &'static [(&'static str, u32)],
+    /// Takes minutes to compile: built only when `FQBERT_COSIM_TOPS` has its whole name.
+    pub large: bool,
 }
 
 const fn top(
@@ -23,11 +25,17 @@ const fn top(
         module,
         folders,
         parameters,
+        large: false,
     }
+}
+
+const fn large(top: Top) -> Top {
+    Top { large: true, ..top }
 }
 
 const MATRIX: &[&str] = &["matrix"];
 const VECTOR: &[&str] = &["vector"];
+const TOP: &[&str] = &["../generated", "system", "matrix", "vector"];
 const SYSTEM: &[&str] = &["../generated", "system"];
 
 /// All of them, sorted by name.
@@ -38,6 +46,7 @@ pub const TOPS: &[Top] = &[
         &[],
         &[("BYTES", 4), ("DEPTH", 48)],
     ),
+    top("matrix_cascade", "fqbert_cascade", MATRIX, &[("LANES", 8)]),
     top(
         "matrix_groups",
         "fqbert_matrix",
@@ -45,10 +54,59 @@ pub const TOPS: &[Top] = &[
         &[("ROWS", 16), ("PAIRS", 6), ("LANES", 4)],
     ),
     top(
+        "matrix_join",
+        "fqbert_join",
+        MATRIX,
+        &[("ROWS", 1), ("PAIRS", 6)],
+    ),
+    top(
+        "matrix_key_origin_16_18",
+        "fqbert_key_origin",
+        MATRIX,
+        &[("ROWS", 16), ("PAIRS", 18)],
+    ),
+    top(
+        "matrix_key_origin_16_6",
+        "fqbert_key_origin",
+        MATRIX,
+        &[("ROWS", 16), ("PAIRS", 6)],
+    ),
+    top(
+        "matrix_key_origin_32_14",
+        "fqbert_key_origin",
+        MATRIX,
+        &[("ROWS", 32), ("PAIRS", 14)],
+    ),
+    top(
+        "matrix_narrow",
+        "fqbert_matrix",
+        MATRIX,
+        &[("ROWS", 4), ("PAIRS", 6), ("LANES", 4)],
+    ),
+    large(top(
         "matrix_paper",
         "fqbert_matrix",
         MATRIX,
         &[("ROWS", 8), ("PAIRS", 12), ("LANES", 8)],
+    )),
+    top(
+        "matrix_partial_sums",
+        "fqbert_partial_sums",
+        MATRIX,
+        &[("ROWS", 1), ("PAIRS", 4)],
+    ),
+    top("matrix_requant", "fqbert_requant", MATRIX, &[]),
+    top(
+        "matrix_requant_params",
+        "fqbert_requant_params",
+        MATRIX,
+        &[],
+    ),
+    top(
+        "matrix_slice",
+        "fqbert_dsp_packed",
+        MATRIX,
+        &[("CASCADED", 0), ("ACCUMULATE", 1)],
     ),
     top(
         "matrix_tiny",
@@ -82,6 +140,7 @@ pub const TOPS: &[Top] = &[
     ),
     // The tiny fabric without its compute engines.
     top("system_shell", "fqbert_shell", SYSTEM, &[]),
+    large(top("top_tiny", "fqbert_top", TOP, &[("PRESET", 0)])),
     top(
         "vector_paper",
         "fqbert_vector",

@@ -16,11 +16,14 @@ use fqbert_cosim::open_or_skip;
 use random::Random;
 
 /// Tops of build/tops.rs with their shapes.
-const SHAPES: [(&str, u32, u32, u32); 3] = [
+const SHAPES: [(&str, u32, u32, u32); 4] = [
     ("matrix_tiny", 4, 4, 8),
+    // Large: FQBERT_COSIM_TOPS=matrix,matrix_paper builds it.
     ("matrix_paper", 8, 12, 8),
     // Several writes a column to OPD, and key tiles that are no multiple of them.
     ("matrix_groups", 16, 6, 4),
+    // Pairs that are no power of two and more than the rows, as in the geometries of the board.
+    ("matrix_narrow", 4, 6, 4),
 ];
 
 /// Memories just deep enough for the random instructions.
@@ -123,6 +126,11 @@ fn random_instructions_paper() {
 #[test]
 fn random_instructions_groups() {
     random_instructions(SHAPES[2], 20, 60);
+}
+
+#[test]
+fn random_instructions_narrow() {
+    random_instructions(SHAPES[3], 40, 60);
 }
 
 /// Sums that need several parts, at operands that fill the lanes fastest.

@@ -1,5 +1,6 @@
 // What the stages of the matrix engine tell each other. Cycle counts that couple stages are constants here, with the
 // equation that makes their sum the latency of fabric/contract/src/timing.rs.
+/* verilator lint_off UNUSEDPARAM */ // a part of the engine built alone uses some of it
 package fqbert_matrix_pkg;
 
   // From the cycle of a chunk's read to the cycle in which its product can be in P of the last lane: two cycles of the
@@ -92,3 +93,4 @@ package fqbert_matrix_pkg;
   endfunction
 
 endpackage
+/* verilator lint_on UNUSEDPARAM */
