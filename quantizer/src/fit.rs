@@ -167,7 +167,7 @@ fn assemble(
         let bias = f64::from(*bias) + correction;
         let step = scale_in * f64::from(*scale);
         let steps = (bias / step).round_ties_even();
-        if !(steps.abs() <= BIAS_LIMIT) {
+        if steps.is_nan() || steps.abs() > BIAS_LIMIT {
             let linear = job.which.name();
             return Err(QuantizeError::Bias {
                 layer,

@@ -14,7 +14,7 @@ pub(crate) fn per_channel(w: &[f32], importance: &[f32], floor: &[f32], limit: f
         .zip(floor)
         .map(|(w, &floor)| {
             let max = largest(w);
-            let (scale, clip) = best_scale(max, floor, limit, |s| {
+            let (scale, clip) = best_scale(clips(limit), max, floor, limit, |s| {
                 rounding_error(w, importance, s, limit)
             });
             (round(w, scale, limit).collect(), scale, clip)
@@ -32,7 +32,7 @@ pub(crate) fn per_channel(w: &[f32], importance: &[f32], floor: &[f32], limit: f
 /// One scale for the whole of `w` `[outputs][inputs]`, every input as important as any other.
 pub(crate) fn per_tensor(w: &[f32], outputs: usize, floor: f32, limit: f32) -> Coded {
     let ones = vec![1.0; w.len()];
-    let (scale, clip) = best_scale(largest(w), floor, limit, |s| {
+    let (scale, clip) = best_scale(tensor_clips(), largest(w), floor, limit, |s| {
         rounding_error(w, &ones, s, limit)
     });
     Coded {
@@ -42,11 +42,22 @@ pub(crate) fn per_tensor(w: &[f32], outputs: usize, floor: f32, limit: f32) -> C
     }
 }
 
+/// Clips tried for a whole tensor, whose largest weight may be far from all others: 1 down to 0.03.
+fn tensor_clips() -> impl Iterator<Item = f32> {
+    (0..70).map(|i| 0.95f32.powi(i))
+}
+
 /// The scale of least error and its clip. `floor` is above 0; it is the scale of a channel of
 /// zeros.
-fn best_scale(max: f32, floor: f32, limit: f32, error: impl Fn(f32) -> f64) -> (f32, f32) {
+fn best_scale(
+    clips: impl Iterator<Item = f32>,
+    max: f32,
+    floor: f32,
+    limit: f32,
+    error: impl Fn(f32) -> f64,
+) -> (f32, f32) {
     let mut best = (f64::INFINITY, floor, 1.0);
-    for clip in clips(limit) {
+    for clip in clips {
         let scale = (max * clip / limit).max(floor);
         let e = error(scale);
         if e < best.0 {

@@ -1,0 +1,108 @@
+//! Calibration files, good and bad.
+
+use std::fs;
+use std::path::PathBuf;
+
+use fqbert_checkpoint::Tokenizer;
+use fqbert_checkpoint::testing::Spec;
+use fqbert_quantizer::{Calibration, Columns, QuantizeError, Sample};
+
+struct Folder {
+    folder: tempfile::TempDir,
+    tokenizer: Tokenizer,
+}
+
+impl Folder {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Spec::default().write(folder.path()).unwrap();
+        let tokenizer = Tokenizer::load(folder.path()).unwrap();
+        Folder { folder, tokenizer }
+    }
+
+    fn file(&self, bytes: &[u8]) -> PathBuf {
+        let path = self.folder.path().join("data");
+        fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    fn tsv(&self, bytes: &[u8], texts: &[usize]) -> Result<Calibration, QuantizeError> {
+        let columns = Columns {
+            texts: texts.to_vec(),
+            header: true,
+        };
+        Calibration::from_tsv(
+            &self.file(bytes),
+            &columns,
+            &self.tokenizer,
+            &Sample::default(),
+        )
+    }
+}
+
+#[test]
+fn columns_and_lines_are_texts() {
+    let f = Folder::new();
+    let c = f.tsv(b"a\tb\r\nx y\t1\nz\t2\n", &[1, 2]).unwrap();
+    assert_eq!(c.sequences().len(), 4);
+    let path = f.file(b"one\n\n  \ntwo");
+    let c = Calibration::from_text_file(&path, &f.tokenizer, &Sample::default()).unwrap();
+    assert_eq!(c.sequences().len(), 2);
+    assert!(
+        c.description().contains("2 of 2 texts of data"),
+        "{}",
+        c.description()
+    );
+}
+
+#[test]
+fn bad_rows_are_named_by_line() {
+    let f = Folder::new();
+    let cases: [(&[u8], &str); 4] = [
+        (
+            b"h\th\nx\t1\nonly one\n",
+            "line 3: 1 columns, but the text is in column 2",
+        ),
+        (b"h\th\nx\t \n", "line 2: column 2 is empty"),
+        (b"h\th\n\xff\xfe\t1\n", "line 2: not UTF-8 at byte 0"),
+        (b"h\th\n", "no calibration data in"),
+    ];
+    for (bytes, wanted) in cases {
+        let e = f.tsv(bytes, &[2]).unwrap_err().to_string();
+        assert!(e.contains(wanted), "{e}");
+    }
+    assert!(matches!(
+        f.tsv(b"h\nx\n", &[0]),
+        Err(QuantizeError::Option { .. })
+    ));
+    let mut long = b"h\n".to_vec();
+    long.resize(5 << 20, b'x');
+    assert!(
+        f.tsv(&long, &[1])
+            .unwrap_err()
+            .to_string()
+            .contains("line 2: it is longer than")
+    );
+    let none = f.folder.path().join("none");
+    let e = Calibration::from_text_file(&none, &f.tokenizer, &Sample::default()).unwrap_err();
+    assert!(matches!(e, QuantizeError::Io { .. }), "{e}");
+}
+
+#[test]
+fn the_choice_is_the_seeds_and_in_the_files_order() {
+    let f = Folder::new();
+    let lines: String = (0..300).map(|i| "a ".repeat(1 + i % 60) + "\n").collect();
+    let path = f.file(lines.as_bytes());
+    let of = |seed| {
+        let sample = Sample {
+            limit: 20,
+            max_len: 16,
+            seed,
+        };
+        Calibration::from_text_file(&path, &f.tokenizer, &sample).unwrap()
+    };
+    assert_eq!(of(1), of(1));
+    assert_ne!(of(1), of(2));
+    assert_eq!(of(1).sequences().len(), 20);
+    assert!(of(1).sequences().iter().all(|s| s.ids.len() <= 16));
+}
