@@ -371,7 +371,7 @@ fn origins_of_keys() {
             if cycle >= 3 {
                 let (t, b, s) = cases[cycle - 3];
                 let token = t * rows;
-                let want = ((b + token / pairs * s) & 0xffff) << 8 | token % pairs;
+                let want = (((b + token / pairs * s) & 0xffff) << 8) | (token % pairs);
                 assert_eq!(origin.get(place), want, "{name} row tile {t}");
             }
             origin.tick();
