@@ -366,9 +366,15 @@ fn aarch64(c: &Context_) -> Result<()> {
         "fqbert-emulator",
         "uio-driver",
     ] {
-        run(&mut cargo(c, &["xtask", "cross", "test", "-p", package]))?;
+        let mut command = cargo(c, &["xtask", "cross"]);
+        run(command.args(install(c)).args(["test", "-p", package]))?;
     }
     Ok(())
+}
+
+/// Passes on that missing Debian packages may be installed.
+fn install(c: &Context_) -> Option<&'static str> {
+    c.install.then_some("--install")
 }
 
 fn board(c: &Context_) -> Result<()> {
@@ -381,7 +387,8 @@ fn board(c: &Context_) -> Result<()> {
         "classify",
         text,
     ];
-    let board = output(cargo(c, &["xtask", "vm", "--"]).args(words))?;
+    let mut command = cargo(c, &["xtask", "vm"]);
+    let board = output(command.args(install(c)).arg("--").args(words))?;
     let host = output(&mut cargo(
         c,
         &[
