@@ -50,15 +50,14 @@ module fqbert_decode
   localparam reciprocals_t RECIPROCALS = head_reciprocals();
 
   // ---- views of the stages' instructions -------------------------------------------------------------------------
-  entry_t entry_q [STAGES+1];
-  logic   valid_q [STAGES+1];
-  logic   last_q  [STAGES+1];
+  entry_t [STAGES:0] entry_q;
+  logic   [STAGES:0] valid_q, last_q;
 
-  matmul_t    matmul    [STAGES+1];
-  softmax_t   softmax   [STAGES+1];
-  layernorm_t layernorm [STAGES+1];
-  load_t      load      [STAGES+1];
-  nop_t       nop       [STAGES+1];
+  matmul_t    [STAGES:0] matmul;
+  softmax_t   [STAGES:0] softmax;
+  layernorm_t [STAGES:0] layernorm;
+  load_t      [STAGES:0] load;
+  nop_t       [STAGES:0] nop;
   for (genvar s = 0; s <= STAGES; s++) begin : g_views
     assign matmul[s]    = matmul_t'(entry_q[s].word);
     assign softmax[s]   = softmax_t'(entry_q[s].word);
@@ -67,33 +66,20 @@ module fqbert_decode
     assign nop[s]       = nop_t'(entry_q[s].word);
   end
   logic unused_views;
-  always_comb begin
-    unused_views = 1'b0;
-    for (int unsigned s = 0; s <= STAGES; s++) begin
-      unused_views ^= ^{matmul[s], softmax[s], layernorm[s], load[s], nop[s]};
-    end
-  end
+  assign unused_views = ^{matmul, softmax, layernorm, load, nop};
 
   always_ff @(posedge clk_i) begin
-    if (clear_i) begin
-      for (int unsigned s = 0; s <= STAGES; s++) valid_q[s] <= 1'b0;
-    end else if (advance_i) begin
-      valid_q[0] <= valid_i;
-      for (int unsigned s = 1; s <= STAGES; s++) valid_q[s] <= valid_q[s-1];
-    end
+    if (clear_i) valid_q <= '0;
+    else if (advance_i) valid_q <= {valid_q[STAGES-1:0], valid_i};
     if (advance_i) begin
-      entry_q[0] <= entry_i;
-      last_q[0]  <= last_i;
-      for (int unsigned s = 1; s <= STAGES; s++) begin
-        entry_q[s] <= entry_q[s-1];
-        last_q[s]  <= last_q[s-1];
-      end
+      entry_q <= {entry_q[STAGES-1:0], entry_i};
+      last_q  <= {last_q[STAGES-1:0], last_i};
     end
   end
 
   // ---- stage 1: ranges of single fields --------------------------------------------------------------------------
-  logic       unknown_d, unknown_q [1:STAGES];
-  logic       illegal_d [1:STAGES], illegal_q [1:STAGES];
+  logic            unknown_d;
+  logic [STAGES:1] unknown_q, illegal_d, illegal_q;
   matmul_t    m0;
   softmax_t   s0;
   layernorm_t n0;
@@ -402,12 +388,8 @@ module fqbert_decode
 
   always_ff @(posedge clk_i) begin
     if (advance_i) begin
-      unknown_q[1] <= unknown_d;
-      illegal_q[1] <= illegal_d[1];
-      for (int unsigned s = 2; s <= STAGES; s++) begin
-        unknown_q[s] <= unknown_q[s-1];
-        illegal_q[s] <= illegal_q[s-1] || illegal_d[s];
-      end
+      unknown_q <= {unknown_q[STAGES-1:1], unknown_d};
+      illegal_q <= illegal_d | {illegal_q[STAGES-1:1], 1'b0};
     end
   end
 
