@@ -11,9 +11,9 @@ use fqbert_contract::{Bytes, DeviceAddress, Geometry, RegisterOffset};
 use crate::rng::Rng;
 use crate::{Failure, Options, ensure};
 
-/// A fabric under test.
-pub struct Bench<'a> {
-    pub fabric: &'a mut dyn Fabric,
+/// A fabric under test: any, or (`F`) one that a case can do more with.
+pub struct Bench<'a, F: Fabric + ?Sized = dyn Fabric + 'a> {
+    pub fabric: &'a mut F,
     pub options: &'a Options,
     pub rng: Rng,
     pub geometry: Geometry,
@@ -32,10 +32,10 @@ pub struct Ended {
 }
 
 /// Runs `body` on a reset fabric, then frees every buffer it left and resets again.
-pub fn with(
-    fabric: &mut dyn Fabric,
-    options: &Options,
-    body: fn(&mut Bench<'_>) -> Result<(), Failure>,
+pub fn with<'a, F: Fabric + ?Sized>(
+    fabric: &'a mut F,
+    options: &'a Options,
+    body: impl FnOnce(&mut Bench<'a, F>) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     fabric.reset()?;
     let Capabilities { geometry, .. } = fabric.capabilities().clone();
@@ -59,7 +59,7 @@ pub fn with(
     Ok(())
 }
 
-impl Bench<'_> {
+impl<F: Fabric + ?Sized> Bench<'_, F> {
     pub fn allocate(&mut self, size: usize) -> Result<Allocation, Failure> {
         let allocation = self.fabric.allocate(Bytes(size as u64))?;
         self.buffers.push(allocation);
@@ -180,6 +180,11 @@ impl Bench<'_> {
     /// Runs a program that must end with END.
     pub fn complete(&mut self, code: &[u8]) -> Result<Ended, Failure> {
         self.start(code)?;
+        self.completed()
+    }
+
+    /// Waits for a started program that must end with END.
+    pub fn completed(&mut self) -> Result<Ended, Failure> {
         let ended = self.finish()?;
         ensure!(
             ended.status == status::IDLE | status::DONE,

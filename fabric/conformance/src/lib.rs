@@ -7,6 +7,7 @@
 //! Each case allocates what it needs, frees it, and leaves the fabric reset, whether it passes or not.
 
 mod bench;
+mod bus;
 mod cases;
 mod plain;
 mod random;
@@ -18,6 +19,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use fqbert_contract::seam::{Fabric, FabricError};
+use fqbert_contract::simulated::Simulated;
 
 pub use random::{RandomProgram, random_program};
 pub use sequence::BuildError;
@@ -52,6 +54,14 @@ impl Default for Options {
             models_timing: false,
             filter: None,
         }
+    }
+}
+
+impl Options {
+    fn wants(&self, name: &str) -> bool {
+        self.filter
+            .as_ref()
+            .is_none_or(|f| name.contains(f.as_str()))
     }
 }
 
@@ -100,6 +110,19 @@ pub struct Report {
 }
 
 impl Report {
+    fn add(&mut self, name: &'static str, body: impl FnOnce() -> Result<(), Failure>) {
+        let began = Instant::now();
+        let outcome = match body() {
+            Ok(()) => Outcome::Passed,
+            Err(failure) => Outcome::Failed(failure),
+        };
+        self.cases.push(CaseReport {
+            name,
+            outcome,
+            elapsed: began.elapsed(),
+        });
+    }
+
     /// Whether no case failed, and at least one passed.
     pub fn passed(&self) -> bool {
         let passed = self
@@ -139,27 +162,32 @@ pub fn case_names() -> Vec<&'static str> {
 /// Runs the suite. The fabric must be idle, and nobody else may hold buffers whose bytes matter.
 pub fn run(fabric: &mut dyn Fabric, options: &Options) -> Report {
     let mut report = Report::default();
-    for case in cases::ALL {
-        if options
-            .filter
-            .as_ref()
-            .is_some_and(|f| !case.name.contains(f.as_str()))
-        {
+    for case in cases::ALL.iter().filter(|c| options.wants(c.name)) {
+        if case.needs_staleness && !options.models_staleness {
+            report.cases.push(CaseReport {
+                name: case.name,
+                outcome: Outcome::Skipped(
+                    "this backend's views of memory are coherent, or not said to differ",
+                ),
+                elapsed: Duration::ZERO,
+            });
             continue;
         }
-        let began = Instant::now();
-        let outcome = if case.needs_staleness && !options.models_staleness {
-            Outcome::Skipped("this backend's views of memory are coherent, or not said to differ")
-        } else {
-            match bench::with(fabric, options, case.body) {
-                Ok(()) => Outcome::Passed,
-                Err(failure) => Outcome::Failed(failure),
-            }
-        };
-        report.cases.push(CaseReport {
-            name: case.name,
-            outcome,
-            elapsed: began.elapsed(),
+        report.add(case.name, || {
+            let fabric: &mut (dyn Fabric + '_) = &mut *fabric;
+            bench::with(fabric, options, case.body)
+        });
+    }
+    report
+}
+
+/// Runs what only a simulated fabric can be put through: refused transfers, faults and resets while bursts are open.
+pub fn run_bus(fabric: &mut dyn Simulated, options: &Options) -> Report {
+    let mut report = Report::default();
+    for &(name, body) in bus::ALL.iter().filter(|(name, _)| options.wants(name)) {
+        report.add(name, || {
+            let fabric: &mut (dyn Simulated + '_) = &mut *fabric;
+            bench::with(fabric, options, body)
         });
     }
     report

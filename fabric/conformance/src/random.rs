@@ -2,6 +2,7 @@
 
 use fqbert_contract::Geometry;
 use fqbert_contract::program::{PerRegion, Placement};
+use fqbert_contract::seam::{Allocation, Fabric};
 
 use crate::bench::{Bench, Ended};
 use crate::plain::Matrix;
@@ -12,7 +13,7 @@ use crate::{Failure, ensure};
 
 /// A random program, its data, and the bytes it must leave.
 #[derive(Clone, Debug)]
-pub struct RandomProgram(Composed);
+pub struct RandomProgram(pub(crate) Composed);
 
 impl RandomProgram {
     /// The program, relocatable.
@@ -97,13 +98,16 @@ pub fn whole_lanes(g: &Geometry) -> usize {
         .unwrap_or(g.lanes) as usize
 }
 
-/// Runs a composed program and compares what it leaves.
-pub fn check(b: &mut Bench<'_>, c: &Composed) -> Result<Ended, Failure> {
+/// Uploads and starts a composed program; its output buffer.
+pub fn start<F: Fabric + ?Sized>(
+    b: &mut Bench<'_, F>,
+    c: &Composed,
+) -> Result<Allocation, Failure> {
     let constants = b.upload(&c.constants)?;
     let input = b.upload(&c.input)?;
     let size = c.program.sizes.output.0 as usize;
     let output = b.upload(&vec![0x5a; size])?;
-    let place = |a: &fqbert_contract::seam::Allocation| Placement {
+    let place = |a: &Allocation| Placement {
         address: a.address,
         size: a.size,
     };
@@ -116,7 +120,14 @@ pub fn check(b: &mut Bench<'_>, c: &Composed) -> Result<Ended, Failure> {
         .program
         .bind(&placement)
         .map_err(|e| Failure::Wrong(e.to_string()))?;
-    let ended = b.complete(&code)?;
+    b.start(&code)?;
+    Ok(output)
+}
+
+/// Runs a composed program and compares what it leaves.
+pub fn check<F: Fabric + ?Sized>(b: &mut Bench<'_, F>, c: &Composed) -> Result<Ended, Failure> {
+    let output = start(b, c)?;
+    let ended = b.completed()?;
     let bytes = b.download(&output)?;
     for expected in &c.expected {
         let found = bytes.get(expected.offset..).unwrap_or(&[]);

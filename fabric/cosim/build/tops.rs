@@ -10,6 +10,8 @@ pub struct Top {
     pub folders: &'static [&'static str],
     /// Integer parameters.
     pub parameters: &'static [(&'static str, u32)],
+    /// A part of the design, for its bench: built with the crate's feature `parts` only.
+    pub part: bool,
     /// Takes minutes to compile: built only when `FQBERT_COSIM_TOPS` has its whole name.
     pub large: bool,
 }
@@ -25,12 +27,21 @@ const fn top(
         module,
         folders,
         parameters,
+        part: true,
         large: false,
     }
 }
 
 const fn large(top: Top) -> Top {
     Top { large: true, ..top }
+}
+
+/// The fabric of a geometry, by its number in `fqbert_system_pkg`.
+const fn whole(name: &'static str, parameters: &'static [(&'static str, u32)]) -> Top {
+    Top {
+        part: false,
+        ..top(name, "fqbert_top", TOP, parameters)
+    }
 }
 
 const MATRIX: &[&str] = &["matrix"];
@@ -140,7 +151,9 @@ pub const TOPS: &[Top] = &[
     ),
     // The tiny fabric without its compute engines.
     top("system_shell", "fqbert_shell", SYSTEM, &[]),
-    large(top("top_tiny", "fqbert_top", TOP, &[("PRESET", 0)])),
+    large(whole("top_paper", &[("PRESET", 1)])),
+    whole("top_tiny", &[("PRESET", 0)]),
+    large(whole("top_zcu102", &[("PRESET", 2)])),
     top(
         "vector_paper",
         "fqbert_vector",

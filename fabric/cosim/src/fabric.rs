@@ -3,11 +3,13 @@
 //! It has no thread and no clock of its own: the clock runs while the owner accesses registers or waits for the interrupt. A register access
 //! takes as many cycles as one of a processor does, so polling makes progress.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use fqbert_contract::capability::Capabilities;
 use fqbert_contract::registers::{self, control};
 use fqbert_contract::seam::{Allocation, BufferId, Fabric, FabricError, MemoryInfo};
+use fqbert_contract::simulated::{Refusal, Simulated};
 use fqbert_contract::{Bytes, DeviceAddress, RegisterOffset};
 use fqbert_emulator::memory::{Allocator, Dram};
 
@@ -34,8 +36,11 @@ pub enum OpenError {
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
     /// Waveforms were asked for, and this build cannot write them.
-    #[error("this build writes no waveforms; build with FQBERT_COSIM_TRACE=1")]
+    #[error("this build writes no waveforms; build with FQBERT_COSIM_TRACE=fst (or vcd)")]
     NoTrace,
+    /// The file for the waveforms cannot be written.
+    #[error("cannot write waveforms to {}", .0.display())]
+    TraceFile(PathBuf),
 }
 
 /// The fabric broke a rule of AXI4.
@@ -98,14 +103,19 @@ impl CosimFabric {
         options: CosimOptions,
         companion: Option<MakeCompanion<'_>>,
     ) -> Result<Self, OpenError> {
-        if options.trace.is_some() {
+        if options.trace.is_some() && crate::TRACE.is_none() {
             return Err(OpenError::NoTrace);
         }
         let allocator = Allocator::new(options.memory_bytes);
         let mut dram = Dram::new(MEMORY_BASE, allocator.total());
         let power_on = options.memory.seed.unwrap_or(1) as u32;
         let g = &options.geometry;
-        let system = System::open(top, g, options.memory, power_on, companion, &mut dram)?;
+        let mut system = System::open(top, g, options.memory, power_on, companion, &mut dram)?;
+        if let Some(file) = options.trace
+            && !system.trace(&file)
+        {
+            return Err(OpenError::TraceFile(file));
+        }
         Ok(Self {
             capabilities: Capabilities::of(g),
             system,
@@ -331,5 +341,19 @@ impl Fabric for CosimFabric {
             remedy: "a memory that does not answer keeps a burst open: open the fabric anew"
                 .to_owned(),
         })
+    }
+}
+
+impl Simulated for CosimFabric {
+    fn refuse(&mut self, refusals: Vec<Refusal>) {
+        self.dram.refuse(refusals);
+    }
+
+    fn advance(&mut self, cycles: u32) {
+        self.run(cycles);
+    }
+
+    fn open_bursts(&self) -> Option<usize> {
+        Some(self.system.bus().open_bursts())
     }
 }

@@ -21,6 +21,9 @@ pub(crate) struct Functions {
     new: unsafe extern "C" fn(seed: u32) -> *mut c_void,
     delete: unsafe extern "C" fn(model: *mut c_void),
     eval: unsafe extern "C" fn(model: *mut c_void),
+    assertions: unsafe extern "C" fn(model: *mut c_void, on: bool),
+    trace: unsafe extern "C" fn(model: *mut c_void, path: *const c_char) -> bool,
+    dump: unsafe extern "C" fn(model: *mut c_void, time: u64),
     ports: unsafe extern "C" fn(model: *mut c_void, ports: *mut RawPort, room: usize) -> usize,
 }
 
@@ -29,7 +32,7 @@ macro_rules! declare_top {
     ($name:ident) => {
         mod $name {
             use super::{Functions, RawPort};
-            use std::ffi::c_void;
+            use std::ffi::{c_char, c_void};
 
             unsafe extern "C" {
                 #[link_name = concat!("fqbert_", stringify!($name), "_new")]
@@ -38,6 +41,12 @@ macro_rules! declare_top {
                 fn delete(model: *mut c_void);
                 #[link_name = concat!("fqbert_", stringify!($name), "_eval")]
                 fn eval(model: *mut c_void);
+                #[link_name = concat!("fqbert_", stringify!($name), "_assertions")]
+                fn assertions(model: *mut c_void, on: bool);
+                #[link_name = concat!("fqbert_", stringify!($name), "_trace")]
+                fn trace(model: *mut c_void, path: *const c_char) -> bool;
+                #[link_name = concat!("fqbert_", stringify!($name), "_dump")]
+                fn dump(model: *mut c_void, time: u64);
                 #[link_name = concat!("fqbert_", stringify!($name), "_ports")]
                 fn ports(model: *mut c_void, ports: *mut RawPort, room: usize) -> usize;
             }
@@ -47,6 +56,9 @@ macro_rules! declare_top {
                 new,
                 delete,
                 eval,
+                assertions,
+                trace,
+                dump,
                 ports,
             };
         }
@@ -115,6 +127,24 @@ impl Instance {
     pub(crate) fn eval(&mut self) {
         // SAFETY: the model is alive and borrowed exclusively.
         unsafe { (self.functions.eval)(self.model) }
+    }
+
+    /// Whether assertions of the RTL are looked at; they are at first.
+    pub(crate) fn assertions(&mut self, on: bool) {
+        // SAFETY: the model is alive and borrowed exclusively.
+        unsafe { (self.functions.assertions)(self.model, on) }
+    }
+
+    /// Writes waveforms of everything from now on to a file; false if it cannot be written, or this build writes none.
+    pub(crate) fn trace(&mut self, path: &CStr) -> bool {
+        // SAFETY: the model is alive and borrowed exclusively; the path is only read during the call.
+        unsafe { (self.functions.trace)(self.model, path.as_ptr()) }
+    }
+
+    /// Writes the values of now to the waveforms.
+    pub(crate) fn dump(&mut self, time: u64) {
+        // SAFETY: the model is alive and borrowed exclusively.
+        unsafe { (self.functions.dump)(self.model, time) }
     }
 
     /// The bytes of a port, little endian (the host's order is: Verilator keeps words of 1, 2, 4 and 8 bytes).

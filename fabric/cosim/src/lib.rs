@@ -11,7 +11,7 @@ mod model;
 mod options;
 mod system;
 
-pub use axi::{Bus, Memory, Refusal, Traffic};
+pub use axi::{Bus, Memory, Traffic};
 pub use fabric::{CosimFabric, OpenError, open};
 pub use model::{Model, Port, Unavailable};
 pub use options::{CosimOptions, OptionError};
@@ -19,6 +19,9 @@ pub use system::{Companion, System};
 
 /// Whether the crate was built with Verilator.
 pub const AVAILABLE: bool = cfg!(not(no_verilator));
+
+/// The format of waveforms that this build can write (`FQBERT_COSIM_TRACE`), if any.
+pub const TRACE: Option<&str> = ffi::TRACE;
 
 /// Opens a top for a bench, or prints why it is skipped and returns from the calling test.
 #[macro_export]

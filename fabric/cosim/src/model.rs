@@ -1,6 +1,12 @@
 //! A module of the RTL with its ports by name.
 
+use std::ffi::CString;
+use std::path::Path;
+
 use crate::ffi::{self, Instance, Slot};
+
+/// A clock cycle in the units of a waveform.
+const CYCLE_TIME: u64 = 10;
 
 /// Why a top cannot be simulated.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -36,6 +42,7 @@ pub struct Model {
     ports: Vec<(String, Slot)>,
     clock: Option<Slot>,
     cycles: u64,
+    traced: bool,
 }
 
 impl Model {
@@ -61,6 +68,7 @@ impl Model {
             ports,
             clock,
             cycles: 0,
+            traced: false,
         };
         // All inputs at 0 first: a random clock would be an edge before the bench has set anything.
         model.clear_inputs();
@@ -165,12 +173,31 @@ impl Model {
         self.instance.bytes_mut(clock.0)[0] = 1;
         self.instance.eval();
         self.cycles += 1;
+        if self.traced {
+            self.instance.dump(CYCLE_TIME * self.cycles);
+        }
     }
 
     /// Lets inputs settle with the clock low.
     pub(crate) fn settle_low(&mut self, clock: Port) {
         self.instance.bytes_mut(clock.0)[0] = 0;
         self.instance.eval();
+        if self.traced {
+            self.instance
+                .dump(CYCLE_TIME * self.cycles + CYCLE_TIME / 2);
+        }
+    }
+
+    /// Whether assertions of the RTL are looked at. Before a reset has reached everything there is nothing to assert.
+    pub(crate) fn assertions(&mut self, on: bool) {
+        self.instance.assertions(on);
+    }
+
+    /// Writes waveforms of [`Self::settle_low`] and [`Self::edge`] to a file from now on; false if it cannot be written.
+    pub(crate) fn trace(&mut self, path: &Path) -> bool {
+        self.traced = CString::new(path.as_os_str().as_encoded_bytes())
+            .is_ok_and(|path| self.instance.trace(&path));
+        self.traced
     }
 
     /// Lets combinational logic follow the inputs.

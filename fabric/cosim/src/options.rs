@@ -21,7 +21,7 @@ pub struct CosimOptions {
     pub memory_bytes: u64,
     /// Latency, bandwidth and back-pressure of that memory.
     pub memory: Memory,
-    /// Where to write a waveform (FST).
+    /// Where to write waveforms, in the format that the crate was built for.
     pub trace: Option<PathBuf>,
 }
 
@@ -61,12 +61,12 @@ fn geometries() -> String {
 }
 
 impl CosimOptions {
-    /// A fabric of that geometry with everything else by default: the memory of the timing model.
+    /// A fabric of that geometry with everything else by default: the memory of a ZCU102.
     pub fn new(geometry: &Geometry) -> Self {
         Self {
             geometry: geometry.clone(),
             memory_bytes: DEFAULT_MEMORY_BYTES,
-            memory: Memory::default(),
+            memory: Memory::of_zcu102(u64::from(geometry.clock_hz)),
             trace: None,
         }
     }
@@ -154,6 +154,8 @@ mod tests {
         assert_eq!((o.memory, o.trace), (memory, Some(PathBuf::from("a.fst"))));
         let tiny = Geometry::by_name("tiny").unwrap();
         assert_eq!(CosimOptions::parse("tiny"), Ok(CosimOptions::new(tiny)));
+        // 15.36 GB/s at 214 MHz.
+        assert_eq!(CosimOptions::new(tiny).memory.bandwidth, Some(448));
     }
 
     #[test]

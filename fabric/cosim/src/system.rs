@@ -1,5 +1,7 @@
 //! A verilated fabric with its memory: clock, reset, register accesses, interrupt.
 
+use std::path::Path;
+
 use fqbert_contract::Geometry;
 use fqbert_emulator::Ddr;
 
@@ -96,10 +98,12 @@ impl System {
         }
         model.set(strobes, 0xf);
         model.set(reset, 0);
+        model.assertions(false);
         for _ in 0..RESET_CYCLES {
             model.settle_low(clock);
             model.edge(clock);
         }
+        model.assertions(true);
         model.set(reset, 1);
         let companion = companion.map(|make| make(&model));
         let mut system = Self {
@@ -129,6 +133,11 @@ impl System {
     /// How often the interrupt line has risen.
     pub fn interrupts(&self) -> u32 {
         self.interrupts
+    }
+
+    /// Writes waveforms to a file from now on; false if it cannot be written.
+    pub(crate) fn trace(&mut self, path: &Path) -> bool {
+        self.model.trace(path)
     }
 
     /// Clock cycles since the model was made.

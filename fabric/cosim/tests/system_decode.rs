@@ -135,10 +135,7 @@ fn plausible(rng: &mut Rng, g: &Geometry) -> Operation {
 fn matmul(rng: &mut Rng, g: &Geometry) -> Matmul {
     let mode8 = rng.below(2) == 1;
     let tile = u64::from(if mode8 { g.pairs } else { 2 * g.pairs });
-    let (rows, columns) = (
-        1 + rng.below(10),
-        1 + below_either(rng, 4, [255, 6]),
-    );
+    let (rows, columns) = (1 + rng.below(10), 1 + below_either(rng, 4, [255, 6]));
     let k = if rng.below(6) == 0 {
         around(rng, 512)
     } else {

@@ -1,15 +1,6 @@
 //! The memory a device's DMA reaches.
 
-/// How a memory refuses a transfer (AXI4 response codes, Arm IHI 0022).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AxiFault {
-    /// SLVERR: the memory was reached and failed.
-    #[error("the memory answered SLVERR")]
-    Slverr,
-    /// DECERR: no memory has the address.
-    #[error("the interconnect answered DECERR: no memory at the address")]
-    Decerr,
-}
+pub use fqbert_contract::simulated::{AxiFault, Refusal};
 
 /// Memory behind the device's AXI ports, by physical address.
 ///

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use fqbert_conformance::{Options, RandomProgram, random_program, run};
+use fqbert_conformance::{Options, RandomProgram, random_program, run, run_bus};
 use fqbert_contract::capability::Capabilities;
 use fqbert_contract::program::{PerRegion, Placement};
 use fqbert_contract::registers as regs;
@@ -57,6 +57,20 @@ fn every_kernel_conforms() {
     for kernel in Kernel::supported() {
         conforms(&format!("tiny?kernel={kernel}&threads=1"));
         conforms(&format!("zcu102?kernel={kernel}&threads=2&seed=5"));
+    }
+}
+
+/// Faults of the bus and resets in the middle of programs, as the RTL takes them.
+#[test]
+fn every_geometry_survives_its_bus() {
+    for uri in [
+        "tiny?threads=1",
+        "paper?threads=2",
+        "zcu102?threads=2&seed=3",
+    ] {
+        let report = run_bus(&mut open(uri).unwrap(), &options(3));
+        assert!(report.passed(), "{uri}\n{report}");
+        assert!(report.cases.len() > 5, "{uri}\n{report}");
     }
 }
 

@@ -79,7 +79,7 @@ pub const ALL: &[Case] = &[
 ];
 
 /// Instructions and an END as bytes.
-fn code(instructions: &[Instruction]) -> Result<Vec<u8>, Failure> {
+pub fn code(instructions: &[Instruction]) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
     for instruction in instructions.iter().chain([&plain(Operation::End(End {}))]) {
         let words = instruction
@@ -91,7 +91,7 @@ fn code(instructions: &[Instruction]) -> Result<Vec<u8>, Failure> {
 }
 
 /// An operation without waits and signals.
-fn plain(operation: Operation) -> Instruction {
+pub fn plain(operation: Operation) -> Instruction {
     Instruction {
         header: Header::default(),
         operation,
@@ -99,7 +99,7 @@ fn plain(operation: Operation) -> Instruction {
 }
 
 /// An operation that waits for the first semaphores and raises the second ones; 0 is none.
-fn tokens(operation: Operation, wait: [u8; 3], signal: [u8; 3]) -> Instruction {
+pub fn tokens(operation: Operation, wait: [u8; 3], signal: [u8; 3]) -> Instruction {
     Instruction {
         header: Header {
             layer: 0,

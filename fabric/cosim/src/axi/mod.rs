@@ -33,33 +33,13 @@ impl Random {
     }
 }
 
-/// Bytes that the memory refuses to move.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// Addresses.
-    pub range: std::ops::Range<u64>,
-    /// The response of a transfer that touches them.
-    pub fault: AxiFault,
-    /// Whether reads are refused, or writes.
-    pub reads: bool,
-}
-
 /// What all ports share.
 pub(crate) struct Shared<'a> {
     pub(crate) ddr: &'a mut dyn Ddr,
     pub(crate) memory: &'a Memory,
-    pub(crate) refusals: &'a [Refusal],
     pub(crate) stall: &'a mut Stall,
     pub(crate) bandwidth: &'a mut Bandwidth,
     pub(crate) now: u64,
-}
-
-impl Shared<'_> {
-    pub(crate) fn refused(&self, address: u64, reads: bool) -> Option<AxiFault> {
-        let end = address.saturating_add(BEAT as u64);
-        let hit = |r: &&Refusal| r.reads == reads && r.range.start < end && address < r.range.end;
-        self.refusals.iter().find(hit).map(|r| r.fault)
-    }
 }
 
 /// Random back-pressure: in bursts of cycles, so that both long stalls and single bubbles occur.
@@ -142,7 +122,6 @@ pub struct Traffic {
 /// All AXI4 ports of a fabric.
 pub struct Bus {
     memory: Memory,
-    refusals: Vec<Refusal>,
     reads: Vec<ReadPort>,
     write: WritePort,
     stall: Stall,
@@ -169,7 +148,6 @@ impl Bus {
                 credit: 0,
             },
             memory,
-            refusals: Vec::new(),
             reads,
             write: WritePort::new(model),
             now: 0,
@@ -183,11 +161,6 @@ impl Bus {
                 beats_written: 0,
             },
         }
-    }
-
-    /// Makes the memory refuse transfers.
-    pub fn refuse(&mut self, refusals: Vec<Refusal>) {
-        self.refusals = refusals;
     }
 
     /// Where the fabric broke the protocol.
@@ -215,7 +188,6 @@ impl Bus {
         let mut shared = Shared {
             ddr,
             memory: &self.memory,
-            refusals: &self.refusals,
             stall: &mut self.stall,
             bandwidth: &mut self.bandwidth,
             now: self.now,
@@ -230,7 +202,6 @@ impl Bus {
         let mut shared = Shared {
             ddr,
             memory: &self.memory,
-            refusals: &self.refusals,
             stall: &mut self.stall,
             bandwidth: &mut self.bandwidth,
             now: self.now,

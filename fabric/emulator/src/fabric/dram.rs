@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use crate::ddr::{AxiFault, Ddr};
+use crate::ddr::{AxiFault, Ddr, Refusal};
 
 const PAGE: usize = 4096;
 /// What the CPU reads where neither it nor a sync has written.
@@ -139,6 +139,7 @@ pub struct Dram {
     /// The CPU's image.
     pub cpu: Image,
     device: Image,
+    refusals: Vec<Refusal>,
 }
 
 impl Dram {
@@ -149,6 +150,7 @@ impl Dram {
             total,
             cpu: Image::new(CPU_POISON),
             device: Image::new(DEVICE_POISON),
+            refusals: Vec::new(),
         }
     }
 
@@ -173,8 +175,20 @@ impl Dram {
         self.device.forget(start, length);
     }
 
-    /// Offset of a transfer that lies inside the memory.
-    fn locate(&self, address: u64, length: usize) -> Result<u64, AxiFault> {
+    /// Makes the memory refuse transfers of DMA: these and no others.
+    pub fn refuse(&mut self, refusals: Vec<Refusal>) {
+        self.refusals = refusals;
+    }
+
+    /// Offset of a transfer that lies inside the memory and is not refused.
+    fn locate(&self, address: u64, length: usize, reads: bool) -> Result<u64, AxiFault> {
+        if let Some(refusal) = self
+            .refusals
+            .iter()
+            .find(|r| r.hits(address, length, reads))
+        {
+            return Err(refusal.fault);
+        }
         let offset = address.checked_sub(self.base).ok_or(AxiFault::Decerr)?;
         let end = offset.checked_add(length as u64).ok_or(AxiFault::Decerr)?;
         if end <= self.total {
@@ -188,13 +202,13 @@ impl Dram {
 /// DMA reaches the whole memory, allocated or not, as it would on a board; there is none elsewhere.
 impl Ddr for Dram {
     fn read(&self, address: u64, out: &mut [u8]) -> Result<(), AxiFault> {
-        let offset = self.locate(address, out.len())?;
+        let offset = self.locate(address, out.len(), true)?;
         self.device.read(offset, out);
         Ok(())
     }
 
     fn write(&mut self, address: u64, data: &[u8]) -> Result<(), AxiFault> {
-        let offset = self.locate(address, data.len())?;
+        let offset = self.locate(address, data.len(), false)?;
         self.device.write(offset, data);
         Ok(())
     }
@@ -231,6 +245,34 @@ mod tests {
             assert_eq!(Ddr::read(&m, address, &mut bytes), Err(AxiFault::Decerr));
             assert_eq!(Ddr::write(&mut m, address, &bytes), Err(AxiFault::Decerr));
         }
+    }
+
+    #[test]
+    fn refusals_are_of_a_direction_and_leave_memory_as_it_was() {
+        let mut m = Dram::new(0x1000, 0x1000);
+        let refusal = |range, fault, reads| Refusal {
+            range,
+            fault,
+            reads,
+        };
+        m.refuse(vec![
+            refusal(0x1100..0x1101, AxiFault::Slverr, true),
+            refusal(0x1200..0x1300, AxiFault::Decerr, false),
+        ]);
+        let mut bytes = [0; 16];
+        assert_eq!(
+            Ddr::read(&m, 0x10f8, &mut bytes),
+            Err(AxiFault::Slverr),
+            "a read that reaches the range"
+        );
+        assert_eq!(Ddr::read(&m, 0x10f0, &mut bytes), Ok(()));
+        assert_eq!(Ddr::read(&m, 0x1101, &mut bytes), Ok(()));
+        assert_eq!(Ddr::write(&mut m, 0x10f8, &[1; 16]), Ok(()));
+        assert_eq!(Ddr::write(&mut m, 0x11f1, &[2; 16]), Err(AxiFault::Decerr));
+        Ddr::read(&m, 0x11f1, &mut bytes).unwrap();
+        assert_eq!(bytes, [DEVICE_POISON; 16]);
+        m.refuse(Vec::new());
+        assert_eq!(Ddr::write(&mut m, 0x11f1, &[2; 16]), Ok(()));
     }
 
     proptest! {

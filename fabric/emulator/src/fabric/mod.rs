@@ -11,6 +11,7 @@ use fqbert_contract::capability::Capabilities;
 use fqbert_contract::region::{Allocator, Span};
 use fqbert_contract::registers::{self, control};
 use fqbert_contract::seam::{Allocation, BufferId, Fabric, FabricError, MemoryInfo};
+use fqbert_contract::simulated::{Refusal, Simulated};
 use fqbert_contract::{Bytes, DeviceAddress, RegisterOffset};
 use rayon::ThreadPool;
 
@@ -275,5 +276,35 @@ impl Fabric for EmulatedFabric {
     fn reset(&mut self) -> Result<(), FabricError> {
         self.device.write32(registers::CONTROL.0, control::RESET);
         Ok(())
+    }
+}
+
+impl Simulated for EmulatedFabric {
+    fn refuse(&mut self, refusals: Vec<Refusal>) {
+        self.dram.refuse(refusals);
+    }
+
+    fn advance(&mut self, cycles: u32) {
+        let (device, dram) = (&mut self.device, &mut self.dram);
+        let now = |device: &Device| {
+            u64::from(device.read32(registers::CYCLES_LOW.0))
+                | u64::from(device.read32(registers::CYCLES_HIGH.0)) << 32
+        };
+        self.pool.install(|| {
+            let until = now(device) + u64::from(cycles);
+            while now(device) < until {
+                // Not the first look, which comes before the next instruction, but the second.
+                let mut executed = false;
+                let state =
+                    device.run_pending(dram, &mut || std::mem::replace(&mut executed, true));
+                if state != RunState::Paused {
+                    break;
+                }
+            }
+        });
+    }
+
+    fn open_bursts(&self) -> Option<usize> {
+        None
     }
 }
