@@ -1,5 +1,9 @@
 //! Commands and their options.
 
+mod eval;
+
+pub use eval::{Eval, EvalTask};
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -178,36 +182,6 @@ pub struct Quantize {
     /// Write the per-layer report as JSON too.
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
-}
-
-/// What eval measures.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum EvalTask {
-    /// Accuracy of a classifier on a TSV file with a header line.
-    Accuracy,
-    /// Spearman correlation of embedding similarity with a score, on STS-B's files.
-    Sts,
-}
-
-#[derive(Args)]
-pub struct Eval {
-    /// Quantized model file [default: the model that ships in models/].
-    #[arg(env = "FQBERT_MODEL")]
-    pub model: Option<PathBuf>,
-    /// Labelled data: TSV with columns sentence and label, or STS-B's file for --task sts.
-    #[arg(long, value_name = "FILE")]
-    pub data: PathBuf,
-    /// What to measure [default: accuracy for classifiers, sts for embeddings].
-    #[arg(long, value_enum)]
-    pub task: Option<EvalTask>,
-    /// Logits of the float model on the same sentences (TSV with a header line): agreement is reported.
-    #[arg(long, value_name = "FILE")]
-    pub float_logits: Option<PathBuf>,
-    /// Use the first N rows only.
-    #[arg(long, value_name = "N")]
-    pub limit: Option<usize>,
-    #[command(flatten)]
-    pub run: RunArgs,
 }
 
 /// A model file, or a shape with random weights.

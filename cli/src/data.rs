@@ -188,16 +188,35 @@ impl Table {
             .collect()
     }
 
-    /// Every column parsed as numbers, row by row.
+    /// Every column parsed as finite numbers, row by row.
     pub fn numbers(&self) -> anyhow::Result<Vec<Vec<f32>>> {
+        let finite = |field: &str| match field.parse::<f32>() {
+            Ok(v) if v.is_finite() => Ok(v),
+            _ => Err("not a finite number"),
+        };
         let columns: Vec<Vec<f32>> = self
             .header
             .iter()
-            .map(|h| self.parsed(h, str::parse::<f32>))
+            .map(|h| self.parsed(h, finite))
             .collect::<Result<_, _>>()?;
         Ok((0..self.rows.len())
             .map(|r| columns.iter().filter_map(|c| c.get(r).copied()).collect())
             .collect())
+    }
+
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Number of columns.
+    pub fn width(&self) -> usize {
+        self.header.len()
+    }
+
+    /// The line of each row in the file, from 1.
+    pub fn lines(&self) -> Vec<usize> {
+        self.rows.iter().map(|(line, _)| *line).collect()
     }
 
     /// Keeps the first `n` rows.
@@ -208,6 +227,8 @@ impl Table {
 
 /// A pair of sentences with the score people gave it, 0 to 5.
 pub struct ScoredPair {
+    /// Its line in the file, from 1.
+    pub line: usize,
     /// The similarity.
     pub score: f64,
     /// The sentences.
@@ -243,6 +264,7 @@ pub fn read_sts(path: &Path) -> anyhow::Result<Vec<ScoredPair>> {
             )
         })?;
         pairs.push(ScoredPair {
+            line: index + 1,
             score,
             sentences: [first.trim().to_owned(), second.trim().to_owned()],
         });

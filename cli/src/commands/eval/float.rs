@@ -1,0 +1,132 @@
+//! The float model to compare with: a checkpoint that is run here, or its logits from a file.
+
+use std::path::Path;
+
+use anyhow::{Context, bail, ensure};
+use fqbert_checkpoint::{Checkpoint, LoadOptions, Pooling, Sequence, Task};
+use fqbert_model::{self as quantized, QuantizedModel};
+use fqbert_runtime::Tokens;
+
+use super::Kind;
+use super::examples::Examples;
+use crate::args::Eval;
+use crate::data::Table;
+use crate::progress;
+
+/// Sequences between two steps of the progress bar.
+const STEP: usize = 64;
+
+/// Where the float model's answers come from.
+pub enum Float {
+    /// Run by our own f32 reference.
+    Folder(Box<Checkpoint>),
+    /// Logits, one row for each row of the data.
+    Logits(Vec<Vec<f32>>),
+}
+
+impl Float {
+    /// What `--float` or `--float-logits` names, checked against the model and the data; `None` if neither is given.
+    pub fn load(
+        args: &Eval,
+        kind: Kind,
+        model: &QuantizedModel,
+        examples: &Examples,
+    ) -> anyhow::Result<Option<Self>> {
+        if let Some(folder) = &args.float {
+            let checkpoint = checkpoint(folder, model)
+                .with_context(|| format!("checkpoint {}", folder.display()))?;
+            return Ok(Some(Float::Folder(Box::new(checkpoint))));
+        }
+        let Some(path) = &args.float_logits else {
+            return Ok(None);
+        };
+        if matches!(kind, Kind::Tags | Kind::Similarity) {
+            bail!(
+                "--float-logits has one row for each text, which {} has not; use --float FOLDER",
+                kind.name()
+            );
+        }
+        let table = Table::read(path)?;
+        let (rows, columns) = (table.len(), table.width());
+        ensure!(
+            rows == examples.of && columns == model.config.labels.len(),
+            "--float-logits {} has {rows} rows of {columns} columns; {} rows of {} are needed, one for each row of {}",
+            path.display(),
+            examples.of,
+            model.config.labels.len(),
+            args.data.display()
+        );
+        let mut logits = table.numbers()?;
+        logits.truncate(examples.len());
+        Ok(Some(Float::Logits(logits)))
+    }
+
+    /// Its output for each sequence.
+    pub fn answers(&self, tokens: &[Tokens]) -> anyhow::Result<Vec<Vec<f32>>> {
+        let checkpoint = match self {
+            Float::Logits(logits) => return Ok(logits.clone()),
+            Float::Folder(checkpoint) => checkpoint,
+        };
+        let bar = progress::bar(tokens.len(), "float model");
+        let mut answers = Vec::with_capacity(tokens.len());
+        for part in tokens.chunks(STEP) {
+            let outputs = checkpoint.forward_batch(&sequences(part))?;
+            answers.extend(outputs.iter().map(|o| o.values().to_vec()));
+            bar.set_position(answers.len() as u64);
+        }
+        bar.finish_and_clear();
+        Ok(answers)
+    }
+}
+
+/// Token ids as the float reference takes them.
+pub fn sequences(tokens: &[Tokens]) -> Vec<Sequence> {
+    tokens
+        .iter()
+        .map(|t| Sequence {
+            ids: t.ids.clone(),
+            type_ids: t.type_ids.clone(),
+        })
+        .collect()
+}
+
+/// Loads a checkpoint for the model's own task, and refuses one of another shape.
+fn checkpoint(folder: &Path, model: &QuantizedModel) -> anyhow::Result<Checkpoint> {
+    let config = &model.config;
+    let (task, embedding) = match config.task {
+        quantized::Task::SequenceClassification { .. } => (Task::SequenceClassification, None),
+        quantized::Task::TokenClassification {} => (Task::TokenClassification, None),
+        quantized::Task::Embedding { pooling, normalize } => {
+            let pooling = match pooling {
+                quantized::Pooling::Mean => Pooling::Mean,
+                quantized::Pooling::Cls => Pooling::Cls,
+            };
+            (Task::Embedding, Some((pooling, normalize)))
+        }
+    };
+    let options = LoadOptions {
+        task: Some(task),
+        embedding,
+    };
+    let checkpoint = Checkpoint::load(folder, &options)?;
+    let float = &checkpoint.config;
+    let same = [
+        ("layers", float.layers, config.layers),
+        ("hidden channels", float.hidden, config.hidden),
+        ("words", float.vocab, config.vocab),
+        ("classes", float.labels.len(), config.labels.len()),
+    ];
+    for (what, float, quantized) in same {
+        ensure!(
+            float == quantized,
+            "it has {float} {what}, the quantized model {quantized}; give the checkpoint that the model was made from"
+        );
+    }
+    ensure!(
+        float.max_sequence() >= config.max_sequence(),
+        "it takes {} tokens, the quantized model {}; give the checkpoint that the model was made from",
+        float.max_sequence(),
+        config.max_sequence()
+    );
+    Ok(checkpoint)
+}

@@ -1,0 +1,308 @@
+//! Parts of the data in which quantization may do more harm than in the rest.
+//!
+//! Every row whose answer differs from the float model's is a flip. A slice is worth a look where flips are more frequent in it than
+//! elsewhere by more than chance: Fisher's exact test, corrected by Holm for the number of slices looked at.
+
+use fqbert_runtime::Encoding;
+
+use super::examples::{Encoded, Examples};
+use super::measure::FloatRows;
+use super::report::{Slice, percent};
+use crate::metrics::significance::{fisher_exact, holm, mcnemar};
+
+const NEGATIONS: &[&str] = &[
+    "not", "no", "never", "n't", "neither", "nor", "none", "nothing", "nobody", "nowhere",
+    "cannot", "without", "hardly", "barely", "scarcely",
+];
+const CONTRASTS: &[&str] = &[
+    "but",
+    "however",
+    "although",
+    "though",
+    "yet",
+    "despite",
+    "whereas",
+    "nevertheless",
+    "nonetheless",
+];
+/// First number of words of each bucket of lengths.
+const LENGTHS: &[usize] = &[1, 10, 17, 25];
+/// Where the parts of a vocabulary in order of frequency begin, in sixths of it.
+const RARITY: &[(usize, &str)] = &[
+    (0, "in the first sixth"),
+    (1, "in the second sixth"),
+    (2, "in the second third"),
+    (4, "in the last third"),
+];
+
+/// What slices are told by, for each row.
+struct Traits {
+    negation: bool,
+    contrast: bool,
+    words: usize,
+    /// Words that the tokenizer had to put together from pieces.
+    split: usize,
+    /// Largest token id. Vocabularies list the frequent first.
+    rarest: u32,
+}
+
+impl Traits {
+    fn new<'a>(text: &str, encodings: impl Iterator<Item = &'a Encoding>) -> Self {
+        let words = words(text);
+        let (mut split, mut rarest) = (0, 0);
+        for encoding in encodings {
+            let spans = encoding.word_spans();
+            split += spans.iter().filter(|s| s.tokens.len() > 1).count();
+            let own = encoding.ids.iter().zip(&encoding.sequences);
+            rarest = own
+                .filter(|(_, text)| text.is_some())
+                .map(|(id, _)| *id)
+                .fold(rarest, u32::max);
+        }
+        let has = |list: &[&str]| words.iter().any(|w| list.contains(&w.as_str()));
+        Self {
+            negation: has(NEGATIONS) || words.iter().any(|w| w.ends_with("n't")),
+            contrast: has(CONTRASTS),
+            words: words.len(),
+            split,
+            rarest,
+        }
+    }
+}
+
+/// Words of a text in lower case, without punctuation around them.
+fn words(text: &str) -> Vec<String> {
+    text.split_whitespace()
+        .map(|w| w.replace('\u{2019}', "'").to_lowercase())
+        .map(|w| w.trim_matches(|c: char| !c.is_alphanumeric()).to_owned())
+        .filter(|w| !w.is_empty())
+        .collect()
+}
+
+/// A slice before it is counted.
+struct Part {
+    group: &'static str,
+    name: String,
+    rows: Vec<bool>,
+}
+
+/// Reports every slice.
+pub fn report(
+    examples: &Examples,
+    encoded: &Encoded,
+    right: &[bool],
+    float: &FloatRows,
+    vocab: usize,
+) -> Vec<Slice> {
+    let per_row = encoded.encodings.len() / examples.len().max(1);
+    let traits: Vec<Traits> = (0..examples.len())
+        .map(|row| {
+            let own = encoded.encodings.iter().skip(row * per_row).take(per_row);
+            Traits::new(&examples.text(row), own)
+        })
+        .collect();
+    let parts = parts(&traits, float, vocab);
+    let mut slices: Vec<Slice> = parts.iter().map(|p| count(p, right, float)).collect();
+    let p: Vec<Option<f64>> = slices.iter().map(|s| s.fisher_p).collect();
+    for (slice, p) in slices.iter_mut().zip(holm(&p)) {
+        slice.holm_p = p;
+    }
+    slices
+}
+
+fn parts(traits: &[Traits], float: &FloatRows, vocab: usize) -> Vec<Part> {
+    let mut parts = Vec::new();
+    let mut part = |group, name: String, of: &dyn Fn(&Traits) -> bool| {
+        let rows = traits.iter().map(of).collect();
+        parts.push(Part { group, name, rows });
+    };
+    part("negation", "has one".into(), &|t| t.negation);
+    part("contrast", "has one".into(), &|t| t.contrast);
+    for (i, from) in LENGTHS.iter().enumerate() {
+        match LENGTHS.get(i + 1) {
+            Some(to) => part("length", format!("{from} to {} words", to - 1), &|t| {
+                (*from..*to).contains(&t.words.max(1))
+            }),
+            None => part("length", format!("{from} words or more"), &|t| {
+                t.words >= *from
+            }),
+        }
+    }
+    for (i, (from, name)) in RARITY.iter().enumerate() {
+        let to = RARITY
+            .get(i + 1)
+            .map_or(usize::MAX, |next| next.0 * vocab / 6);
+        let from = from * vocab / 6;
+        part("rarest token", format!("{name} of the vocabulary"), &|t| {
+            (from..to).contains(&(t.rarest as usize))
+        });
+    }
+    part("split words", "none".into(), &|t| t.split == 0);
+    part("split words", "1 or 2".into(), &|t| {
+        (1..=2).contains(&t.split)
+    });
+    part("split words", "3 or more".into(), &|t| t.split >= 3);
+    confidence(float, &mut parts);
+    parts
+}
+
+/// Quarters of the rows by the float model's margin: quantization that only decides what was undecided is no mystery.
+fn confidence(float: &FloatRows, parts: &mut Vec<Part>) {
+    let mut sorted = float.margin.clone();
+    sorted.sort_by(f64::total_cmp);
+    let quarter = |i: usize| sorted.get(i * sorted.len() / 4).copied();
+    for i in 0..4 {
+        let from = if i == 0 {
+            Some(f64::NEG_INFINITY)
+        } else {
+            quarter(i)
+        };
+        let Some(from) = from.filter(|_| !sorted.is_empty()) else {
+            continue;
+        };
+        let to = if i == 3 { None } else { quarter(i + 1) };
+        let name = match (i, to) {
+            (0, Some(to)) => format!("below {to:.2}"),
+            (_, Some(to)) => format!("{from:.2} to {to:.2}"),
+            (_, None) => format!("{from:.2} or more"),
+        };
+        let rows = float
+            .margin
+            .iter()
+            .map(|m| *m >= from && to.is_none_or(|to| *m < to))
+            .collect();
+        parts.push(Part {
+            group: "float margin",
+            name,
+            rows,
+        });
+    }
+}
+
+fn count(part: &Part, right: &[bool], float: &FloatRows) -> Slice {
+    let (mut n, mut hits, mut float_hits) = (0, 0, 0);
+    let (mut flips, mut broken, mut repaired) = (0, 0, 0);
+    for (row, inside) in part.rows.iter().enumerate() {
+        let of = |v: &[bool]| usize::from(v.get(row) == Some(&true));
+        if !inside {
+            continue;
+        }
+        n += 1;
+        hits += of(right);
+        float_hits += of(&float.right);
+        flips += of(&float.flip);
+        broken += usize::from(of(&float.right) == 1 && of(right) == 0);
+        repaired += usize::from(of(&float.right) == 0 && of(right) == 1);
+    }
+    let all = float.flip.len();
+    let elsewhere = float.flip.iter().filter(|f| **f).count() - flips;
+    let rest = all - n;
+    let share = |a: usize, b: usize| percent(a as u64, b as u64);
+    let table = [
+        [flips as u64, (n - flips) as u64],
+        [elsewhere as u64, (rest - elsewhere) as u64],
+    ];
+    Slice {
+        group: part.group,
+        name: part.name.clone(),
+        n,
+        accuracy: share(hits, n),
+        float_accuracy: share(float_hits, n),
+        flips,
+        flip_rate: share(flips, n),
+        flip_rate_elsewhere: share(elsewhere, rest),
+        broken,
+        repaired,
+        fisher_p: (n > 0 && rest > 0).then(|| fisher_exact(table)),
+        holm_p: None,
+        mcnemar_p: (n > 0).then(|| mcnemar(broken as u64, repaired as u64)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn encoding(ids: &[u32]) -> Encoding {
+        let texts = ids.iter().map(|id| (*id >= 100).then_some(0)).collect();
+        let words = (0..ids.len() as u32).map(|i| (ids[i as usize] >= 100).then_some(i / 2));
+        Encoding {
+            ids: ids.to_vec(),
+            offsets: ids.iter().map(|_| 0..1).collect(),
+            sequences: texts,
+            words: words.collect(),
+            ..Encoding::default()
+        }
+    }
+
+    #[test]
+    fn traits_of_sentences() {
+        let of = |text: &str| Traits::new(text, [encoding(&[1, 200, 150, 170, 2])].iter());
+        assert!(of("it does n't work").negation && of("it doesn\u{2019}t").negation);
+        assert!(of("Not bad.").negation && !of("nothingness knots").negation);
+        assert!(of("long, but good").contrast && !of("buttery").contrast);
+        let t = of("one , two ... three !");
+        assert_eq!((t.words, t.rarest, t.split), (3, 200, 1));
+    }
+
+    #[test]
+    fn lengths_cover_everything_once() {
+        let traits: Vec<Traits> = (0..60)
+            .map(|i| Traits::new(&"w ".repeat(i), [encoding(&[1, 100 + i as u32, 2])].iter()))
+            .collect();
+        let float = FloatRows {
+            answer: Vec::new(),
+            right: vec![true; 60],
+            flip: (0..60).map(|i| i >= 25).collect(),
+            error: Vec::new(),
+            margin: (0..60).map(|i| f64::from(i % 7)).collect(),
+        };
+        let parts = parts(&traits, &float, 170);
+        for group in ["length", "rarest token", "split words", "float margin"] {
+            for row in 0..60 {
+                let of = parts.iter().filter(|p| p.group == group);
+                assert_eq!(of.filter(|p| p.rows[row]).count(), 1, "{group} {row}");
+            }
+        }
+        let slices: Vec<Slice> = parts
+            .iter()
+            .map(|p| count(p, &[false; 60], &float))
+            .collect();
+        let long = slices
+            .iter()
+            .find(|s| s.name == "25 words or more")
+            .unwrap();
+        assert_eq!((long.n, long.flips, long.broken), (35, 35, 35));
+        assert_eq!(long.flip_rate_elsewhere, Some(0.0));
+        assert!(long.fisher_p.unwrap() < 1e-10);
+        let empty = slices.iter().find(|s| s.group == "contrast").unwrap();
+        assert_eq!((empty.n, empty.accuracy, empty.fisher_p), (0, None, None));
+    }
+
+    #[test]
+    fn equal_margins_leave_three_quarters_empty() {
+        let float = FloatRows {
+            answer: Vec::new(),
+            right: vec![true; 4],
+            flip: vec![false; 4],
+            error: Vec::new(),
+            margin: vec![1.0; 4],
+        };
+        let mut parts = Vec::new();
+        confidence(&float, &mut parts);
+        let sizes: Vec<usize> = parts
+            .iter()
+            .map(|p| p.rows.iter().filter(|r| **r).count())
+            .collect();
+        assert_eq!(sizes.iter().sum::<usize>(), 4);
+        let mut none = Vec::new();
+        confidence(
+            &FloatRows {
+                margin: Vec::new(),
+                ..float
+            },
+            &mut none,
+        );
+        assert!(none.is_empty());
+    }
+}

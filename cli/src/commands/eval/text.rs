@@ -1,0 +1,227 @@
+//! The report as text.
+
+use std::fmt::{self, Write};
+
+use super::report::{Layers, Matched, Report, Row, Slice};
+
+/// Characters of a text that are shown.
+const SHOWN: usize = 100;
+/// Classes of a confusion table that fits a terminal.
+const TABLE: usize = 12;
+/// Below this a difference is called significant.
+const SIGNIFICANT: f64 = 0.05;
+
+/// Everything that was measured, the task's own figure first.
+pub fn render(r: &Report) -> Result<String, fmt::Error> {
+    let mut out = String::new();
+    headline(&mut out, r)?;
+    writeln!(
+        out,
+        "{} runs, {} cycles, {:.1} s, {:.1} texts a second{}",
+        r.runs,
+        r.cycles,
+        r.seconds,
+        r.per_second,
+        if r.packing { "" } else { " (not packed)" }
+    )?;
+    figures(&mut out, r)?;
+    if let Some(m) = &r.matched_pairs {
+        matched(&mut out, m)?;
+    }
+    if let Some(table) = &r.confusion
+        && table.len() <= TABLE
+    {
+        confusion(&mut out, &r.labels, table)?;
+    }
+    if let Some(l) = &r.layers {
+        layers(&mut out, l)?;
+    }
+    if let Some(s) = &r.slices {
+        slices(&mut out, s)?;
+    }
+    rows(&mut out, "largest errors", &r.worst)?;
+    rows(
+        &mut out,
+        "changed answers, the float model's surest first",
+        &r.flips,
+    )?;
+    Ok(out)
+}
+
+fn headline(out: &mut String, r: &Report) -> fmt::Result {
+    write!(out, "{} {}", r.metric, number(r.value))?;
+    match r.correct {
+        Some(correct) => write!(out, " ({correct} of {})", r.n)?,
+        None => write!(out, " ({} rows)", r.n)?,
+    }
+    if let Some(float) = r.float_value {
+        let difference = r
+            .value
+            .map_or(String::new(), |v| format!(" ({:+.2})", v - float));
+        write!(out, ", float {float:.2}{difference}")?;
+    }
+    if let Some(agreement) = r.agreement {
+        write!(out, ", agreement with float {agreement:.2} %")?;
+        if let Some([low, high]) = r.agreement_interval95 {
+            write!(out, " (95 % interval {low:.2} to {high:.2})")?;
+        }
+    }
+    if let Some(correlation) = r.float_correlation {
+        write!(out, ", Spearman with float {correlation:.2}")?;
+    }
+    writeln!(out)?;
+    if let Some(cut) = r.words_cut.filter(|c| *c > 0) {
+        writeln!(
+            out,
+            "{cut} words are beyond the longest sequence and were left out"
+        )?;
+    }
+    Ok(())
+}
+
+fn figures(out: &mut String, r: &Report) -> fmt::Result {
+    let with_float = r.figures.iter().any(|f| f.float_value.is_some());
+    write!(
+        out,
+        "\n{:<14} {:>9}  {:>16}",
+        "figure", "quantized", "95 % interval"
+    )?;
+    writeln!(out, "{}", if with_float { "     float" } else { "" })?;
+    for f in &r.figures {
+        let interval = f.interval95.map_or(String::new(), |[low, high]| {
+            format!("{low:.2} to {high:.2}")
+        });
+        write!(out, "{:<14} {:>9}  {interval:>16}", f.name, number(f.value))?;
+        if with_float {
+            write!(out, " {:>9}", number(f.float_value))?;
+        }
+        writeln!(out)?;
+    }
+    if let Some(db) = r.sqnr_db {
+        writeln!(out, "{:<14} {db:>9.2}  dB, output against float", "SQNR")?;
+    }
+    Ok(())
+}
+
+fn matched(out: &mut String, m: &Matched) -> fmt::Result {
+    writeln!(
+        out,
+        "\nmatched pairs: both right {}, float alone {}, quantized alone {}, both wrong {}; {} answers changed; McNemar p {}",
+        m.both_right,
+        m.float_only,
+        m.quantized_only,
+        m.both_wrong,
+        m.flips,
+        probability(m.mcnemar_p)
+    )
+}
+
+fn confusion(out: &mut String, labels: &[String], table: &[Vec<u64>]) -> fmt::Result {
+    let width = labels.iter().map(|l| l.chars().count()).max().unwrap_or(0);
+    let width = width.clamp(6, 14);
+    let short = |l: &String| l.chars().take(width).collect::<String>();
+    write!(out, "\n{:<width$}", "true")?;
+    for label in labels {
+        write!(out, " {:>width$}", short(label))?;
+    }
+    writeln!(out, "   (columns: what the quantized model says)")?;
+    for (label, row) in labels.iter().zip(table) {
+        write!(out, "{:<width$}", short(label))?;
+        for count in row {
+            write!(out, " {count:>width$}")?;
+        }
+        writeln!(out)?;
+    }
+    Ok(())
+}
+
+fn layers(out: &mut String, l: &Layers) -> fmt::Result {
+    writeln!(
+        out,
+        "\nSQNR in dB after each layer, {} sequences, {} tokens",
+        l.sequences, l.tokens
+    )?;
+    writeln!(out, "{:<12} {:>8} {:>12}", "", "run", "layer alone")?;
+    for e in &l.layers {
+        let (run, alone) = (number(e.sqnr_db), number(e.alone_db));
+        writeln!(out, "{:<12} {run:>8} {alone:>12}", e.name)?;
+    }
+    Ok(())
+}
+
+fn slices(out: &mut String, slices: &[Slice]) -> fmt::Result {
+    writeln!(
+        out,
+        "\n{:<14} {:<37} {:>6} {:>7} {:>9} {:>7} {:>7} {:>9} {:>7} {:>7}",
+        "slice", "", "rows", "float", "quantized", "changed", "here %", "elsewhere", "p", "Holm p"
+    )?;
+    for s in slices {
+        let p = |p: Option<f64>| p.map_or("-".into(), probability);
+        writeln!(
+            out,
+            "{:<14} {:<37} {:>6} {:>7} {:>9} {:>7} {:>7} {:>9} {:>7} {:>7}{}",
+            s.group,
+            s.name,
+            s.n,
+            number(s.float_accuracy),
+            number(s.accuracy),
+            s.flips,
+            number(s.flip_rate),
+            number(s.flip_rate_elsewhere),
+            p(s.fisher_p),
+            p(s.holm_p),
+            if s.holm_p.is_some_and(|p| p < SIGNIFICANT) {
+                " *"
+            } else {
+                ""
+            }
+        )?;
+    }
+    writeln!(
+        out,
+        "p: Fisher's exact test that answers change here as often as elsewhere; Holm p: the same corrected for {} tests; * below {SIGNIFICANT}",
+        slices.iter().filter(|s| s.fisher_p.is_some()).count()
+    )
+}
+
+fn rows(out: &mut String, title: &str, rows: &[Row]) -> fmt::Result {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\n{title}:")?;
+    for r in rows {
+        let shown: String = r.text.chars().take(SHOWN).collect();
+        let more = if r.text.chars().nth(SHOWN).is_some() {
+            "..."
+        } else {
+            ""
+        };
+        let margin = r
+            .float_margin
+            .map_or(String::new(), |m| format!(", margin {m:.2}"));
+        writeln!(
+            out,
+            "  line {}: error {:.3}{margin}; true {}, float {}, quantized {}{}\n    {shown}{more}",
+            r.line,
+            r.error,
+            r.expected,
+            r.float,
+            r.quantized,
+            if r.flip { " (changed)" } else { "" }
+        )?;
+    }
+    Ok(())
+}
+
+/// Two digits, or a dash for what is undefined.
+fn number(v: Option<f64>) -> String {
+    v.map_or("-".into(), |v| format!("{v:.2}"))
+}
+
+fn probability(p: f64) -> String {
+    if p < 0.001 {
+        format!("{p:.0e}")
+    } else {
+        format!("{p:.3}")
+    }
+}
