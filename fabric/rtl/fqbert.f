@@ -7,6 +7,7 @@ src/vector/fqbert_vector_pkg.sv
 generated/fqbert_regs.sv
 src/common/fqbert_delay.sv
 src/common/fqbert_marker_delay.sv
+src/common/fqbert_multiply_add.sv
 src/common/fqbert_ram.sv
 src/system/fqbert_burst.sv
 src/system/fqbert_control.sv
@@ -24,7 +25,6 @@ src/system/fqbert_top.sv
 src/matrix/fqbert_array.sv
 src/matrix/fqbert_cascade.sv
 src/matrix/fqbert_drain.sv
-src/matrix/fqbert_dsp_multiply.sv
 src/matrix/fqbert_dsp_packed.sv
 src/matrix/fqbert_gelu_table.sv
 src/matrix/fqbert_inflight.sv
@@ -43,7 +43,6 @@ src/vector/fqbert_layernorm.sv
 src/vector/fqbert_layernorm_lane.sv
 src/vector/fqbert_layernorm_normalise.sv
 src/vector/fqbert_layernorm_statistics.sv
-src/vector/fqbert_multiply_add.sv
 src/vector/fqbert_pass.sv
 src/vector/fqbert_reciprocal.sv
 src/vector/fqbert_retire_order.sv

@@ -12,10 +12,10 @@ module fqbert_requant (
 
   logic signed [47:0] product;
 
-  fqbert_dsp_multiply u_multiply (
+  fqbert_multiply_add u_multiply (
     .clk_i,
     .a_i(value_i),
-    .b_i(multiplier_i),
+    .b_i({2'b00, multiplier_i}),
     .c_i(rounding_i),
     .p_o(product)
   );

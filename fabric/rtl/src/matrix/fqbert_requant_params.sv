@@ -19,7 +19,7 @@ module fqbert_requant_params (
       bias_o[n]       <= record[31:0];
       multiplier_o[n] <= record[47:32];
       shift_q         <= stored == 6'd0 ? 6'd1 : stored > 6'd40 ? 6'd40 : stored;
-      rounding_o[n]   <= 48'b1 << (shift_q - 6'd1);
+      rounding_o[n]   <= 48'd1 << (shift_q - 6'd1);
       shift2_q        <= shift_q;
       shift3_q        <= shift2_q;
       shift_o[n]      <= shift3_q;

@@ -28,12 +28,19 @@ module fqbert_decode
   localparam int unsigned HALF_PAIRS = G.pairs / 2;
   localparam int unsigned LANE_SHIFT = $clog2(G.lanes);
 
+  // Products with a constant, or of few bits, are sums of shifts: a multiplication would take a DSP48E2 from the array.
+  function automatic logic [37:0] times(logic [16:0] v, logic [20:0] factor);
+    automatic logic [37:0] sum = '0;
+    for (int unsigned i = 0; i < 21; i++) if (factor[i]) sum += 38'(v) << i;
+    return sum;
+  endfunction
+
   // floor(v / divisor) for constant divisors: v times the reciprocal, rounded up, over 2^20; exact while
   // v < 2^20 / divisor, which holds for every v used here that can still be legal.
   localparam int unsigned SHIFT = 20;
   function automatic logic [16:0] divide(logic [16:0] v, int unsigned divisor);
     automatic logic [20:0] reciprocal = 21'((32'd1 << SHIFT) / divisor + ((32'd1 << SHIFT) % divisor == 0 ? 0 : 1));
-    return 17'((38'(v) * 38'(reciprocal)) >> SHIFT);
+    return 17'(times(v, reciprocal) >> SHIFT);
   endfunction
 
   // The same for a divisor of 1..127 that is not constant (half the head size): v < 2^13.
@@ -173,7 +180,7 @@ module fqbert_decode
   assign first_head = {1'b0, m0.head_dim[7:1]} - {1'b0, m0.dst_channel[7:1]};
   always_ff @(posedge clk_i) begin
     if (advance_i) begin
-      full_q         <= 14'(m0.col_tiles * (m0.mode8 ? 14'(G.pairs) : 14'(2 * G.pairs)));
+      full_q         <= 14'(times(17'(m0.col_tiles), 21'(G.pairs)) << (m0.mode8 ? 0 : 1));
       last_channel_q <= 17'(m0.channels) + 17'(m0.dst_channel);
       last_token_q   <= m0.opcode == OPCODE_SOFTMAX
         ? 17'(s0.row0) + 17'(17'(s0.row_tiles) * 17'(G.rows))
@@ -275,9 +282,9 @@ module fqbert_decode
   logic [20:0] words_beats;
   always_comb begin
     case (word_class(l2.memory))
-      WORD_ACT: words_beats = 21'(words_q * 17'(word_beats(G, MEMORY_ACT)));
-      WORD_RESX: words_beats = 21'(words_q * 17'(word_beats(G, MEMORY_RESX)));
-      WORD_WGT: words_beats = 21'(words_q * 17'(word_beats(G, MEMORY_WGT0)));
+      WORD_ACT: words_beats = 21'(times(words_q, 21'(word_beats(G, MEMORY_ACT))));
+      WORD_RESX: words_beats = 21'(times(words_q, 21'(word_beats(G, MEMORY_RESX))));
+      WORD_WGT: words_beats = 21'(times(words_q, 21'(word_beats(G, MEMORY_WGT0))));
       default: words_beats = 21'(words_q);
     endcase
   end
@@ -338,7 +345,7 @@ module fqbert_decode
   always_ff @(posedge clk_i) begin
     if (advance_i) begin
       last_head_q    <= in_last_head;
-      whole_tiles_q  <= 14'(20'(heads_q) * 20'(head_tiles3_q));
+      whole_tiles_q  <= 14'(times(17'(heads_q), 21'(head_tiles3_q)));
       first_tiles4_q <= first_tiles3_q;
       key_tile4_q    <= key_tile3_q;
       one_head4_q    <= one_head3_q;
