@@ -147,10 +147,12 @@ impl System {
 
     /// One clock cycle.
     pub fn cycle(&mut self, ddr: &mut dyn Ddr) {
-        self.bus.drive(&mut self.model, ddr);
         if let Some(companion) = &mut self.companion {
             companion.drive(&mut self.model);
+            // What the fabric says to the bus may depend on it in the same cycle.
+            self.model.settle_low(self.clock);
         }
+        self.bus.drive(&mut self.model, ddr);
         self.model.settle_low(self.clock);
         if let Some(companion) = &mut self.companion {
             companion.sample(&self.model);

@@ -15,7 +15,7 @@ use fqbert_contract::isa::{
 };
 use fqbert_contract::registers::{self as regs, irq_enable, status};
 use fqbert_contract::seam::{Allocation, Fabric, FabricError};
-use fqbert_contract::timing::{self, Counters, UNITS};
+use fqbert_contract::timing::{Counters, Matrix, Ports, Times, UNITS, Vector};
 use fqbert_contract::{Bytes, DeviceAddress, Geometry, RegisterOffset};
 use fqbert_cosim::{Companion, CosimFabric, CosimOptions, Memory, Model, OpenError, Port};
 
@@ -26,68 +26,125 @@ pub fn tiny() -> &'static Geometry {
     Geometry::by_name("tiny").expect("a preset")
 }
 
-/// Engines that take as long as the timing model says and do nothing.
+/// Engines that take as long as the timing model says, and the ports of on-chip memories when it says, and do nothing.
 pub struct Played {
-    engines: [PlayedEngine; 2],
+    handshakes: [Handshake; 2],
+    /// Instructions of each engine under way; `None` is VECTOR's oldest layer norm.
+    flights: [VecDeque<Option<Times>>; 2],
+    last_retire: [u64; 2],
+    matrix: Matrix,
+    vector: Vector,
+    ports: Ports,
+    accesses: [Port; 5],
     now: u64,
 }
 
-struct PlayedEngine {
+struct Handshake {
     valid: Port,
     ready: Port,
     cmd: Port,
     retire: Port,
-    free_at: u64,
-    retires: VecDeque<u64>,
 }
 
 impl Played {
     pub fn new(model: &Model) -> Self {
-        let engine = |name: &str| PlayedEngine {
+        let handshake = |name: &str| Handshake {
             valid: model.port(&format!("{name}_valid_o")),
             ready: model.port(&format!("{name}_ready_i")),
             cmd: model.port(&format!("{name}_cmd_o")),
             retire: model.port(&format!("{name}_retire_i")),
-            free_at: 0,
-            retires: VecDeque::new(),
         };
         Self {
-            engines: [engine("matrix"), engine("vector")],
+            handshakes: [handshake("matrix"), handshake("vector")],
+            flights: Default::default(),
+            last_retire: [0; 2],
+            matrix: Matrix::default(),
+            vector: Vector::default(),
+            ports: Ports::default(),
+            accesses: [
+                model.port("matrix_act_wen_i"),
+                model.port("matrix_act_ren_i"),
+                model.port("vector_act_wen_i"),
+                model.port("vector_resx_ren_i"),
+                model.port("vector_resx_wen_i"),
+            ],
             now: 0,
         }
+    }
+
+    fn start(&mut self, engine: usize, operation: &Operation) {
+        let (g, now, ports) = (tiny(), self.now, &mut self.ports);
+        let times = match operation {
+            Operation::Matmul(m) => {
+                let times = self.matrix.start(g, m, now, ports);
+                self.vector.refresh(ports, now);
+                Some(times)
+            }
+            Operation::Softmax(s) => Some(self.vector.start_softmax(s, now)),
+            Operation::Layernorm(l) => {
+                self.vector.start_layer_norm(g, l, now, ports);
+                None
+            }
+            other => panic!("not of an engine: {other:?}"),
+        };
+        self.flights[engine].push_back(times);
+    }
+
+    /// Whether an instruction of an engine completes in this cycle.
+    fn retires(&mut self, engine: usize) -> bool {
+        let Some(oldest) = self.flights[engine].front().copied() else {
+            return false;
+        };
+        // An engine retires in order, one instruction a cycle.
+        let times = oldest.or_else(|| self.vector.front()).expect("times");
+        if times.retire > self.now || self.last_retire[engine] == self.now {
+            return false;
+        }
+        if oldest.is_none() {
+            self.vector.take(&mut self.ports, self.now);
+        }
+        self.flights[engine].pop_front();
+        self.last_retire[engine] = self.now;
+        true
     }
 }
 
 impl Companion for Played {
     fn drive(&mut self, model: &mut Model) {
-        let stopped = !model.is_high(model.port("engine_rst_no"));
-        for engine in &mut self.engines {
-            if stopped {
-                engine.retires.clear();
-                engine.free_at = 0;
-            }
-            model.set(engine.ready, u64::from(engine.free_at <= self.now));
-            let retires = engine.retires.front() == Some(&self.now);
-            if retires {
-                engine.retires.pop_front();
-            }
-            model.set(engine.retire, u64::from(retires));
+        if !model.is_high(model.port("engine_rst_no")) {
+            self.flights = Default::default();
+            self.matrix = Matrix::default();
+            self.vector = Vector::default();
+            self.ports = Ports::default();
+        }
+        for engine in 0..2 {
+            let retires = self.retires(engine);
+            let free = [self.matrix.free(), self.vector.free()][engine];
+            let handshake = &self.handshakes[engine];
+            model.set(handshake.retire, u64::from(retires));
+            model.set(handshake.ready, u64::from(free <= self.now));
+        }
+        let p = &self.ports;
+        let calendars = [
+            &p.matrix_act_write,
+            &p.matrix_act_read,
+            &p.vector_act_write,
+            &p.vector_resx_read,
+            &p.vector_resx_write,
+        ];
+        for (port, calendar) in self.accesses.into_iter().zip(calendars) {
+            model.set(port, u64::from(calendar.takes(self.now)));
         }
     }
 
     fn sample(&mut self, model: &Model) {
-        for engine in &mut self.engines {
-            if model.is_high(engine.valid) && model.is_high(engine.ready) {
+        for engine in 0..2 {
+            let handshake = &self.handshakes[engine];
+            if model.is_high(handshake.valid) && model.is_high(handshake.ready) {
                 let mut bytes = [0; 32];
-                bytes.copy_from_slice(model.bytes(engine.cmd));
+                bytes.copy_from_slice(model.bytes(handshake.cmd));
                 let instruction = Instruction::from_bytes(&bytes).expect("a decoded instruction");
-                let cost = timing::cost(tiny(), &instruction.operation);
-                engine.free_at = self.now + cost.issue;
-                // An engine retires in order, one instruction a cycle.
-                let after = engine.retires.back().map_or(0, |last| last + 1);
-                engine
-                    .retires
-                    .push_back((self.now + cost.latency).max(after));
+                self.start(engine, &instruction.operation);
             }
         }
         self.now += 1;

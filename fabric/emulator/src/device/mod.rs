@@ -208,10 +208,9 @@ impl Device {
             *count = count.saturating_add(1);
         }
         let unit = Queue::of(&instruction.operation).unit();
-        let cost = timing::cost(&self.geometry, &instruction.operation);
         self.registers.counters.retired[unit] += 1;
-        self.registers.counters.busy[unit] += cost.issue;
         if let Some(slot) = plan.timeline.get(index as usize) {
+            self.registers.counters.busy[unit] += slot.issue_end - slot.start;
             self.registers.cycles = self.registers.cycles.max(slot.retire);
         }
         Ok(())
