@@ -220,6 +220,9 @@ pub struct Bench {
     /// Only the cycles of the timing model, with busy and stalled cycles of each unit; nothing is run.
     #[arg(long)]
     pub cycles: bool,
+    /// With --cycles: what each unit waits for.
+    #[arg(long, requires = "cycles")]
+    pub stalls: bool,
     #[command(flatten)]
     pub run: RunArgs,
 }

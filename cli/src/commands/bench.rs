@@ -8,6 +8,7 @@ use fqbert_contract::timing::{self, Policy, UNITS, unit_name};
 use fqbert_runtime::{Session, Tokens, open_fabric};
 use serde::Serialize;
 
+use super::stalls::{self, UnitStalls};
 use super::subject;
 use crate::args::{Bench, Cli};
 use crate::{metrics, output, progress};
@@ -18,6 +19,9 @@ struct UnitCycles {
     busy: u64,
     stalled: u64,
     instructions: u64,
+    /// With --stalls.
+    #[serde(flatten)]
+    stalls: Option<UnitStalls>,
 }
 
 #[derive(Serialize)]
@@ -75,6 +79,7 @@ pub fn run(cli: &Cli, args: &Bench) -> anyhow::Result<()> {
             busy: c.busy[u],
             stalled: c.stall[u],
             instructions: c.retired[u],
+            stalls: args.stalls.then(|| UnitStalls::of(&schedule, u)),
         })
         .collect();
     let result = Result {
@@ -115,6 +120,12 @@ fn table(r: &Result, geometry: &str) -> anyhow::Result<String> {
         "accelerator    {} cycles = {:.2} ms at {mhz:.0} MHz ({geometry}; timing model, not measured on silicon)",
         r.cycles, r.accelerator_ms
     )?;
+    if r.units.iter().any(|u| u.stalls.is_some()) {
+        out.push('\n');
+        let units = r.units.iter().filter_map(|u| u.stalls.as_ref());
+        out.push_str(&stalls::table(units, r.cycles)?);
+        return Ok(out);
+    }
     writeln!(
         out,
         "\n{:8} {:>12} {:>7} {:>12} {:>13}",

@@ -7,6 +7,7 @@ mod embed;
 mod eval;
 mod inspect;
 mod quantize;
+mod stalls;
 mod subject;
 mod tag;
 

@@ -351,3 +351,33 @@ fn shape_and_fields_are_checked() {
         Violation::Field { index: 0, .. }
     ));
 }
+
+#[test]
+fn a_layer_norm_may_not_write_over_what_it_has_yet_to_read() {
+    let norm = |y16_base, stride, row_tiles| Layernorm {
+        y16_base,
+        channels: 16,
+        stride,
+        row_tiles,
+        ..Layernorm::default()
+    };
+    let overlaps = |l: Layernorm| {
+        let code = vec![
+            instruction(Operation::Layernorm(l), &[], &[]),
+            instruction(end(), &[], &[]),
+        ];
+        violations(code).contains(&Violation::Overlap { index: 0 })
+    };
+    // In place, apart, and behind; over the next tile, over a part of the third, in place with tiles that overlap.
+    assert!(
+        ![norm(0, 8, 3), norm(24, 8, 3), norm(8, 8, 1)]
+            .map(overlaps)
+            .contains(&true)
+    );
+    assert!(
+        [norm(8, 8, 2), norm(23, 8, 3), norm(0, 4, 2)]
+            .map(overlaps)
+            .iter()
+            .all(|o| *o)
+    );
+}

@@ -281,3 +281,15 @@ fn layer_norm(g: &Geometry, l: &Layernorm) -> Footprint {
         ],
     }
 }
+
+/// Whether a LAYERNORM's y16 of a row tile lies over x of a later one. The fabric reads that while it writes this.
+pub(super) fn overlaps_itself(operation: &Operation) -> bool {
+    let Operation::Layernorm(l) = operation else {
+        return false;
+    };
+    let words = u64::from(l.channels / 2);
+    (1..u64::from(l.row_tiles)).any(|tile| {
+        let x = u64::from(l.x_base) + tile * u64::from(l.stride);
+        x.abs_diff(u64::from(l.y16_base)) < words
+    })
+}

@@ -76,6 +76,14 @@ pub enum Violation {
         /// Read after write, write after read or write after write.
         hazard: &'static str,
     },
+    /// A LAYERNORM writes words of RESX that it has yet to read for a later row tile: its passes overlap, so it depends on the fabric which it gets.
+    #[error(
+        "instruction {index} writes y16 of a row tile over x of a later one; y16 may lie over x itself, or apart from it"
+    )]
+    Overlap {
+        /// Index of the instruction.
+        index: u32,
+    },
     /// A word is read that nothing in the program has written.
     #[error("instruction {index} reads {memory} word {word}, which nothing has written")]
     Uninitialised {
@@ -114,9 +122,13 @@ pub fn verify(program: &Program, g: &Geometry) -> Result<VerifyReport, Vec<Viola
                 index: index as u32,
                 violation,
             });
-            if found.len() >= REPORTED {
-                return Err(found);
-            }
+        } else if footprint::overlaps_itself(&instruction.operation) {
+            found.push(Violation::Overlap {
+                index: index as u32,
+            });
+        }
+        if found.len() >= REPORTED {
+            return Err(found);
         }
     }
     if let Err(e) = program.bind(&nominal_placement(program)) {

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use fqbert_contract::geometry::Mode;
-use fqbert_contract::isa::{Matmul, MemoryId, Operation};
+use fqbert_contract::isa::{BEAT_BYTES, Matmul, MemoryId, Operation};
 use fqbert_contract::timing;
 use fqbert_model::Linear;
 
@@ -33,9 +33,11 @@ impl Scheduler<'_> {
             return 0;
         }
         let last = self.is_last(layer) && pass.which == Linear::FfnOut;
-        let bytes = u64::from(self.plan.res_words) * u64::from(self.e.g.word_bytes(MemoryId::Resx));
+        let words = u64::from(self.plan.res_words);
+        let beats = words * u64::from(self.e.g.word_bytes(MemoryId::Resx)) / BEAT_BYTES as u64;
         let (pace, most) = match last {
-            true => (self.norm_cycles().max(bytes / 16), LAST_TAIL_GROUPS),
+            // Layer norm and STORE share the read port of RESX.
+            true => (self.norm_cycles().max(words + beats), LAST_TAIL_GROUPS),
             false => (self.norm_cycles(), EDGE_GROUPS),
         };
         let groups = self.stream.groups.iter();
