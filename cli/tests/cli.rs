@@ -261,6 +261,30 @@ fn the_papers_compression_and_cycles_of_bert_base() {
 }
 
 #[test]
+fn stalls_of_bert_base_are_those_of_the_documentation() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/fabric.md");
+    let page = fs::read_to_string(page).unwrap();
+    let command = ["bench", "--cycles", "--stalls", "--shape", "bert-base"];
+    for fabric in ["emu:paper", "emu:zcu102", "emu:zcu111"] {
+        let table = fqbert(&[&command[..], &["--fabric", fabric]].concat());
+        let table = String::from_utf8(table.stdout).unwrap();
+        assert!(page.contains(&table), "docs/fabric.md has not\n{table}");
+    }
+    let b = json(&fqbert(
+        &[&command[..], &["--json", "--fabric", "emu:zcu102"]].concat(),
+    ));
+    for unit in b["units"].as_array().unwrap() {
+        let waits = unit["waits"].as_array().unwrap();
+        let waits: u64 = waits.iter().map(|w| w["cycles"].as_u64().unwrap()).sum();
+        let [busy, stalled, idle] = ["busy", "stalled", "idle"].map(|k| unit[k].as_u64().unwrap());
+        assert_eq!(waits, stalled, "{unit}");
+        assert_eq!(Some(busy + stalled + idle), b["cycles"].as_u64(), "{unit}");
+    }
+    let alone = fqbert(&[&["bench"][..], &command[2..]].concat());
+    assert!(!alone.status.success() && stderr(&alone).contains("--cycles"));
+}
+
+#[test]
 fn texts_that_cannot_be_used() {
     let m = model("classes");
     let m = m.as_str();
