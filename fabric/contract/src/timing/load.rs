@@ -63,7 +63,7 @@ impl Progress for LoadProgress {
             self.written = window.from + beats - 1;
             cursor.burst -= beats;
             cursor.left -= beats;
-            cursor.address += beats * BEAT_BYTES as u64;
+            cursor.address = cursor.address.wrapping_add(beats * BEAT_BYTES as u64);
             if cursor.burst == 0 {
                 // A beat is taken in the cycle in which the one before it is written.
                 self.bursts.end(if beats > 1 {

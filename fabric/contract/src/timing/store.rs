@@ -112,7 +112,7 @@ impl Progress for StoreProgress {
             }
             cursor.burst -= beats;
             cursor.left -= beats;
-            cursor.address += beats * BEAT_BYTES as u64;
+            cursor.address = cursor.address.wrapping_add(beats * BEAT_BYTES as u64);
             if cursor.burst == 0 {
                 self.response = (sent + RESPONSE).max(self.response + 1);
                 self.bursts.end(self.response);
