@@ -158,9 +158,12 @@ pub struct Quantize {
     /// The calibration file is TSV, texts are in this column: a name of its header line, or, for a file without one, numbers from 1 such as 6,7.
     #[arg(long, value_name = "NAME|N,N")]
     pub column: Option<String>,
-    /// Texts to take of the calibration file, drawn at random by a fixed seed.
+    /// Texts to take of the calibration file, drawn at random.
     #[arg(long, default_value_t = 512, value_name = "N")]
     pub samples: usize,
+    /// Seed of the draw; nothing else is random.
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub seed: u64,
     /// Tokens at which calibration texts are cut.
     #[arg(long, default_value_t = 128, value_name = "N")]
     pub max_tokens: usize,
@@ -182,6 +185,30 @@ pub struct Quantize {
     /// Write the per-layer report as JSON too.
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
+    /// Mean bits of the encoder's weights, 4 to 8, such as 4.25bits: the matrices that need it most get 8-bit weights, the others 4.
+    #[arg(long, value_parser = parse_bits, value_name = "BITS", conflicts_with = "max_drop")]
+    pub budget: Option<f64>,
+    /// The fewest 8-bit matrices with which at most this share of held-out texts changes its class, such as 0.02; for embeddings
+    /// the bound is on 1 less the mean cosine with the float vector.
+    #[arg(long, value_name = "SHARE")]
+    pub max_drop: Option<f64>,
+    /// Measure what 4 bits cost in each matrix, print it and write it as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub sensitivity: Option<PathBuf>,
+    /// Further texts of the calibration file that mixes and sensitivity are judged on.
+    #[arg(long, default_value_t = 256, value_name = "N")]
+    pub held_out: usize,
+    /// Keep finished layers in OUTPUT.stages and go on from those that an interrupted run left there, to the same bits.
+    #[arg(long)]
+    pub resume: bool,
+}
+
+/// A number of bits, with or without the word.
+fn parse_bits(text: &str) -> Result<f64, String> {
+    let number = text.strip_suffix("bits").unwrap_or(text).trim();
+    number
+        .parse()
+        .map_err(|_| "give a number of bits such as 4.25 or 4.25bits".to_owned())
 }
 
 /// A model file, or a shape with random weights.

@@ -480,6 +480,51 @@ fn checkpoints_that_cannot_be_quantized() {
 }
 
 #[test]
+fn bits_are_mixed_within_a_budget_and_runs_resumed() {
+    let quantize = |out: &Path, more: &[&str]| {
+        let (folder, text) = (fixture().path("classes"), fixture().path("text.txt"));
+        let mut args = vec![
+            "quantize",
+            s(&folder),
+            "-o",
+            s(out),
+            "--calibrate",
+            s(&text),
+        ];
+        args.extend(["--samples", "20", "--held-out", "5", "--json"]);
+        args.extend(more);
+        fqbert(&args)
+    };
+    let (out, table) = (
+        fixture().path("mixed.safetensors"),
+        fixture().path("table.json"),
+    );
+    let stages = fixture().path("mixed.safetensors.stages");
+    let budget = ["--budget", "5bits", "--sensitivity", s(&table), "--resume"];
+    let mixed = json(&quantize(&out, &budget));
+    let bits = mixed["mix"]["bits"].as_f64().unwrap();
+    assert!(bits > 4.0 && bits <= 5.0, "{bits}");
+    assert!(!stages.exists());
+    let table: serde_json::Value = serde_json::from_slice(&fs::read(&table).unwrap()).unwrap();
+    assert_eq!(table, mixed["mix"]["sensitivity"]);
+    assert_eq!(table["matrices"].as_array().unwrap().len(), 12);
+    let said = fqbert(&["classify", "--json", "--model", s(&out), "abc"]);
+    assert!(json(&said)["label"].is_string());
+
+    // What somebody else left in the folder is refused and stays.
+    fs::create_dir_all(&stages).unwrap();
+    fs::write(stages.join("notes.stage"), "mine").unwrap();
+    refused(&quantize(&out, &budget), &["notes.stage", "no stage file"]);
+    assert!(stages.join("notes.stage").exists());
+
+    let dropped = json(&quantize(&out, &["--max-drop", "1"]));
+    assert_eq!(dropped["mix"]["bits"], 4.0);
+    refused(&quantize(&out, &["--budget", "9"]), &["budget", "4 to 8"]);
+    let two = quantize(&out, &["--budget", "5", "--max-drop", "1"]);
+    assert_eq!(two.status.code(), Some(2));
+}
+
+#[test]
 fn errors_are_one_json_object_too() {
     let out = fqbert(&["classify", "--json", "--model", "/no/such/model", "x"]);
     assert_eq!(out.status.code(), Some(1));

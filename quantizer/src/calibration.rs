@@ -1,5 +1,6 @@
 //! Sentences that ranges and compensation are measured on.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -46,6 +47,8 @@ pub struct Columns {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Calibration {
     sequences: Vec<Sequence>,
+    /// Where they are from, in words.
+    source: String,
     description: String,
 }
 
@@ -159,14 +162,57 @@ impl Calibration {
         }
         let mut calibration = Calibration {
             sequences,
+            source: String::new(),
             description: String::new(),
         };
-        calibration.description = format!(
-            "{} sequences, {} tokens",
-            calibration.sequences.len(),
-            calibration.tokens()
-        );
+        calibration.describe();
         Ok(calibration)
+    }
+
+    /// Takes out up to `count` sequences, but no more than a fifth, to judge a model on: evenly spread, and none that
+    /// is among those that stay.
+    ///
+    /// # Errors
+    /// [`QuantizeError::Option`] if there are too few to take any.
+    pub fn hold_out(mut self, count: usize) -> Result<(Self, Vec<Sequence>), QuantizeError> {
+        let all = self.sequences.len();
+        let every = all.div_ceil(count.max(1)).max(5);
+        let (mut kept, mut held) = (Vec::with_capacity(all), Vec::new());
+        for (i, s) in std::mem::take(&mut self.sequences).into_iter().enumerate() {
+            if i % every == every - 1 {
+                held.push(s);
+            } else {
+                kept.push(s);
+            }
+        }
+        let known: HashSet<&[u32]> = kept.iter().map(|s| s.ids.as_slice()).collect();
+        held.retain(|s| !known.contains(s.ids.as_slice()));
+        if held.is_empty() || count == 0 {
+            return Err(QuantizeError::Option {
+                option: "held-out texts",
+                value: count.to_string(),
+                expected: format!(
+                    "at least 1, and of the {all} calibration texts a fifth can be held out if it differs from the \
+                     others; give more texts"
+                ),
+            });
+        }
+        self.sequences = kept;
+        self.describe();
+        Ok((self, held))
+    }
+
+    fn describe(&mut self) {
+        self.description = if self.source.is_empty() {
+            format!(
+                "{} sequences, {} tokens",
+                self.sequences.len(),
+                self.tokens()
+            )
+        } else {
+            let n = self.sequences.len();
+            format!("{n} of {}, {} tokens", self.source, self.tokens())
+        };
     }
 
     /// The sequences.
@@ -199,13 +245,8 @@ impl Calibration {
         let name = path
             .file_name()
             .map_or_else(String::new, |n| n.to_string_lossy().into_owned());
-        c.description = format!(
-            "{} of {} texts of {name} (seed {}), {} tokens",
-            c.sequences.len(),
-            chosen.offered,
-            sample.seed,
-            c.tokens()
-        );
+        c.source = format!("{} texts of {name} (seed {})", chosen.offered, sample.seed);
+        c.describe();
         Ok(c)
     }
 }

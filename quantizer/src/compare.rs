@@ -101,6 +101,7 @@ pub(crate) fn compare(
             let mut of_layer = [Energy::default(); SITES.len()];
             if let (Some(kept), Some(l)) = (kept.0.get(layer), model.layers.get(layer)) {
                 let s = &l.scales;
+                let zero = f32::from(l.mid_zero());
                 let scales = [
                     s.x8,
                     s.q,
@@ -117,7 +118,7 @@ pub(crate) fn compare(
                 for (i, ((energy, float), scale)) in
                     of_layer.iter_mut().zip(kept).zip(scales).enumerate()
                 {
-                    add(energy, i, float, &x8, &trace, scale);
+                    add(energy, i, float, &x8, &trace, scale, zero);
                 }
             }
             energies.push(of_layer);
@@ -173,8 +174,16 @@ pub(crate) fn compare(
     Ok(reports.collect())
 }
 
-/// Adds the values of site number `i` of [`SITES`].
-fn add(energy: &mut Energy, i: usize, float: &[f32], x8: &[i8], t: &LayerTrace, scale: f32) {
+/// Adds the values of site number `i` of [`SITES`]; `zero` is what codes of the activation lack.
+fn add(
+    energy: &mut Energy,
+    i: usize,
+    float: &[f32],
+    x8: &[i8],
+    t: &LayerTrace,
+    scale: f32,
+    zero: f32,
+) {
     let mut bytes =
         |codes: &[i8]| energy.add(float, codes.iter().map(|c| f32::from(*c)), scale, 127.0);
     match i {
@@ -185,7 +194,12 @@ fn add(energy: &mut Energy, i: usize, float: &[f32], x8: &[i8], t: &LayerTrace, 
         4 => energy.add(float, t.probs.iter().map(|c| f32::from(*c)), scale, 256.0),
         5 => bytes(&t.context),
         7 => bytes(&t.attn8),
-        8 => bytes(&t.mid),
+        8 => energy.add(
+            float,
+            t.mid.iter().map(|c| f32::from(*c) + zero),
+            scale,
+            254.0,
+        ),
         _ => {
             let words = match i {
                 6 => &t.attn_branch,

@@ -127,6 +127,29 @@ pub enum QuantizeError {
     /// The shape is outside what the fabric and its numerics allow, or the result is inconsistent.
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// A stage file of an interrupted run that cannot be used.
+    #[error(
+        "stage file {}: {reason}; delete it, or its folder to start again", path.display()
+    )]
+    Stage {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Not even 8-bit weights are good enough.
+    #[error(
+        "no mix of bits loses at most {asked} of the held-out texts: all weights in 8 bits lose \
+         {eight:.4}, in 4 bits {four:.4}; allow more, or give more calibration texts"
+    )]
+    MaxDrop {
+        /// What was allowed.
+        asked: f64,
+        /// What 4-bit weights lose.
+        four: f64,
+        /// What 8-bit weights lose.
+        eight: f64,
+    },
     /// The progress sink asked to stop.
     #[error("stopped on request")]
     Cancelled,

@@ -44,6 +44,8 @@ pub(crate) struct Input<'a> {
 #[derive(Debug)]
 pub(crate) struct Fitted {
     pub(crate) linear: QuantizedLinear,
+    /// The same in 4 bits, if that was wanted too.
+    pub(crate) four: Option<QuantizedLinear>,
     pub(crate) bits: WeightBits,
     pub(crate) weight_sqnr_db: f64,
     pub(crate) mean_clip: f64,
@@ -105,14 +107,31 @@ pub(crate) fn measure(
 }
 
 impl Known {
-    /// Fits the layer that was number `index` of those measured.
+    /// Fits the layer that was number `index` of those measured; `four` whether it is wanted in 4
+    /// bits beside.
     pub(crate) fn fit(
         &self,
         index: usize,
         job: &Job<'_>,
         options: &QuantizeOptions,
+        four: bool,
     ) -> Result<Fitted, QuantizeError> {
         let bits = options.weight_bits(self.layer, job.which);
+        let mut fitted = self.fit_bits(index, job, options, bits)?;
+        if four {
+            let other = self.fit_bits(index, job, options, WeightBits::Four)?;
+            fitted.four = Some(other.linear);
+        }
+        Ok(fitted)
+    }
+
+    fn fit_bits(
+        &self,
+        index: usize,
+        job: &Job<'_>,
+        options: &QuantizeOptions,
+        bits: WeightBits,
+    ) -> Result<Fitted, QuantizeError> {
         let (limit, w) = (bits.limit(), job.float.weight());
         let fine = job.scale_out * FINEST / self.scale_in;
         let floor = |least: f64| (least as f32).max(f32::MIN_POSITIVE);
@@ -203,6 +222,7 @@ fn assemble(
     let linear = QuantizedLinear::new(mode, n, k, &coded.codes, params, scales)?;
     Ok(Fitted {
         linear,
+        four: None,
         bits,
         weight_sqnr_db,
         mean_clip,

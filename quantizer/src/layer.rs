@@ -6,12 +6,13 @@ use std::ops::Range;
 use fqbert_checkpoint::{BertConfig, LayerNorm, Linear as Float};
 use fqbert_contract::layout::{ChannelParams, LayerNormHeader};
 use fqbert_model::{LayerScales, Linear, QuantizedLayer, QuantizedLayerNorm};
-use fqbert_numerics::gelu::{Activation, gelu_table};
+use fqbert_numerics::gelu::Activation;
 use fqbert_numerics::layernorm::{self, LayerNormParams};
 use fqbert_numerics::requant::Requant;
 use fqbert_numerics::softmax::exp_table;
 
 use crate::QuantizeError;
+use crate::equalize::give_back;
 use crate::fit::{Fitted, Input, Job, measure};
 use crate::options::{QuantizeOptions, RangeMethod, Scheme};
 use crate::progress::Progress;
@@ -30,8 +31,12 @@ pub(crate) struct Stream {
 }
 
 /// A quantized layer and its six matrices' figures.
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Done {
     pub(crate) layer: QuantizedLayer,
+    /// The same with each matrix in 4 bits, if that was wanted: to be taken one matrix at a time, since each was fitted
+    /// to what [`Done::layer`] gives it.
+    pub(crate) alternative: Option<QuantizedLayer>,
     /// Bits, weight SQNR in dB and mean clip, in the order of [`Linear::ALL`].
     pub(crate) figures: Vec<(u8, f64, f64)>,
 }
@@ -43,6 +48,8 @@ pub(crate) struct Context<'a> {
     pub(crate) options: &'a QuantizeOptions,
     /// The sequences' tokens, one sequence after another.
     pub(crate) sequences: &'a [Range<usize>],
+    /// Whether 4-bit matrices are wanted beside.
+    pub(crate) alternatives: bool,
 }
 
 /// The scale of the residual stream at a layer's input, `x16`.
@@ -67,14 +74,14 @@ pub(crate) fn activation(config: &BertConfig) -> Activation {
     }
 }
 
-/// Scales of a layer's sites. `x8` and `x16` are those of the layer before, `y16` is what the next
-/// one, which `next` is, takes.
+/// Scales of a layer's sites, and what is taken off every code of the activation. `x8` and `x16` are
+/// those of the layer before, `y16` is what the next one, which `next` is, takes.
 pub(crate) fn scales(
     c: &Context<'_>,
     watched: &Watched,
     next: Option<&Watched>,
     [x8, x16, y16]: [f64; 3],
-) -> Result<LayerScales, QuantizeError> {
+) -> Result<(LayerScales, i32), QuantizeError> {
     let (s, float, config, ranges) = (
         &watched.statistics,
         &watched.float,
@@ -102,9 +109,11 @@ pub(crate) fn scales(
         Some(n) => feeds(&s.out, &watched.out, &[&n.float.q, &n.float.k, &n.float.v])?,
         None => plain(&s.out),
     };
+    // Codes that start at the activation's least value have twice the room above it.
+    let least = (c.options.equalize && c.options.fits_scales()).then(|| least(config));
     let mid = if c.options.fits_scales() {
         let max = s.ffn_mid.histogram.max_abs();
-        refit::scale(max, tokens, &refit::energy(&[&float.ffn_out]), |t| {
+        refit::scale_above(max, least, tokens, &refit::energy(&[&float.ffn_out]), |t| {
             float_mid(c, watched, t..(t + CHUNK).min(tokens))
         })?
     } else {
@@ -113,7 +122,8 @@ pub(crate) fn scales(
     let mid = to_f32(mid);
     let act = activation(config);
     // What the table makes of a code, without the rounding of its output.
-    let through = |v: f64| (act.eval(v) / mid).clamp(-127.0, 127.0) * mid;
+    let zero = least.map_or(0, |least| refit::zero(mid, least));
+    let through = |v: f64| (act.eval(v) / mid - f64::from(zero)).clamp(-127.0, 127.0) * mid;
     let scores = match ranges {
         RangeMethod::Mse => s.score_errors.best(),
         _ => plain(&s.scores),
@@ -124,7 +134,15 @@ pub(crate) fn scales(
     let all = [
         x8, x16, q, k, v, scores, context, attn8, attn16, gelu_in, mid, y8, y16,
     ];
-    Ok(LayerScales::from_array(all.map(|s| to_f32(s) as f32)))
+    Ok((LayerScales::from_array(all.map(|s| to_f32(s) as f32)), zero))
+}
+
+/// The least value of the activation, from above.
+fn least(config: &BertConfig) -> f64 {
+    let act = activation(config);
+    (0..4000)
+        .map(|i| act.eval(-f64::from(i) / 1000.0))
+        .fold(0.0, f64::min)
 }
 
 /// The float model's values after the activation at tokens of a range, `[tokens][intermediate]`.
@@ -149,13 +167,13 @@ fn float_mid(
 }
 
 /// Quantizes a watched layer and moves the stream through it. `x` is the float model's input of
-/// the layer, `[tokens][hidden]`.
+/// the layer, `[tokens][hidden]`; `scales` and `zero` are what [`scales`] gives.
 pub(crate) fn quantize_layer(
     c: &Context<'_>,
     watched: &Watched,
     x: &[f32],
     stream: &mut Stream,
-    scales: LayerScales,
+    (scales, zero): (LayerScales, i32),
     progress: &mut dyn Progress,
 ) -> Result<Done, QuantizeError> {
     let (float, hidden) = (&watched.float, c.config.hidden);
@@ -187,6 +205,7 @@ pub(crate) fn quantize_layer(
                         scale_out: s(scale),
                     },
                     c.options,
+                    c.alternatives,
                 )
             },
         )
@@ -203,7 +222,7 @@ pub(crate) fn quantize_layer(
     );
     let known = fit(&input, &[q, k, v])?;
     let (q, k, v) = (known(0, q)?, known(1, k)?, known(2, v)?);
-    let tables = tables(c.config, &scales);
+    let tables = tables(c.config, &scales, zero);
     let (scores, context) = attention_factors(c, &scales)?;
     let run = |f: &Fitted, x: &[i8]| stages::linear(&f.linear, x, Requant::apply_i8);
     let run16 = |f: &Fitted, x: &[i8]| stages::linear(&f.linear, x, Requant::apply_i16);
@@ -251,13 +270,23 @@ pub(crate) fn quantize_layer(
     stages::activate(&mut mid, &tables.1);
     step()?;
 
-    let float_mid = |t: Range<usize>| float_mid(c, watched, t);
+    let offset = (f64::from(zero) * s(scales.mid)) as f32;
+    let float_mid = |t: Range<usize>| {
+        let mut y = float_mid(c, watched, t)?;
+        y.iter_mut().for_each(|v| *v -= offset);
+        Ok(y)
+    };
+    let float_ffn_out =
+        give_back(&float.ffn_out, offset).map_err(|source| QuantizeError::Shape {
+            layer: c.index,
+            source,
+        })?;
     let input = Input {
         codes: &mid,
         scale: s(scales.mid),
         float: &float_mid,
     };
-    let ffn_out = (Linear::FfnOut, &float.ffn_out, scales.attn16);
+    let ffn_out = (Linear::FfnOut, &float_ffn_out, scales.attn16);
     let ffn_out = fit(&input, &[ffn_out])?(0, ffn_out)?;
     let ln_out = norm(
         c,
@@ -288,16 +317,34 @@ pub(crate) fn quantize_layer(
         ln_out: layer_norm(ln_out),
         scales,
     };
-    Ok(Done { layer, figures })
+    let alternative = match (q.four, k.four, v.four, o.four, ffn_in.four, ffn_out.four) {
+        (Some(q), Some(k), Some(v), Some(o), Some(ffn_in), Some(ffn_out)) => Some(QuantizedLayer {
+            q,
+            k,
+            v,
+            o,
+            ffn_in,
+            ffn_out,
+            ..layer.clone()
+        }),
+        _ => None,
+    };
+    Ok(Done {
+        layer,
+        alternative,
+        figures,
+    })
 }
 
-/// Exponential and activation tables.
-fn tables(config: &BertConfig, scales: &LayerScales) -> ([u16; 256], [i8; 256]) {
+/// Exponential and activation tables, `zero` taken off every code of the second.
+fn tables(config: &BertConfig, scales: &LayerScales, zero: i32) -> ([u16; 256], [i8; 256]) {
     let (gelu_in, mid) = (f64::from(scales.gelu_in), f64::from(scales.mid));
-    (
-        exp_table(f64::from(scales.scores)),
-        gelu_table(activation(config), gelu_in, mid),
-    )
+    let act = activation(config);
+    let table = std::array::from_fn(|i| {
+        let code = (act.eval((i as f64 - 128.0) * gelu_in) / mid).round_ties_even();
+        (code - f64::from(zero)).clamp(-127.0, 127.0) as i8
+    });
+    (exp_table(f64::from(scales.scores)), table)
 }
 
 /// Requantization of scores, `1 / sqrt(head width)` included, and of the context.

@@ -3,7 +3,8 @@
 //!
 //! Layer after layer, each watched in float and then quantized in the order of its stages, so that
 //! the weights of every stage are chosen knowing the integers that the stages before it really
-//! give. `docs/numerics.md` says what each parameter does.
+//! give. `docs/numerics.md` says what each parameter does. [`Job::mix`] chooses the bits of each
+//! matrix, [`Job::stages`] makes a run resumable.
 //!
 //! ```no_run
 //! use fqbert_checkpoint::{Checkpoint, LoadOptions, Tokenizer};
@@ -31,7 +32,9 @@ mod error;
 mod fit;
 mod gemm;
 mod histogram;
+mod judge;
 mod layer;
+mod mix;
 mod options;
 mod progress;
 mod quantize;
@@ -39,14 +42,18 @@ mod ranges;
 mod refit;
 mod report;
 mod scores;
+mod stage;
 mod stages;
 mod watch;
 mod weights;
 
 pub use calibration::{Calibration, Columns, Sample};
 pub use error::QuantizeError;
+pub use judge::{Measure, Verdict};
+pub use mix::{Goal, MatrixSensitivity, Mix, Sensitivity};
 pub use options::{BitsOverride, QuantizeOptions, RangeMethod, Rounding, Scheme, WeightBits};
 pub use progress::{Progress, Silent};
-pub use quantize::quantize;
+pub use quantize::{Job, quantize};
 pub use report::{LayerReport, LinearReport, Report, SiteReport};
+pub use stage::StageFolder;
 pub use stages::encode;

@@ -119,7 +119,8 @@ pub struct QuantizeOptions {
     /// How weights become codes.
     pub rounding: Rounding,
     /// Whether ranges of channels are evened out where that is exact in float: queries against
-    /// keys, and values against the columns of the attention output projection.
+    /// keys, and values against the columns of the attention output projection; whether means are
+    /// taken off keys and values; whether codes of the activation start at its least value.
     pub equalize: bool,
     /// Where the model comes from, kept in the file. `calibration` is filled in if it is empty.
     pub provenance: Provenance,

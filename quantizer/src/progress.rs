@@ -1,5 +1,7 @@
 //! How far the work has come.
 
+use crate::QuantizeError;
+
 /// Receives progress; a command-line program draws a bar from it.
 pub trait Progress {
     /// A phase of `steps` steps begins, such as "layer 3 of 12".
@@ -18,5 +20,27 @@ impl Progress for Silent {
 
     fn step(&mut self) -> bool {
         true
+    }
+}
+
+/// Puts a word before the name of each phase.
+pub(crate) struct Prefixed<'a>(pub(crate) &'a str, pub(crate) &'a mut dyn Progress);
+
+impl Progress for Prefixed<'_> {
+    fn phase(&mut self, name: &str, steps: usize) {
+        self.1.phase(&format!("{}: {name}", self.0), steps);
+    }
+
+    fn step(&mut self) -> bool {
+        self.1.step()
+    }
+}
+
+/// One step, or the error that stops the work.
+pub(crate) fn step(progress: &mut dyn Progress) -> Result<(), QuantizeError> {
+    if progress.step() {
+        Ok(())
+    } else {
+        Err(QuantizeError::Cancelled)
     }
 }

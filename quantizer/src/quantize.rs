@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use fqbert_checkpoint::{Checkpoint, EncoderLayer, Sequence, Tokenizer};
+use fqbert_checkpoint::{Checkpoint, EncoderLayer, InputError, Sequence, Tokenizer};
 use fqbert_model::{Linear, Quantization, QuantizedModel, Scheme as Kept};
 use fqbert_numerics::host::{quantize_i8, quantize_i16};
 
@@ -10,9 +10,11 @@ use crate::calibration::Calibration;
 use crate::equalize::equalize;
 use crate::layer::{self, Context, Done, STEPS, Stream, input_scale16, quantize_layer, to_f32};
 use crate::options::{QuantizeOptions, Scheme};
-use crate::progress::Progress;
+use crate::progress::{Progress, step};
 use crate::ranges::{Seen, scale16};
 use crate::report::{LayerReport, LinearReport, Report};
+use crate::stage::{StageFolder, Stages};
+use crate::stages::run_layer;
 use crate::watch::{Watched, watch};
 use crate::{QuantizeError, compare, convert};
 
@@ -20,17 +22,10 @@ use crate::{QuantizeError, compare, convert};
 const COMPARED: usize = 32;
 
 /// Quantizes `checkpoint`, with scales and compensation from `calibration`. `tokenizer` is kept in
-/// the model if there is one.
-///
-/// The result depends on nothing but the arguments: not on threads, nor on time.
-///
-/// Memory is bounded by the calibration's tokens T, at most [`Calibration::MAX_TOKENS`]: beside the
-/// checkpoint about `T * (30 * hidden + 2 * intermediate)` bytes and `40 * intermediate^2`
-/// for one layer's moments.
+/// the model if there is one. A [`Job`] does the same and more.
 ///
 /// # Errors
-/// [`QuantizeError`]: options out of range, calibration data that does not fit the model, a shape
-/// that the fabric does not take, numbers that its parameters cannot hold.
+/// As [`Job::quantize`].
 pub fn quantize(
     checkpoint: &Checkpoint,
     tokenizer: Option<&Tokenizer>,
@@ -38,115 +33,200 @@ pub fn quantize(
     options: &QuantizeOptions,
     progress: &mut dyn Progress,
 ) -> Result<(QuantizedModel, Report), QuantizeError> {
-    let config = convert::config(checkpoint);
-    config.validate()?;
-    options.check(config.layers)?;
-    if let Some(tokenizer) = tokenizer {
-        tokenizer.check_vocab(config.vocab)?;
-    }
-    progress.phase("embeddings", 1);
-    let (embedded, sequences) = embed(checkpoint, calibration.sequences())?;
-    let seen = seen_input(&embedded, &sequences, config.hidden)?;
-    step(progress)?;
-
-    let mut scales_in = (to_f32(seen.scale8(options.ranges, |v| v)), 0.0);
-    let mut layers = Vec::with_capacity(config.layers);
-    let mut figures = Vec::with_capacity(config.layers);
-    let mut equalized: Vec<EncoderLayer> = Vec::with_capacity(config.layers);
-    let mut x = embedded;
-    let mut stream = Stream {
-        x8: Vec::new(),
-        x16: Vec::new(),
-    };
-    // One layer ahead: a layer's 16-bit output has the scale of the next one's residual.
-    let mut ahead = watch_layer(0, checkpoint, &x, &sequences, options)?;
-    for index in 0..config.layers {
-        progress.phase(
-            &format!("layer {} of {}", index + 1, config.layers),
-            STEPS + 1,
-        );
-        let Some(watched) = ahead else { break };
-        ahead = watch_layer(index + 1, checkpoint, &watched.out, &sequences, options)?;
-        step(progress)?;
-        if index == 0 {
-            scales_in.1 = input_scale16(&watched.statistics, &checkpoint.config);
-            let (s8, s16) = (scales_in.0 as f32, scales_in.1 as f32);
-            stream.x8 = x.iter().map(|v| quantize_i8(*v, s8)).collect();
-            stream.x16 = x.iter().map(|v| quantize_i16(*v, s16)).collect();
-        }
-        let y16 = match &ahead {
-            Some(next) => input_scale16(&next.statistics, &checkpoint.config),
-            None => scale16(
-                watched.statistics.out.histogram.max_abs(),
-                config.hidden,
-                0.0,
-            ),
-        };
-        let context = Context {
-            index,
-            config: &checkpoint.config,
-            options,
-            sequences: &sequences,
-        };
-        let around = [scales_in.0, scales_in.1, y16];
-        let scales = layer::scales(&context, &watched, ahead.as_ref(), around)?;
-        let Done {
-            layer,
-            figures: of_layer,
-        } = quantize_layer(&context, &watched, &x, &mut stream, scales, progress)?;
-        scales_in = (f64::from(scales.y8), f64::from(scales.y16));
-        layers.push(layer);
-        figures.push(of_layer);
-        equalized.push(watched.float);
-        x = watched.out;
-    }
-
-    let mut provenance = options.provenance.clone();
-    if provenance.calibration.is_empty() {
-        provenance.calibration = calibration.description().to_owned();
-    }
-    let (head_pre, classifier) = convert::head(&checkpoint.head);
-    let model = QuantizedModel {
-        config,
-        quantization: Quantization {
-            scheme: match options.scheme {
-                Scheme::Paper => Kept::Paper,
-                Scheme::W4A8 | Scheme::W8A8 => Kept::W4a8,
-            },
-            ranges: options.ranges_in_words(),
-            weights: options.weights_in_words(),
-        },
-        provenance,
-        embeddings: convert::embeddings(&checkpoint.embeddings),
-        layers,
-        head_pre,
-        classifier,
-        tokenizer: tokenizer.map(|t| fqbert_model::Tokenizer::new(t.json().to_vec())),
-    };
-    model.validate()?;
-    progress.phase("comparing with float", 1);
-    let report = report(
+    let job = Job {
         checkpoint,
-        equalized,
-        &model,
+        tokenizer,
         calibration,
         options,
-        &figures,
-    )?;
-    step(progress)?;
-    Ok((model, report))
+        stages: None,
+    };
+    job.quantize(progress)
 }
 
-fn step(progress: &mut dyn Progress) -> Result<(), QuantizeError> {
-    if progress.step() {
-        Ok(())
-    } else {
-        Err(QuantizeError::Cancelled)
+/// A quantization to be done.
+///
+/// The results depend on nothing but the fields: not on threads, nor on time, nor on how often a run
+/// with stages was interrupted.
+///
+/// Memory is bounded by the calibration's tokens T, at most [`Calibration::MAX_TOKENS`]: beside the
+/// checkpoint about `T * (30 * hidden + 2 * intermediate)` bytes and `40 * intermediate^2`
+/// for one layer's moments.
+#[derive(Debug, Clone, Copy)]
+pub struct Job<'a> {
+    /// The float model.
+    pub checkpoint: &'a Checkpoint,
+    /// Kept in the model if there is one.
+    pub tokenizer: Option<&'a Tokenizer>,
+    /// What scales and compensation are measured on.
+    pub calibration: &'a Calibration,
+    /// How.
+    pub options: &'a QuantizeOptions,
+    /// Where finished layers are kept and looked for; the caller removes it at the end.
+    pub stages: Option<&'a StageFolder>,
+}
+
+/// A quantized encoder.
+pub(crate) struct Encoder {
+    pub(crate) layers: Vec<Done>,
+    /// The float layers as they were equalized.
+    float: Vec<EncoderLayer>,
+}
+
+impl Job<'_> {
+    /// Quantizes.
+    ///
+    /// # Errors
+    /// [`QuantizeError`]: options out of range, calibration data that does not fit the model, a shape
+    /// that the fabric does not take, numbers that its parameters cannot hold, stage files that are
+    /// damaged or another run's.
+    pub fn quantize(
+        &self,
+        progress: &mut dyn Progress,
+    ) -> Result<(QuantizedModel, Report), QuantizeError> {
+        let Job {
+            checkpoint,
+            tokenizer,
+            calibration,
+            options,
+            ..
+        } = *self;
+        let config = convert::config(checkpoint);
+        if let Some(tokenizer) = tokenizer {
+            tokenizer.check_vocab(config.vocab)?;
+        }
+        let Encoder { layers, float } = self.encoder(false, progress)?;
+        let mut provenance = options.provenance.clone();
+        if provenance.calibration.is_empty() {
+            provenance.calibration = calibration.description().to_owned();
+        }
+        let (head_pre, classifier) = convert::head(&checkpoint.head);
+        let (layers, figures): (Vec<_>, Vec<_>) =
+            layers.into_iter().map(|d| (d.layer, d.figures)).unzip();
+        let model = QuantizedModel {
+            config,
+            quantization: Quantization {
+                scheme: match options.scheme {
+                    Scheme::Paper => Kept::Paper,
+                    Scheme::W4A8 | Scheme::W8A8 => Kept::W4a8,
+                },
+                ranges: options.ranges_in_words(),
+                weights: options.weights_in_words(),
+            },
+            provenance,
+            embeddings: convert::embeddings(&checkpoint.embeddings),
+            layers,
+            head_pre,
+            classifier,
+            tokenizer: tokenizer.map(|t| fqbert_model::Tokenizer::new(t.json().to_vec())),
+        };
+        model.validate()?;
+        progress.phase("comparing with float", 1);
+        let report = report(checkpoint, float, &model, calibration, options, &figures)?;
+        step(progress)?;
+        Ok((model, report))
+    }
+
+    /// Quantizes the encoder, with its 4-bit matrices beside if `alternatives`.
+    pub(crate) fn encoder(
+        &self,
+        alternatives: bool,
+        progress: &mut dyn Progress,
+    ) -> Result<Encoder, QuantizeError> {
+        let Job {
+            checkpoint,
+            calibration,
+            options,
+            ..
+        } = *self;
+        let config = convert::config(checkpoint);
+        config.validate()?;
+        options.check(config.layers)?;
+        let stages = self
+            .stages
+            .map(|folder| Stages::new(folder, checkpoint, calibration, options, alternatives))
+            .transpose()?;
+        progress.phase("embeddings", 1);
+        let (embedded, sequences) = embed(checkpoint, calibration.sequences())?;
+        let seen = seen_input(&embedded, &sequences, config.hidden)?;
+        step(progress)?;
+
+        let mut scales_in = (to_f32(seen.scale8(options.ranges, |v| v)), 0.0);
+        let mut layers = Vec::with_capacity(config.layers);
+        let mut float = Vec::with_capacity(config.layers);
+        let mut x = embedded;
+        let mut stream = Stream {
+            x8: Vec::new(),
+            x16: Vec::new(),
+        };
+        // One layer ahead: a layer's 16-bit output has the scale of the next one's residual.
+        let mut ahead = watch_layer(0, checkpoint, &x, &sequences, options)?;
+        for index in 0..config.layers {
+            progress.phase(
+                &format!("layer {} of {}", index + 1, config.layers),
+                STEPS + 1,
+            );
+            let Some(watched) = ahead else { break };
+            ahead = watch_layer(index + 1, checkpoint, &watched.out, &sequences, options)?;
+            step(progress)?;
+            if index == 0 {
+                scales_in.1 = input_scale16(&watched.statistics, &checkpoint.config);
+                let (s8, s16) = (scales_in.0 as f32, scales_in.1 as f32);
+                stream.x8 = x.iter().map(|v| quantize_i8(*v, s8)).collect();
+                stream.x16 = x.iter().map(|v| quantize_i16(*v, s16)).collect();
+            }
+            let kept = match &stages {
+                Some(stages) => stages.find(index, &config)?,
+                None => None,
+            };
+            let done = if let Some(done) = kept {
+                let (x8, x16) = (&stream.x8, &stream.x16);
+                let (x8, x16) = run_layer(&done.layer, config.heads, x8, x16, &sequences);
+                stream = Stream { x8, x16 };
+                done
+            } else {
+                let y16 = match &ahead {
+                    Some(next) => input_scale16(&next.statistics, &checkpoint.config),
+                    None => scale16(
+                        watched.statistics.out.histogram.max_abs(),
+                        config.hidden,
+                        0.0,
+                    ),
+                };
+                let context = Context {
+                    index,
+                    config: &checkpoint.config,
+                    options,
+                    sequences: &sequences,
+                    alternatives,
+                };
+                let around = [scales_in.0, scales_in.1, y16];
+                let scales = layer::scales(&context, &watched, ahead.as_ref(), around)?;
+                let done = quantize_layer(&context, &watched, &x, &mut stream, scales, progress)?;
+                if let Some(stages) = &stages {
+                    stages.keep(index, &config, &done)?;
+                }
+                done
+            };
+            let scales = done.layer.scales;
+            scales_in = (f64::from(scales.y8), f64::from(scales.y16));
+            layers.push(done);
+            float.push(watched.float);
+            x = watched.out;
+        }
+        Ok(Encoder { layers, float })
+    }
+}
+
+/// The input error of calibration sequence `index`.
+pub(crate) fn refuse(index: usize, source: InputError) -> QuantizeError {
+    QuantizeError::Sequence {
+        index: index + 1,
+        source,
     }
 }
 
 /// Embeds all sequences, one after another: `[tokens][hidden]`, and where each one is.
-fn embed(
+pub(crate) fn embed(
     checkpoint: &Checkpoint,
     sequences: &[Sequence],
 ) -> Result<(Vec<f32>, Vec<Range<usize>>), QuantizeError> {
@@ -157,10 +237,7 @@ fn embed(
         let values = checkpoint
             .embeddings
             .embed(&s.ids, &s.type_ids)
-            .map_err(|source| QuantizeError::Sequence {
-                index: i + 1,
-                source,
-            })?;
+            .map_err(|e| refuse(i, e))?;
         embedded.extend(values);
         ranges.push(at..at + s.ids.len());
         at += s.ids.len();

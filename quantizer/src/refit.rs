@@ -80,11 +80,25 @@ pub(crate) fn scale(
     energy: &[f64],
     values: impl Fn(usize) -> Result<Vec<f32>, QuantizeError>,
 ) -> Result<f64, QuantizeError> {
+    scale_above(max, None, tokens, energy, values)
+}
+
+/// As [`scale`], of values of which none is below `least`, zero or less: the codes start there.
+pub(crate) fn scale_above(
+    max: f32,
+    least: Option<f64>,
+    tokens: usize,
+    energy: &[f64],
+    values: impl Fn(usize) -> Result<Vec<f32>, QuantizeError>,
+) -> Result<f64, QuantizeError> {
     if max == 0.0 || energy.is_empty() {
         return Ok(1.0 / MAX8);
     }
     let k = energy.len();
-    let widest = f64::from(max) / MAX8;
+    let widest = match least {
+        None => f64::from(max) / MAX8,
+        Some(least) => (f64::from(max) - least) / (2.0 * MAX8),
+    };
     let mut candidates: Vec<(f64, Vec<Sums>)> = (0..STEPS)
         .map(|i| (widest * STEP.powi(i), vec![Sums::default(); k]))
         .collect();
@@ -92,9 +106,10 @@ pub(crate) fn scale(
         let rows = values(token)?;
         candidates.par_iter_mut().for_each(|(scale, sums)| {
             let inverse = (1.0 / *scale) as f32;
+            let zero = least.map_or(0, |least| zero(*scale, least)) as f32;
             for row in rows.chunks_exact(k) {
                 for (s, x) in sums.iter_mut().zip(row) {
-                    let q = (x * inverse).round_ties_even().clamp(-127.0, 127.0);
+                    let q = ((x * inverse).round_ties_even() - zero).clamp(-127.0, 127.0);
                     s.add(f64::from(*x), f64::from(q));
                 }
             }
@@ -112,6 +127,11 @@ pub(crate) fn scale(
         }
     }
     Ok(best.1)
+}
+
+/// What is taken off each code at a scale so that `least`, zero or less, is just held.
+pub(crate) fn zero(scale: f64, least: f64) -> i32 {
+    (MAX8 - (-least / scale).ceil()).clamp(0.0, MAX8) as i32
 }
 
 /// Tokens that `values` gives at a time.
@@ -146,6 +166,22 @@ mod tests {
         let of = |at: usize| Ok(wide[at * 4..(at + CHUNK).min(512) * 4].to_vec());
         let chosen = scale(30.0, 512, &[1.0; 4], of).unwrap() * MAX8;
         assert!(chosen > 20.0, "{chosen}");
+    }
+
+    #[test]
+    fn codes_that_start_at_the_least_value_are_half_as_coarse() {
+        let rows: Vec<f32> = (0..512)
+            .map(|t| (t * 7919 % 1000) as f32 / 100.0 - 0.1)
+            .collect();
+        let of = |at: usize| Ok(rows[at..(at + CHUNK).min(512)].to_vec());
+        let plain = scale(9.9, 512, &[1.0], of).unwrap();
+        let above = scale_above(9.9, Some(-0.17), 512, &[1.0], of).unwrap();
+        assert!(above < 0.6 * plain, "{above} {plain}");
+        let zero = f64::from(zero(above, -0.17));
+        assert!(
+            (-0.17 / above).round() - zero >= -127.0 && zero > 120.0,
+            "{zero}"
+        );
     }
 
     #[test]

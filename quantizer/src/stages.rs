@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use fqbert_contract::layout::ChannelParams;
-use fqbert_model::{QuantizedLayerNorm, QuantizedLinear, QuantizedModel};
+use fqbert_model::{QuantizedLayer, QuantizedLayerNorm, QuantizedLinear, QuantizedModel};
 use fqbert_numerics::layernorm::{LayerNormParams, layernorm_row};
 use fqbert_numerics::requant::Requant;
 use fqbert_numerics::softmax::softmax_row;
@@ -169,31 +169,43 @@ pub fn encode(
     }
     let (mut x8, mut x16) = (x8.to_vec(), x16.to_vec());
     for layer in &model.layers {
-        let run = |l, x: &[i8]| linear(l, x, Requant::apply_i8);
-        let run16 = |l, x: &[i8]| linear(l, x, Requant::apply_i16);
-        let (q, k, v) = (run(&layer.q, &x8), run(&layer.k, &x8), run(&layer.v, &x8));
-        let all = Heads {
-            q: &q,
-            k: &k,
-            v: &v,
-            heads: model.config.heads,
-            hidden,
-        };
-        let context = attention(
-            &all,
-            sequences,
-            &layer.exp_table,
-            layer.scores,
-            layer.context,
-        );
-        let branch = run16(&layer.o, &context);
-        let (attn16, attn8) = add_norm(&x16, &branch, &layer_norm(&layer.ln_attn));
-        let mut mid = run(&layer.ffn_in, &attn8);
-        activate(&mut mid, &layer.gelu_table);
-        let branch = run16(&layer.ffn_out, &mid);
-        (x16, x8) = add_norm(&attn16, &branch, &layer_norm(&layer.ln_out));
+        (x8, x16) = run_layer(layer, model.config.heads, &x8, &x16, sequences);
     }
     Some(x16)
+}
+
+/// One layer: the 8-bit and 16-bit stream, `[tokens][hidden]`, before it to after it.
+pub(crate) fn run_layer(
+    layer: &QuantizedLayer,
+    heads: usize,
+    x8: &[i8],
+    x16: &[i16],
+    sequences: &[Range<usize>],
+) -> (Vec<i8>, Vec<i16>) {
+    let run = |l, x: &[i8]| linear(l, x, Requant::apply_i8);
+    let run16 = |l, x: &[i8]| linear(l, x, Requant::apply_i16);
+    let (q, k, v) = (run(&layer.q, x8), run(&layer.k, x8), run(&layer.v, x8));
+    let all = Heads {
+        q: &q,
+        k: &k,
+        v: &v,
+        heads,
+        hidden: layer.q.weights.outputs(),
+    };
+    let context = attention(
+        &all,
+        sequences,
+        &layer.exp_table,
+        layer.scores,
+        layer.context,
+    );
+    let branch = run16(&layer.o, &context);
+    let (attn16, attn8) = add_norm(x16, &branch, &layer_norm(&layer.ln_attn));
+    let mut mid = run(&layer.ffn_in, &attn8);
+    activate(&mut mid, &layer.gelu_table);
+    let branch = run16(&layer.ffn_out, &mid);
+    let (y16, y8) = add_norm(&attn16, &branch, &layer_norm(&layer.ln_out));
+    (y8, y16)
 }
 
 /// The scalar reference's parameters.

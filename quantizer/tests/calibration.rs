@@ -106,3 +106,28 @@ fn the_choice_is_the_seeds_and_in_the_files_order() {
     assert_eq!(of(1).sequences().len(), 20);
     assert!(of(1).sequences().iter().all(|s| s.ids.len() <= 16));
 }
+
+#[test]
+fn texts_are_held_out_evenly_and_none_twice() {
+    let f = Folder::new();
+    let of = |n: usize, distinct: usize| {
+        let texts: Vec<String> = (0..n)
+            .map(|i| format!("a{}", "b".repeat(i % distinct)))
+            .collect();
+        Calibration::from_texts(&texts, &f.tokenizer, 64).unwrap()
+    };
+    let (kept, held) = of(40, 40).hold_out(4).unwrap();
+    assert_eq!((kept.sequences().len(), held.len()), (36, 4));
+    assert!(held.iter().all(|h| !kept.sequences().contains(h)));
+    assert!(
+        kept.description().starts_with("36 sequences"),
+        "{}",
+        kept.description()
+    );
+    // Never more than a fifth.
+    assert_eq!(of(40, 40).hold_out(1000).unwrap().1.len(), 8);
+    for (texts, distinct, count) in [(4, 4, 1), (40, 1, 4), (40, 40, 0)] {
+        let e = of(texts, distinct).hold_out(count).unwrap_err().to_string();
+        assert!(e.contains("give more texts"), "{e}");
+    }
+}

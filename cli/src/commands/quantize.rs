@@ -5,10 +5,11 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, ensure};
-use fqbert_checkpoint::{Checkpoint, LoadOptions, Task, Tokenizer};
-use fqbert_model::FloatMetric;
+use fqbert_checkpoint::{Checkpoint, LoadOptions, Sequence, Task, Tokenizer};
+use fqbert_model::{FloatMetric, QuantizedModel};
 use fqbert_quantizer::{
-    Calibration, Columns, Progress, QuantizeOptions, RangeMethod, Report, Sample, Scheme, quantize,
+    Calibration, Columns, Goal, Job, Mix, Progress, QuantizeOptions, RangeMethod, Report, Sample,
+    Scheme, Sensitivity, StageFolder,
 };
 use indicatif::ProgressBar;
 use serde::Serialize;
@@ -22,6 +23,18 @@ struct Summary<'a> {
     bytes: u64,
     seconds: f64,
     report: &'a Report,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mix: Option<&'a Mix>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sensitivity: Option<&'a Sensitivity>,
+}
+
+/// What was made, and what was measured on the way.
+struct Made {
+    model: QuantizedModel,
+    report: Report,
+    mix: Option<Mix>,
+    sensitivity: Option<Sensitivity>,
 }
 
 /// Draws what the quantizer says of its progress.
@@ -58,7 +71,7 @@ pub fn run(cli: &Cli, args: &Quantize) -> anyhow::Result<()> {
     .with_context(|| format!("checkpoint {}", folder.display()))?;
     let tokenizer =
         Tokenizer::load(folder).with_context(|| format!("tokenizer of {}", folder.display()))?;
-    let calibration = calibration(args, &tokenizer)
+    let (calibration, held_out) = calibration(args, &tokenizer)
         .with_context(|| format!("calibration data {}", args.calibrate.display()))?;
     let mut options = QuantizeOptions::new(match args.scheme {
         SchemeArg::W4a8 => Scheme::W4A8,
@@ -77,19 +90,30 @@ pub fn run(cli: &Cli, args: &Quantize) -> anyhow::Result<()> {
     options.provenance.source = source_name(folder);
     options.provenance.float_metric = args.float_metric.as_deref().map(parse_metric).transpose()?;
     let mut bar = Bar(progress::bar(0, "quantizing"));
-    let (model, report) = quantize(
-        &checkpoint,
-        Some(&tokenizer),
-        &calibration,
-        &options,
-        &mut bar,
-    )?;
+    let stages = args.resume.then(|| stage_folder(&args.output));
+    let job = Job {
+        checkpoint: &checkpoint,
+        tokenizer: Some(&tokenizer),
+        calibration: &calibration,
+        options: &options,
+        stages: stages.as_ref(),
+    };
+    let made = make(args, &job, &held_out, &mut bar)?;
     bar.0.finish_and_clear();
+    let Made { model, report, .. } = &made;
+    let sensitivity = made.mix.as_ref().map(|m| &m.sensitivity);
+    let sensitivity = sensitivity.or(made.sensitivity.as_ref());
     model
         .save(&args.output)
         .with_context(|| format!("writing {}", args.output.display()))?;
     if let Some(path) = &args.report {
-        write_report(path, &report).with_context(|| format!("writing {}", path.display()))?;
+        write_json(path, report)?;
+    }
+    if let (Some(path), Some(sensitivity)) = (&args.sensitivity, sensitivity) {
+        write_json(path, sensitivity)?;
+    }
+    if let Some(stages) = &stages {
+        stages.remove()?;
     }
     let bytes = std::fs::metadata(&args.output)
         .map(|m| m.len())
@@ -101,21 +125,77 @@ pub fn run(cli: &Cli, args: &Quantize) -> anyhow::Result<()> {
             output,
             bytes,
             seconds,
-            report: &report,
+            report,
+            mix: made.mix.as_ref(),
+            sensitivity: made.sensitivity.as_ref(),
         });
     }
+    let measured = match (&made.mix, &made.sensitivity) {
+        (Some(mix), _) => format!("\n{mix}"),
+        (None, Some(sensitivity)) => format!("\n{sensitivity}"),
+        (None, None) => String::new(),
+    };
     output::text(&format!(
-        "{report}\nwrote {} ({:.1} MB) in {seconds:.1} s\n",
+        "{report}{measured}\nwrote {} ({:.1} MB) in {seconds:.1} s\n",
         args.output.display(),
         bytes as f64 / 1e6
     ))
 }
 
-fn calibration(args: &Quantize, tokenizer: &Tokenizer) -> anyhow::Result<Calibration> {
+/// Quantizes as the arguments ask.
+fn make(
+    args: &Quantize,
+    job: &Job<'_>,
+    held_out: &[Sequence],
+    bar: &mut Bar,
+) -> anyhow::Result<Made> {
+    let budget = args.budget.map(Goal::Budget);
+    if let Some(goal) = budget.or(args.max_drop.map(Goal::MaxDrop)) {
+        let (model, report, mix) = job.mix(held_out, goal, bar)?;
+        return Ok(Made {
+            model,
+            report,
+            mix: Some(mix),
+            sensitivity: None,
+        });
+    }
+    let wanted = args.sensitivity.is_some();
+    let sensitivity = wanted.then(|| job.sensitivity(held_out, bar)).transpose()?;
+    let (model, report) = job.quantize(bar)?;
+    Ok(Made {
+        model,
+        report,
+        mix: None,
+        sensitivity,
+    })
+}
+
+/// Beside the output, which may be a name without a folder.
+fn stage_folder(output: &Path) -> StageFolder {
+    let mut name = output.as_os_str().to_owned();
+    name.push(".stages");
+    StageFolder::new(name)
+}
+
+/// Calibration data, and the texts that are held out if something is judged on them.
+fn calibration(
+    args: &Quantize,
+    tokenizer: &Tokenizer,
+) -> anyhow::Result<(Calibration, Vec<Sequence>)> {
+    let judged = args.budget.is_some() || args.max_drop.is_some() || args.sensitivity.is_some();
+    let held_out = if judged { args.held_out } else { 0 };
+    let all = sample(args, tokenizer, args.samples.saturating_add(held_out))?;
+    if judged {
+        return Ok(all.hold_out(held_out)?);
+    }
+    Ok((all, Vec::new()))
+}
+
+fn sample(args: &Quantize, tokenizer: &Tokenizer, limit: usize) -> anyhow::Result<Calibration> {
     let sample = Sample {
-        limit: args.samples,
+        limit,
         max_len: args.max_tokens,
-        ..Sample::default()
+        seed: args.seed,
     };
     let path = &args.calibrate;
     let Some(column) = &args.column else {
@@ -197,7 +277,15 @@ fn command_line(args: &Quantize) -> String {
         "--samples {} --max-tokens {}",
         args.samples, args.max_tokens
     ));
+    if args.seed != 0 {
+        words.push(format!("--seed {}", args.seed));
+    }
     words.push(format!("--scheme {}", value_name(args.scheme)));
+    words.extend(args.budget.map(|b| format!("--budget {b}bits")));
+    words.extend(args.max_drop.map(|d| format!("--max-drop {d}")));
+    if args.budget.is_some() || args.max_drop.is_some() || args.sensitivity.is_some() {
+        words.push(format!("--held-out {}", args.held_out));
+    }
     words.extend(args.range.map(|r| format!("--range {}", value_name(r))));
     words.extend(args.task.map(|t| format!("--task {}", value_name(t))));
     words.push(format!("-o {}", name(&args.output)));
@@ -212,12 +300,15 @@ fn value_name(value: impl clap::ValueEnum) -> String {
 }
 
 /// Written under a temporary name and renamed, so that nobody reads half a report.
-fn write_report(path: &Path, report: &Report) -> anyhow::Result<()> {
-    let temporary = path.with_extension("json.tmp");
-    let mut file = std::fs::File::create(&temporary)?;
-    serde_json::to_writer_pretty(&mut file, report)?;
-    file.write_all(b"\n")?;
-    file.sync_all()?;
-    std::fs::rename(&temporary, path)?;
-    Ok(())
+fn write_json(path: &Path, value: &impl Serialize) -> anyhow::Result<()> {
+    let write = || -> anyhow::Result<()> {
+        let temporary = path.with_extension("json.tmp");
+        let mut file = std::fs::File::create(&temporary)?;
+        serde_json::to_writer_pretty(&mut file, value)?;
+        file.write_all(b"\n")?;
+        file.sync_all()?;
+        std::fs::rename(&temporary, path)?;
+        Ok(())
+    };
+    write().with_context(|| format!("writing {}", path.display()))
 }

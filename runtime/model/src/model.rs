@@ -201,6 +201,15 @@ pub struct QuantizedLayer {
 }
 
 impl QuantizedLayer {
+    /// What the table of the activation takes off every code: a value of zero is the code `-mid_zero`.
+    /// The bias of [`QuantizedLayer::ffn_out`] gives it back.
+    pub fn mid_zero(&self) -> i8 {
+        // Every activation maps 0 to 0. Codes are never -128.
+        self.gelu_table
+            .get(128)
+            .map_or(0, |code| code.saturating_neg())
+    }
+
     /// One of the six matrices.
     pub fn linear(&self, which: Linear) -> &QuantizedLinear {
         match which {
@@ -249,7 +258,7 @@ pub struct LayerScales {
     pub attn16: f32,
     /// Input of the GELU table.
     pub gelu_in: f32,
-    /// Output of the GELU table.
+    /// Output of the GELU table, whose codes start at [`QuantizedLayer::mid_zero`].
     pub mid: f32,
     /// 8-bit output of the layer: the next layer's `x8`.
     pub y8: f32,
