@@ -125,11 +125,6 @@ impl System {
         &self.bus
     }
 
-    /// The AXI4 side, to set up.
-    pub fn bus_mut(&mut self) -> &mut Bus {
-        &mut self.bus
-    }
-
     /// How often the interrupt line has risen.
     pub fn interrupts(&self) -> u32 {
         self.interrupts

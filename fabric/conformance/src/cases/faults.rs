@@ -1,8 +1,8 @@
 //! Every fault: its cause, index and address, and that nothing outside the window changes.
 
 use fqbert_contract::isa::{
-    Engine, FaultCause, INSTRUCTION_BYTES, Load, MemoryId, Nop, Operation, PROGRAM_MAX, Softmax,
-    Store,
+    End, Engine, FaultCause, INSTRUCTION_BYTES, Load, MemoryId, Nop, Operation, PROGRAM_MAX,
+    Softmax, Store,
 };
 use fqbert_contract::registers::{self as regs, status};
 
@@ -222,6 +222,11 @@ pub fn illegal_field(b: &mut Bench<'_>) -> Result<(), Failure> {
             .map_err(|e| Failure::Wrong(format!("{operation:?}: {e}")))?;
         b.fabric.reset()?;
     }
+    // An END that is not the last instruction.
+    let end = Operation::End(End {});
+    let bytes = code(&[plain(nop()), plain(end), plain(nop())])?;
+    b.faults(&bytes, FaultCause::IllegalField, 1)?;
+    b.fabric.reset()?;
     // A reserved bit of END.
     let mut bytes = code(&[])?;
     bytes[31] = 0x80;
