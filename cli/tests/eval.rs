@@ -394,7 +394,7 @@ fn other_tasks() {
     let pairs = json(&eval(
         "vectors",
         "pairs.csv",
-        &["--float", &folder("vectors"), "--worst", "3"],
+        &["--float", &folder("vectors"), "--worst", "3", "--slices"],
     ));
     assert_eq!(
         (&pairs["task"], &pairs["n"]),
@@ -404,6 +404,11 @@ fn other_tasks() {
     assert_eq!(spearman["value"], pairs["value"]);
     let inside = |i: usize| spearman["interval95"][i].as_f64();
     assert!(inside(0) < pairs["value"].as_f64() && pairs["value"].as_f64() < inside(1));
+    let slice = &pairs["slices"][2];
+    assert!(
+        slice["answers"].is_null() && slice["mean_error_elsewhere"].is_number(),
+        "{slice}"
+    );
     assert!(pairs["worst"][0]["text"].as_str().unwrap().contains(" | "));
 }
 
@@ -524,14 +529,6 @@ fn input_that_cannot_be_used() {
     refused(
         &eval("tags", "tags.tsv", &["--float-logits", &file]),
         &["--float FOLDER"],
-    );
-    refused(
-        &eval(
-            "vectors",
-            "pairs.csv",
-            &["--float", &folder("vectors"), "--slices"],
-        ),
-        &["--slices", "--worst"],
     );
     refused(
         &eval("vectors", "pairs.csv", &["--task", "labels"]),

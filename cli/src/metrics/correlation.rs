@@ -29,13 +29,13 @@ fn constant(values: &[f64]) -> bool {
     values.windows(2).all(|w| w[0] == w[1])
 }
 
-fn ranks(values: &[f64]) -> Vec<f64> {
+/// Ranks from 1, ties sharing their mean rank.
+pub(super) fn ranks(values: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..values.len()).collect();
     order.sort_by(|i, j| values[*i].total_cmp(&values[*j]));
     let mut ranks = vec![0.0; values.len()];
     let mut before = 0;
     for ties in order.chunk_by(|i, j| values[*i] == values[*j]) {
-        // Ranks start at 1; tied values share the mean of theirs.
         let rank = before as f64 + (ties.len() as f64 + 1.0) / 2.0;
         ties.iter().for_each(|i| ranks[*i] = rank);
         before += ties.len();

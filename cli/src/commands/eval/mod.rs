@@ -94,7 +94,7 @@ pub fn run(cli: &Cli, args: &Eval) -> anyhow::Result<()> {
     let model = QuantizedModel::load(&path).with_context(|| format!("model {name}"))?;
     let kind = Kind::of(&model, args.task)?;
     // What the user may have got wrong is found before anything slow.
-    check(args, kind)?;
+    check(args)?;
     let examples = Examples::read(args, kind, &model.config.labels)?;
     let tokenizer = tokenizer(&model)?;
     let float = Float::load(args, kind, &model, &examples)?;
@@ -190,14 +190,8 @@ pub fn run(cli: &Cli, args: &Eval) -> anyhow::Result<()> {
     output::text(&text::render(&report)?)
 }
 
-/// Refuses options that the task has no use for, and a picture that could not be written in the end.
-fn check(args: &Eval, kind: Kind) -> anyhow::Result<()> {
-    if args.slices && matches!(kind, Kind::Regression | Kind::Similarity) {
-        bail!(
-            "--slices counts right and wrong answers, a {} has none; use --worst for the largest errors",
-            kind.name()
-        );
-    }
+/// Refuses a picture that could not be written in the end.
+fn check(args: &Eval) -> anyhow::Result<()> {
     let Some(path) = &args.svg else { return Ok(()) };
     ensure!(
         args.sqnr_samples > 0,

@@ -82,19 +82,32 @@ pub struct Slice {
     pub group: &'static str,
     pub name: String,
     pub n: usize,
+    /// Of the largest difference of a logit, a number or a similarity in each row.
+    pub mean_error: Option<f64>,
+    pub mean_error_elsewhere: Option<f64>,
+    /// Test of Mann and Whitney of the errors here against elsewhere; null for a slice of nothing or of everything.
+    pub error_p: Option<f64>,
+    /// The same after Holm's correction for the number of slices.
+    pub error_holm_p: Option<f64>,
+    /// Null where numbers are compared.
+    pub answers: Option<SliceAnswers>,
+}
+
+/// Right and changed answers in a part of the data.
+#[derive(Debug, Serialize)]
+pub struct SliceAnswers {
     pub accuracy: Option<f64>,
     pub float_accuracy: Option<f64>,
-    pub flips: usize,
+    pub flips: u64,
     pub flip_rate: Option<f64>,
     pub flip_rate_elsewhere: Option<f64>,
-    pub broken: usize,
-    pub repaired: usize,
-    /// Fisher's exact test of flips here against elsewhere; null for a slice of nothing or of everything.
-    pub fisher_p: Option<f64>,
-    /// The same after Holm's correction for the number of slices.
-    pub holm_p: Option<f64>,
+    pub broken: u64,
+    pub repaired: u64,
     /// McNemar's test of right answers within the slice.
     pub mcnemar_p: Option<f64>,
+    /// Fisher's exact test of flips here against elsewhere.
+    pub fisher_p: Option<f64>,
+    pub holm_p: Option<f64>,
 }
 
 /// A row that the models answer differently.

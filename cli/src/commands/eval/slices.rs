@@ -1,14 +1,15 @@
 //! Parts of the data in which quantization may do more harm than in the rest.
 //!
-//! Every row whose answer differs from the float model's is a flip. A slice is worth a look where flips are more frequent in it than
-//! elsewhere by more than chance: Fisher's exact test, corrected by Holm for the number of slices looked at.
+//! Two things tell it: how often the answer differs from the float model's (a flip), and how far the logits do. A slice is worth a look
+//! where flips are more frequent in it than elsewhere by more than chance (Fisher's exact test), or errors larger (the test of Mann and
+//! Whitney, which sees what a few flips cannot show). Holm's correction accounts for the number of slices looked at.
 
 use fqbert_runtime::Encoding;
 
 use super::examples::{Encoded, Examples};
 use super::measure::FloatRows;
-use super::report::{Slice, percent};
-use crate::metrics::significance::{fisher_exact, holm, mcnemar};
+use super::report::{Slice, SliceAnswers, percent};
+use crate::metrics::significance::{fisher_exact, holm, mann_whitney, mcnemar};
 
 const NEGATIONS: &[&str] = &[
     "not", "no", "never", "n't", "neither", "nor", "none", "nothing", "nobody", "nowhere",
@@ -103,9 +104,14 @@ pub fn report(
         .collect();
     let parts = parts(&traits, float, vocab);
     let mut slices: Vec<Slice> = parts.iter().map(|p| count(p, right, float)).collect();
-    let p: Vec<Option<f64>> = slices.iter().map(|s| s.fisher_p).collect();
-    for (slice, p) in slices.iter_mut().zip(holm(&p)) {
-        slice.holm_p = p;
+    let of_answers = |s: &Slice| s.answers.as_ref()?.fisher_p;
+    let flips: Vec<Option<f64>> = slices.iter().map(of_answers).collect();
+    let errors: Vec<Option<f64>> = slices.iter().map(|s| s.error_p).collect();
+    for ((slice, flips), errors) in slices.iter_mut().zip(holm(&flips)).zip(holm(&errors)) {
+        slice.error_holm_p = errors;
+        if let Some(answers) = &mut slice.answers {
+            answers.holm_p = flips;
+        }
     }
     slices
 }
@@ -180,42 +186,52 @@ fn confidence(float: &FloatRows, parts: &mut Vec<Part>) {
 }
 
 fn count(part: &Part, right: &[bool], float: &FloatRows) -> Slice {
-    let (mut n, mut hits, mut float_hits) = (0, 0, 0);
-    let (mut flips, mut broken, mut repaired) = (0, 0, 0);
-    for (row, inside) in part.rows.iter().enumerate() {
-        let of = |v: &[bool]| usize::from(v.get(row) == Some(&true));
-        if !inside {
-            continue;
-        }
-        n += 1;
-        hits += of(right);
-        float_hits += of(&float.right);
-        flips += of(&float.flip);
-        broken += usize::from(of(&float.right) == 1 && of(right) == 0);
-        repaired += usize::from(of(&float.right) == 0 && of(right) == 1);
+    let (mut error, mut elsewhere) = (Vec::new(), Vec::new());
+    for (error_of_row, inside) in float.error.iter().zip(&part.rows) {
+        let side = if *inside { &mut error } else { &mut elsewhere };
+        side.push(*error_of_row);
     }
-    let all = float.flip.len();
-    let elsewhere = float.flip.iter().filter(|f| **f).count() - flips;
-    let rest = all - n;
-    let share = |a: usize, b: usize| percent(a as u64, b as u64);
-    let table = [
-        [flips as u64, (n - flips) as u64],
-        [elsewhere as u64, (rest - elsewhere) as u64],
-    ];
+    let mean = |v: &[f64]| (!v.is_empty()).then(|| v.iter().sum::<f64>() / v.len() as f64);
+    // Numbers are neither right nor wrong.
+    let answers = (!right.is_empty()).then(|| answers(part, right, float));
     Slice {
         group: part.group,
         name: part.name.clone(),
-        n,
-        accuracy: share(hits, n),
-        float_accuracy: share(float_hits, n),
+        n: error.len(),
+        mean_error: mean(&error),
+        mean_error_elsewhere: mean(&elsewhere),
+        error_p: mann_whitney(&error, &elsewhere),
+        error_holm_p: None,
+        answers,
+    }
+}
+
+fn answers(part: &Part, right: &[bool], float: &FloatRows) -> SliceAnswers {
+    let (mut n, mut hits, mut float_hits) = (0u64, 0, 0);
+    let (mut flips, mut broken, mut repaired) = (0u64, 0, 0);
+    let rows = right.iter().zip(&float.right).zip(&float.flip);
+    for (((right, float_right), flip), _) in rows.zip(&part.rows).filter(|(_, inside)| **inside) {
+        n += 1;
+        hits += u64::from(*right);
+        float_hits += u64::from(*float_right);
+        flips += u64::from(*flip);
+        broken += u64::from(*float_right && !right);
+        repaired += u64::from(!float_right && *right);
+    }
+    let rest = right.len() as u64 - n;
+    let elsewhere = float.flip.iter().filter(|f| **f).count() as u64 - flips;
+    let table = [[flips, n - flips], [elsewhere, rest - elsewhere]];
+    SliceAnswers {
+        accuracy: percent(hits, n),
+        float_accuracy: percent(float_hits, n),
         flips,
-        flip_rate: share(flips, n),
-        flip_rate_elsewhere: share(elsewhere, rest),
+        flip_rate: percent(flips, n),
+        flip_rate_elsewhere: percent(elsewhere, rest),
         broken,
         repaired,
+        mcnemar_p: (n > 0).then(|| mcnemar(broken, repaired)),
         fisher_p: (n > 0 && rest > 0).then(|| fisher_exact(table)),
         holm_p: None,
-        mcnemar_p: (n > 0).then(|| mcnemar(broken as u64, repaired as u64)),
     }
 }
 
@@ -254,7 +270,7 @@ mod tests {
             answer: Vec::new(),
             right: vec![true; 60],
             flip: (0..60).map(|i| i >= 25).collect(),
-            error: Vec::new(),
+            error: (0..60).map(|i| if i >= 25 { 2.0 } else { 1.0 }).collect(),
             margin: (0..60).map(|i| f64::from(i % 7)).collect(),
         };
         let parts = parts(&traits, &float, 170);
@@ -272,11 +288,20 @@ mod tests {
             .iter()
             .find(|s| s.name == "25 words or more")
             .unwrap();
-        assert_eq!((long.n, long.flips, long.broken), (35, 35, 35));
-        assert_eq!(long.flip_rate_elsewhere, Some(0.0));
-        assert!(long.fisher_p.unwrap() < 1e-10);
+        let answers = long.answers.as_ref().unwrap();
+        assert_eq!((long.n, answers.flips, answers.broken), (35, 35, 35));
+        assert_eq!(answers.flip_rate_elsewhere, Some(0.0));
+        assert!(answers.fisher_p.unwrap() < 1e-10 && long.error_p.unwrap() < 1e-6);
+        assert_eq!(
+            (long.mean_error, long.mean_error_elsewhere),
+            (Some(2.0), Some(1.0))
+        );
         let empty = slices.iter().find(|s| s.group == "contrast").unwrap();
-        assert_eq!((empty.n, empty.accuracy, empty.fisher_p), (0, None, None));
+        assert_eq!((empty.n, empty.mean_error, empty.error_p), (0, None, None));
+        let answers = empty.answers.as_ref().unwrap();
+        assert_eq!((answers.accuracy, answers.fisher_p), (None, None));
+        let numbers = count(&parts[0], &[], &float);
+        assert!(numbers.answers.is_none() && numbers.mean_error_elsewhere.is_some());
     }
 
     #[test]

@@ -8,6 +8,8 @@ use super::report::{Layers, Matched, Report, Row, Slice};
 const SHOWN: usize = 100;
 /// Classes of a confusion table that fits a terminal.
 const TABLE: usize = 12;
+/// Columns of the answers in a slice.
+const WIDTHS: [usize; 6] = [7, 9, 7, 6, 9, 7];
 /// Below this a difference is called significant.
 const SIGNIFICANT: f64 = 0.05;
 
@@ -150,38 +152,53 @@ fn layers(out: &mut String, l: &Layers) -> fmt::Result {
 }
 
 fn slices(out: &mut String, slices: &[Slice]) -> fmt::Result {
-    writeln!(
-        out,
-        "\n{:<14} {:<37} {:>6} {:>7} {:>9} {:>7} {:>7} {:>9} {:>7} {:>7}",
-        "slice", "", "rows", "float", "quantized", "changed", "here %", "elsewhere", "p", "Holm p"
-    )?;
+    let answers = slices.iter().any(|s| s.answers.is_some());
+    write!(out, "\n{:<13} {:<37} {:>6}", "slice", "", "rows")?;
+    if answers {
+        let names = ["float", "quantized", "changed", "here %", "elsewhere", "p"];
+        for (name, width) in names.iter().zip(WIDTHS) {
+            write!(out, " {name:>width$}")?;
+        }
+    }
+    writeln!(out, " {:>8} {:>9} {:>7}", "error", "elsewhere", "p")?;
     for s in slices {
-        let p = |p: Option<f64>| p.map_or("-".into(), probability);
-        writeln!(
-            out,
-            "{:<14} {:<37} {:>6} {:>7} {:>9} {:>7} {:>7} {:>9} {:>7} {:>7}{}",
-            s.group,
-            s.name,
-            s.n,
-            number(s.float_accuracy),
-            number(s.accuracy),
-            s.flips,
-            number(s.flip_rate),
-            number(s.flip_rate_elsewhere),
-            p(s.fisher_p),
-            p(s.holm_p),
-            if s.holm_p.is_some_and(|p| p < SIGNIFICANT) {
-                " *"
-            } else {
-                ""
+        write!(out, "{:<13} {:<37} {:>6}", s.group, s.name, s.n)?;
+        if let Some(a) = &s.answers {
+            let cells = [
+                number(a.float_accuracy),
+                number(a.accuracy),
+                a.flips.to_string(),
+                number(a.flip_rate),
+                number(a.flip_rate_elsewhere),
+                corrected(a.holm_p),
+            ];
+            for (cell, width) in cells.iter().zip(WIDTHS) {
+                write!(out, " {cell:>width$}")?;
             }
-        )?;
+        }
+        let (here, elsewhere) = (number(s.mean_error), number(s.mean_error_elsewhere));
+        let p = corrected(s.error_holm_p);
+        writeln!(out, " {here:>8} {elsewhere:>9} {p:>7}")?;
     }
     writeln!(
         out,
-        "p: Fisher's exact test that answers change here as often as elsewhere; Holm p: the same corrected for {} tests; * below {SIGNIFICANT}",
-        slices.iter().filter(|s| s.fisher_p.is_some()).count()
+        "p of {}errors (Mann and Whitney) being as elsewhere, by Holm's correction for {} slices; * below {SIGNIFICANT}",
+        if answers {
+            "changes (Fisher's exact test) and "
+        } else {
+            ""
+        },
+        slices.iter().filter(|s| s.error_p.is_some()).count()
     )
+}
+
+/// A probability with a mark where it is significant.
+fn corrected(p: Option<f64>) -> String {
+    match p {
+        None => "-".into(),
+        Some(p) if p < SIGNIFICANT => format!("{}*", probability(p)),
+        Some(p) => probability(p),
+    }
 }
 
 fn rows(out: &mut String, title: &str, rows: &[Row]) -> fmt::Result {
