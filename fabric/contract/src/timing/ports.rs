@@ -85,7 +85,7 @@ impl Calendar {
     }
 
     /// Adds cycle `t` after all others.
-    pub(super) fn push_cycle(&mut self, t: u64) {
+    pub fn push_cycle(&mut self, t: u64) {
         if self.patterns.len() > self.settled
             && let Some(last) = self.patterns.back_mut()
             && last.width == 1
@@ -102,7 +102,7 @@ impl Calendar {
     }
 
     /// Everything pushed so far stays as it is.
-    pub(super) fn settle(&mut self) {
+    pub fn settle(&mut self) {
         self.settled = self.patterns.len();
     }
 

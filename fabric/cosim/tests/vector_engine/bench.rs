@@ -53,6 +53,19 @@ pub struct Bench {
     rival: Rival,
     /// Cycles that the rival's present run or pause still takes, and which of them it is.
     run: (u64, bool),
+    /// Of the last [`Self::run`], by cycle.
+    pub accesses: Vec<Access>,
+}
+
+/// Ports taken in a cycle.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Access {
+    /// ACT is written by the rival.
+    pub rival: bool,
+    pub resx_read: bool,
+    pub resx_write: bool,
+    /// A write to ACT is done.
+    pub act_write: bool,
 }
 
 impl Bench {
@@ -105,6 +118,7 @@ impl Bench {
             noise,
             rival: Rival::Never,
             run: (0, false),
+            accesses: Vec::new(),
         };
         bench.load_tables();
         bench
@@ -143,6 +157,9 @@ impl Bench {
         let mut times: Vec<Times> = Vec::new();
         let mut open: VecDeque<usize> = VecDeque::new();
         let (mut offered, mut retired) = (0, 0);
+        let names = ["act_wready_i", "resx_ren_o", "resx_wen_o", "act_wen_o"];
+        let taken = names.map(|n| self.model.port(n));
+        self.accesses.clear();
         for cycle in 0.. {
             assert!(cycle < deadline, "{retired} retired after {cycle} cycles");
             let offering = offered < operations.len() && cycle >= offers[offered];
@@ -156,6 +173,13 @@ impl Bench {
             self.model.set_bytes(command, &word);
             self.deliver();
             self.model.settle();
+            let [free, resx_read, resx_write, act_write] = taken.map(|p| self.model.is_high(p));
+            self.accesses.push(Access {
+                rival: !free,
+                resx_read,
+                resx_write,
+                act_write: act_write && free,
+            });
             if offering && self.model.is_high(ready) {
                 times.push(Times {
                     start: cycle,

@@ -7,11 +7,11 @@ mod golden;
 mod memories;
 mod random;
 
-use bench::{Bench, Rival, Times};
+use bench::{Access, Bench, Rival, Times};
 use fqbert_contract::Geometry;
 use fqbert_contract::generated::geometry::TINY;
 use fqbert_contract::isa::{Layernorm, MemoryId, Operation, Softmax};
-use fqbert_contract::timing;
+use fqbert_contract::timing::{self, Ports, Vector};
 use fqbert_contract::verify::check_operation;
 use fqbert_cosim::open_or_skip;
 use random::Random;
@@ -78,37 +78,57 @@ fn seeds() -> u64 {
         .unwrap_or(1)
 }
 
-/// Start and retire times by the timing model, for instructions offered at the given cycles. What the cost of a single instruction
-/// does not know: a pass takes a row tile only when it has handed on the one before, so a tile waits behind a longer one.
-fn expected_times(g: &Geometry, operations: &[Operation], offers: &[u64]) -> Vec<Times> {
-    // When the passes of each core hand on the tile that they work on.
-    let mut free = [vec![0u64; 3], vec![0u64; 2]];
-    let (mut engine_free, mut last_retire) = (0, 0);
-    let mut times = Vec::new();
+/// Start and retire times by the timing model, for instructions offered at the given cycles while a rival took ACT as it did. The model
+/// must also know every cycle in which the engine took a port.
+fn expected_times(bench: &Bench, operations: &[Operation], offers: &[u64]) -> Vec<Times> {
+    let (mut vector, mut ports) = (Vector::default(), Ports::default());
+    for (cycle, access) in bench.accesses.iter().enumerate() {
+        if access.rival {
+            ports.matrix_act_write.push_cycle(cycle as u64);
+        }
+    }
+    ports.matrix_act_write.settle();
+    let mut started = Vec::new();
     for (operation, offer) in operations.iter().zip(offers) {
-        let cost = timing::cost(g, operation);
-        let (core, tiles) = match operation {
-            Operation::Softmax(s) => (0, u64::from(s.row_tiles)),
-            Operation::Layernorm(l) => (1, u64::from(l.row_tiles)),
+        let start = vector.free().max(*offer);
+        let fixed = match operation {
+            Operation::Softmax(s) => Some(vector.start_softmax(s, start)),
+            Operation::Layernorm(l) => {
+                vector.start_layer_norm(&bench.g, l, start, &mut ports);
+                None
+            }
             other => panic!("not of the vector engine: {other:?}"),
         };
-        let beat = (cost.issue - timing::START_CYCLES) / tiles;
-        let passes = &mut free[core];
-        let start = engine_free.max(*offer);
-        let mut begin = start + timing::START_CYCLES;
-        for _ in 0..tiles {
-            let mut end = begin;
-            for pass in 0..passes.len() {
-                end = (end + beat).max(passes.get(pass + 1).copied().unwrap_or(0));
-                passes[pass] = end;
-            }
-            begin = passes[0];
+        started.push((start, fixed));
+    }
+    let end = bench.accesses.len() as u64;
+    let mut last = 0;
+    let times = started.into_iter().map(|(start, fixed)| {
+        let times = fixed.unwrap_or_else(|| {
+            let times = vector.front().expect("a layer norm");
+            vector.take(&mut ports, end);
+            times
+        });
+        // In order, one a cycle.
+        last = times.retire.max(last + 1);
+        Times {
+            start,
+            retire: last,
         }
-        engine_free = passes[0];
-        let done = passes[passes.len() - 1];
-        let retire = done.max(last_retire + 1);
-        last_retire = retire;
-        times.push(Times { start, retire });
+    });
+    let times = times.collect();
+    for (cycle, access) in bench.accesses.iter().enumerate() {
+        let t = cycle as u64;
+        let expected = Access {
+            rival: access.rival,
+            resx_read: ports.vector_resx_read.takes(t),
+            resx_write: ports.vector_resx_write.takes(t),
+            act_write: ports.vector_act_write.takes(t),
+        };
+        assert_eq!(
+            *access, expected,
+            "cycle {t} of {operations:#?} offered at {offers:?}"
+        );
     }
     times
 }
@@ -165,7 +185,7 @@ fn random_programs(shape: Shape, count: u64) {
         let times = run(&mut bench, &operations, &offers);
         assert_eq!(
             times,
-            expected_times(&g, &operations, &offers),
+            expected_times(&bench, &operations, &offers),
             "{operations:#?} offered at {offers:?}"
         );
     }
@@ -266,14 +286,8 @@ fn held_up_at_act() {
                 let operations = random_operations(&g, &mut random);
                 let offers = random_offers(operations.len(), &mut random);
                 let times = run(&mut bench, &operations, &offers);
-                let expected = expected_times(&g, &operations, &offers);
-                for (t, e) in times.iter().zip(&expected) {
-                    assert!(t.start >= e.start && t.retire >= e.retire);
-                }
-                // A write or two that waits for a cycle is what the last cycles of a pass are there for.
-                if longest == 1 {
-                    assert_eq!(times, expected, "{operations:#?} offered at {offers:?}");
-                }
+                let expected = expected_times(&bench, &operations, &offers);
+                assert_eq!(times, expected, "{operations:#?} offered at {offers:?}");
             }
         }
     }
@@ -299,7 +313,7 @@ fn reset_at_any_moment() {
         bench.idle(20);
         let offers = vec![0; operations.len()];
         let times = run(&mut bench, &operations, &offers);
-        assert_eq!(times, expected_times(&g, &operations, &offers));
+        assert_eq!(times, expected_times(&bench, &operations, &offers));
     }
 }
 
