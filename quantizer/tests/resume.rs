@@ -1,7 +1,7 @@
 //! Interrupted runs go on to the bits of an uninterrupted one; stage files that are not theirs are refused.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use fqbert_checkpoint::testing::Spec;
 use fqbert_checkpoint::{Checkpoint, LoadOptions};
@@ -102,7 +102,7 @@ impl Run {
     }
 
     /// The error of going on, which names the file.
-    fn refused(&self, file: &PathBuf) -> String {
+    fn refused(&self, file: &Path) -> String {
         let e = self.go(usize::MAX).1.unwrap_err();
         assert!(matches!(e, QuantizeError::Stage { .. }), "{e}");
         let e = e.to_string();
