@@ -9,6 +9,12 @@ pub const FABRICS: &[(&str, &str, &str)] = &[
         "emu:GEOMETRY[?threads=N&kernel=NAME&seed=N&memory=SIZE]",
         "bit-exact emulation on this CPU; geometries tiny, paper, zcu102, zcu111",
     ),
+    #[cfg(feature = "cosim")]
+    (
+        "cosim",
+        "cosim:GEOMETRY[?seed=N&latency=N&write_latency=N&bandwidth=N&memory=SIZE&trace=FILE]",
+        "the accelerator's RTL in simulation; geometry tiny, others where the build has them",
+    ),
     #[cfg(target_os = "linux")]
     (
         "uio",
@@ -34,6 +40,16 @@ pub enum OpenError {
         /// Its reason.
         #[source]
         source: fqbert_emulator::OpenError,
+    },
+    /// The RTL cannot be simulated.
+    #[cfg(feature = "cosim")]
+    #[error("fabric \"{uri}\": {source}")]
+    Cosim {
+        /// The URI.
+        uri: String,
+        /// The reason, and what to do.
+        #[source]
+        source: fqbert_cosim::OpenError,
     },
     /// The accelerator on this board cannot be opened.
     #[cfg(target_os = "linux")]
@@ -61,6 +77,14 @@ pub fn open_fabric(uri: &str) -> Result<Box<dyn Fabric>, OpenError> {
         Some(("emu", rest)) => match fqbert_emulator::open(rest) {
             Ok(fabric) => Ok(Box::new(fabric)),
             Err(source) => Err(OpenError::Emulator {
+                uri: uri.to_owned(),
+                source,
+            }),
+        },
+        #[cfg(feature = "cosim")]
+        Some(("cosim", rest)) => match fqbert_cosim::open(rest) {
+            Ok(fabric) => Ok(Box::new(fabric)),
+            Err(source) => Err(OpenError::Cosim {
                 uri: uri.to_owned(),
                 source,
             }),

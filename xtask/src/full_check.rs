@@ -13,6 +13,11 @@ pub struct Args {}
 /// Cases of each property test, against 256 by default.
 const PROPTEST_CASES: &str = "4096";
 
+/// Every part of the RTL that is simulated, the large ones by their names.
+const COSIM_TOPS: &str = "common,matrix,system,vector,top_tiny,matrix_paper,top_paper,top_zcu102";
+/// Random programs on the RTL.
+const RANDOM_PROGRAMS: &str = "100000";
+
 /// Every test that is marked as slow, the property tests with more cases, and the benchmarks' crates, which the test command leaves out.
 pub fn main(_: &Args) -> Result<ExitCode> {
     let root = root();
@@ -21,7 +26,8 @@ pub fn main(_: &Args) -> Result<ExitCode> {
         command
             .current_dir(&root)
             .args(args)
-            .env("PROPTEST_CASES", PROPTEST_CASES);
+            .env("PROPTEST_CASES", PROPTEST_CASES)
+            .env("FQBERT_COSIM_TOPS", COSIM_TOPS);
         command
     };
     for args in [
@@ -47,5 +53,18 @@ pub fn main(_: &Args) -> Result<ExitCode> {
         note(format!("== cargo {}", args.join(" ")));
         run(&mut cargo(args))?;
     }
+    note(format!("== {RANDOM_PROGRAMS} random programs on the RTL"));
+    let programs = [
+        "test",
+        "--locked",
+        "--workspace",
+        "--all-features",
+        "--test",
+        "top_fabric",
+        "--",
+        "--ignored",
+        "many_random",
+    ];
+    run(cargo(&programs).env("FQBERT_RANDOM_PROGRAMS", RANDOM_PROGRAMS))?;
     Ok(ExitCode::SUCCESS)
 }

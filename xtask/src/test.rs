@@ -203,9 +203,9 @@ fn data(root: &Path) -> Option<PathBuf> {
     folder.join("sst2/dev.tsv").is_file().then_some(folder)
 }
 
-/// The RTL modules that are simulated here: the parts and the `tiny` geometry. Larger ones take minutes to compile; `full-check` has them.
+/// The RTL that is simulated here: the parts and the `tiny` geometry, alone and as a whole. Larger ones take minutes to compile; `full-check` has them.
 const COSIM_TOPS: &str = "common,matrix_cascade,matrix_join,matrix_slice,matrix_partial,matrix_requant,matrix_origin,\
-    matrix_tiny,system_decode_tiny,system_shell,vector_tiny";
+    matrix_tiny,system_decode_tiny,system_shell,top_tiny,vector_tiny";
 
 fn cargo(context: &Context_, args: &[&str]) -> Command {
     let mut command = Command::new("cargo");
