@@ -176,3 +176,35 @@ fn random_programs() {
 fn many_random() {
     run_random(1_000_000, 2000);
 }
+
+/// A build for waveforms writes them; any other says how to get one that does.
+#[test]
+fn waveforms_on_request() {
+    let file = std::env::temp_dir().join(format!("fqbert-cosim-{}.wave", std::process::id()));
+    let uri = format!("tiny?trace={}", file.display());
+    let Some(format) = fqbert_cosim::TRACE else {
+        match fqbert_cosim::open(&uri) {
+            Err(OpenError::NoTrace) => return,
+            Err(OpenError::Unavailable(error)) => return eprintln!("SKIPPED: {error}"),
+            other => panic!("{other:?}"),
+        }
+    };
+    let Some(mut fabric) = open(&uri) else {
+        return;
+    };
+    fabric.run(100);
+    drop(fabric);
+    let bytes = std::fs::read(&file).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    // An FST begins with a header block of 329 bytes (its length counts itself), a VCD with a section.
+    let begins = match format {
+        "fst" => bytes.starts_with(&[0, 0, 0, 0, 0, 0, 0, 1, 0x49]),
+        _ => bytes.starts_with(b"$"),
+    };
+    assert!(begins && bytes.len() > 10_000, "{} bytes", bytes.len());
+    let nowhere = fqbert_cosim::open("tiny?trace=/nonexistent/run.wave");
+    assert!(
+        matches!(nowhere, Err(OpenError::TraceFile(_))),
+        "{nowhere:?}"
+    );
+}
