@@ -46,6 +46,8 @@ pub struct Bench {
     writes: Vec<WritePort>,
     opd: WritePort,
     noise: Random,
+    /// Cycles of the last [`Self::run`] in which ACT was read, and those in which it was written.
+    pub act_accesses: [Vec<u64>; 2],
 }
 
 impl Bench {
@@ -104,6 +106,7 @@ impl Bench {
             writes,
             opd,
             noise: random,
+            act_accesses: Default::default(),
         }
     }
 
@@ -121,6 +124,8 @@ impl Bench {
         let mut offered = 0;
         let mut cycle = 0;
         let mut retired = 0;
+        let act = ["act_ren_o", "act_wen_o"].map(|n| self.model.port(n));
+        self.act_accesses = Default::default();
         while retired < instructions.len() {
             assert!(cycle < deadline, "{retired} retired after {cycle} cycles");
             let offering = offered < instructions.len() && cycle >= offers[offered];
@@ -131,6 +136,11 @@ impl Bench {
             }
             self.deliver();
             self.model.settle();
+            for (port, cycles) in act.iter().zip(&mut self.act_accesses) {
+                if self.model.is_high(*port) {
+                    cycles.push(cycle);
+                }
+            }
             if offering && self.model.is_high(ready) {
                 times.push(Times {
                     start: cycle,

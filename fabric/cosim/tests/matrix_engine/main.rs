@@ -10,7 +10,7 @@ use bench::{Bench, Times};
 use fqbert_contract::Geometry;
 use fqbert_contract::generated::geometry::TINY;
 use fqbert_contract::isa::{Matmul, MemoryId, Operation};
-use fqbert_contract::timing;
+use fqbert_contract::timing::{Matrix, Ports};
 use fqbert_contract::verify::check_operation;
 use fqbert_cosim::open_or_skip;
 use random::Random;
@@ -48,25 +48,26 @@ fn seeds() -> u64 {
         .unwrap_or(1)
 }
 
-/// Start and retire times by the timing model, for instructions offered at the given cycles. The one thing the cost of a single
-/// instruction does not know: its first tile cannot leave the array before the last of the instruction before is drained.
-fn expected_times(g: &Geometry, instructions: &[Matmul], offers: &[u64]) -> Vec<Times> {
-    let mut free = 0;
-    let mut drained = 0u64;
+/// Start and retire times by the timing model, for instructions offered at the given cycles. It must also know every cycle in which the
+/// engine took a port of ACT.
+fn expected_times(bench: &Bench, instructions: &[Matmul], offers: &[u64]) -> Vec<Times> {
+    let (mut matrix, mut ports) = (Matrix::default(), Ports::default());
     let mut times = Vec::new();
     for (m, offer) in instructions.iter().zip(offers) {
-        let cost = timing::cost(g, &Operation::Matmul(*m));
-        let drain = timing::drain_cycles(g, m);
-        let start = free.max(*offer);
-        let slot = drain.max(u64::from(m.k_chunks));
-        let held = drained.saturating_sub(start + timing::START_CYCLES + slot);
-        free = start + cost.issue + held;
-        drained = free + drain;
-        times.push(Times {
-            start,
-            retire: start + cost.latency + held,
-        });
+        let start = matrix.free().max(*offer);
+        let retire = matrix.start(&bench.g, m, start, &mut ports).retire;
+        times.push(Times { start, retire });
     }
+    let end = times.iter().map(|t| t.retire).max().unwrap_or(0);
+    let taken = [&ports.matrix_act_read, &ports.matrix_act_write].map(|calendar| {
+        (0..=end)
+            .filter(|t| calendar.takes(*t))
+            .collect::<Vec<u64>>()
+    });
+    assert_eq!(
+        bench.act_accesses, taken,
+        "{instructions:#?} offered at {offers:?}"
+    );
     times
 }
 
@@ -82,7 +83,7 @@ fn check(bench: &mut Bench, instructions: &[Matmul], offers: &[u64]) {
     }
     assert_eq!(
         times,
-        expected_times(&bench.g, instructions, offers),
+        expected_times(bench, instructions, offers),
         "{instructions:#?}"
     );
 }
