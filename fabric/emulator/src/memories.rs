@@ -56,8 +56,8 @@ impl Memories {
 
     /// Changes with every write to the memory.
     #[cfg_attr(
-        not(target_arch = "x86_64"),
-        allow(dead_code, reason = "for kernels that keep operands and write words")
+        not(any(target_arch = "x86_64", target_arch = "aarch64")),
+        allow(dead_code, reason = "for the vector kernels")
     )]
     pub fn generation(&self, memory: MemoryId) -> u64 {
         self.generations[usize::from(memory.code()) & 15]
@@ -65,8 +65,8 @@ impl Memories {
 
     /// Takes a memory out, to be written while others are read; [`Memories::put`] it back.
     #[cfg_attr(
-        not(target_arch = "x86_64"),
-        allow(dead_code, reason = "for kernels that keep operands and write words")
+        not(any(target_arch = "x86_64", target_arch = "aarch64")),
+        allow(dead_code, reason = "for the vector kernels")
     )]
     pub fn take(&mut self, memory: MemoryId) -> Vec<u8> {
         std::mem::take(&mut self.banks[usize::from(memory.code()) & 15])
@@ -74,8 +74,8 @@ impl Memories {
 
     /// Puts back what [`Memories::take`] took out.
     #[cfg_attr(
-        not(target_arch = "x86_64"),
-        allow(dead_code, reason = "for kernels that keep operands and write words")
+        not(any(target_arch = "x86_64", target_arch = "aarch64")),
+        allow(dead_code, reason = "for the vector kernels")
     )]
     pub fn put(&mut self, memory: MemoryId, bank: Vec<u8>) {
         self.generations[usize::from(memory.code()) & 15] += 1;

@@ -3,6 +3,7 @@
 //! A doorbell only starts the program; it executes while the owner waits for the interrupt, reads a register or syncs memory, so that
 //! an emulated fabric is busy between doorbell and wait as a real one is, with no thread of its own and nothing left to chance.
 
+mod awake;
 pub(crate) mod dram;
 
 use std::time::{Duration, Instant};
@@ -116,8 +117,9 @@ impl EmulatedFabric {
             return RunState::Idle;
         }
         let (device, dram) = (&mut self.device, &mut self.dram);
-        self.pool
-            .install(|| device.run_pending(dram, &mut || Instant::now() >= deadline))
+        awake::install(&self.pool, || {
+            device.run_pending(dram, &mut || Instant::now() >= deadline)
+        })
     }
 
     /// Lets a running program go on for the time a bounded call may take.

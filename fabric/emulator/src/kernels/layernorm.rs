@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use super::Kernel;
 #[cfg(target_arch = "x86_64")]
-use super::avx2;
+use super::vector::avx2;
 use crate::memories::Memories;
 
 /// Executes a LAYERNORM that `check_operation` has accepted.
@@ -22,7 +22,7 @@ pub fn layer_norm(g: &Geometry, l: &Layernorm, memories: &mut Memories, kernel: 
     let (wide, narrow) = (rows * n * 2, rows * n);
 
     #[cfg(target_arch = "x86_64")]
-    if kernel == Kernel::Avx2 && l.y16_base == l.x_base && stride >= wide && y8_stride >= narrow {
+    if uses_avx2(kernel) && l.y16_base == l.x_base && stride >= wide && y8_stride >= narrow {
         let scales = avx2::NormScales::new(&params);
         let mut resx = memories.take(MemoryId::Resx);
         let mut act = memories.take(MemoryId::Act);
@@ -99,6 +99,12 @@ pub fn layer_norm(g: &Geometry, l: &Layernorm, memories: &mut Memories, kernel: 
         let y8 = memories.words_from_mut(MemoryId::Act, l.y8_base);
         y8[tile * y8_stride..][..narrow].copy_from_slice(out8);
     }
+}
+
+/// Whether a kernel has AVX2 among its instructions.
+#[cfg(target_arch = "x86_64")]
+fn uses_avx2(kernel: Kernel) -> bool {
+    matches!(kernel, Kernel::Avx2 | Kernel::AvxVnni | Kernel::Avx512Vnni)
 }
 
 /// The bytes of a memory from `start` on.

@@ -6,8 +6,8 @@ use fqbert_contract::layout::ChannelParams;
 use fqbert_contract::verify;
 use fqbert_numerics::requant::Requant;
 
-#[cfg(target_arch = "x86_64")]
-use super::fused;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+use super::vector::{fused, path};
 use super::{Kernel, portable, scalar, write};
 use crate::memories::Memories;
 
@@ -36,30 +36,19 @@ pub struct Operands<'a> {
     pub params: &'a [Requant],
     /// Results are 16 bits wide, not 8.
     pub wide: bool,
-    /// What `a` and `b` are, for what is kept of them.
+    /// What `a` is, for what is kept of it.
     #[cfg_attr(
-        not(target_arch = "x86_64"),
-        allow(dead_code, reason = "for kernels that keep operands and write words")
+        not(any(target_arch = "x86_64", target_arch = "aarch64")),
+        allow(dead_code, reason = "for the vector kernels")
     )]
     pub a_source: Source,
-    #[cfg_attr(
-        not(target_arch = "x86_64"),
-        allow(dead_code, reason = "for kernels that keep operands and write words")
-    )]
-    pub b_source: Source,
-    /// Weight slot of `b`, unless it is OPD.
-    #[cfg_attr(
-        not(target_arch = "x86_64"),
-        allow(dead_code, reason = "for kernels that keep operands and write words")
-    )]
-    pub b_slot: Option<usize>,
 }
 
-/// The words of a memory that an operand is, as they stood after a certain write: equal sources are equal bytes.
+/// The words of a memory that the activation side is, as they stood after a certain write: equal sources are equal bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(
-    not(target_arch = "x86_64"),
-    allow(dead_code, reason = "for kernels that keep operands and write words")
+    not(any(target_arch = "x86_64", target_arch = "aarch64")),
+    allow(dead_code, reason = "for the vector kernels")
 )]
 pub struct Source {
     memory: MemoryId,
@@ -68,26 +57,6 @@ pub struct Source {
     stride: u16,
     chunks: u16,
     tiles: u8,
-    mode8: bool,
-    channels: u16,
-    /// How a kernel arranged it.
-    skew: usize,
-    octets: usize,
-}
-
-impl Source {
-    /// The same, as arranged by a kernel.
-    #[cfg_attr(
-        not(target_arch = "x86_64"),
-        allow(dead_code, reason = "for kernels that keep operands and write words")
-    )]
-    pub fn arranged(self, skew: usize, octets: usize) -> Self {
-        Self {
-            skew,
-            octets,
-            ..self
-        }
-    }
 }
 
 impl Operands<'_> {
@@ -118,8 +87,8 @@ impl Operands<'_> {
 
     /// Largest magnitude of a result.
     #[cfg_attr(
-        not(target_arch = "x86_64"),
-        allow(dead_code, reason = "for kernels that keep operands and write words")
+        not(any(target_arch = "x86_64", target_arch = "aarch64")),
+        allow(dead_code, reason = "for the vector kernels")
     )]
     pub fn limit(&self) -> i16 {
         if self.wide { 32767 } else { 127 }
@@ -172,7 +141,7 @@ impl Outputs {
 pub struct Workspace {
     pub outputs: Outputs,
     pub params: Vec<Requant>,
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
     pub fused: fused::Buffers,
 }
 
@@ -186,14 +155,17 @@ pub fn matmul(
 ) {
     debug_assert!(verify::check_operation(g, &fqbert_contract::isa::Operation::Matmul(*m)).is_ok());
     read_params(memories, m, usize::from(m.channels), &mut workspace.params);
-    #[cfg(target_arch = "x86_64")]
-    if kernel == Kernel::Avx2 && fused::matmul(g, m, memories, workspace) {
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+    if let Some(path) = path(kernel)
+        && fused::matmul(path, g, m, memories, workspace)
+    {
         return;
     }
     let x = operands(g, m, memories, &workspace.params);
-    match kernel {
-        Kernel::Scalar => scalar::matmul(&x, &mut workspace.outputs),
-        Kernel::Portable | Kernel::Avx2 => portable::matmul(&x, &mut workspace.outputs),
+    if kernel == Kernel::Scalar {
+        scalar::matmul(&x, &mut workspace.outputs);
+    } else {
+        portable::matmul(&x, &mut workspace.outputs);
     }
     write::results(g, m, &workspace.outputs, memories);
 }
@@ -231,24 +203,17 @@ pub fn operands<'a>(
         params,
         wide: m.dest == Matmul::DEST_RESB,
         a_source: source(memories, m, a_memory),
-        b_source: source(memories, m, b_memory),
-        b_slot: (!m.b_opd).then_some(usize::from(m.b_slot)),
     }
 }
 
 fn source(memories: &Memories, m: &Matmul, memory: MemoryId) -> Source {
-    let a = matches!(memory, MemoryId::Act | MemoryId::Prb);
     Source {
         memory,
         generation: memories.generation(memory),
-        base: if a { m.a_base } else { m.b_base },
-        stride: if a { m.a_stride } else { m.b_stride },
+        base: m.a_base,
+        stride: m.a_stride,
         chunks: m.k_chunks,
-        tiles: if a { m.row_tiles } else { m.col_tiles },
-        mode8: m.mode8,
-        channels: if a { 0 } else { m.channels },
-        skew: 0,
-        octets: 0,
+        tiles: m.row_tiles,
     }
 }
 

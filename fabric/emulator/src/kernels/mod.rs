@@ -4,15 +4,13 @@
 //! `fqbert-numerics`. Work is split over rayon's current pool by row tiles and column groups, never inside a sum, so the number of
 //! threads cannot change a result either.
 
-#[cfg(target_arch = "x86_64")]
-mod avx2;
-#[cfg(target_arch = "x86_64")]
-mod fused;
 mod layernorm;
 mod matmul;
 mod portable;
 mod scalar;
 mod softmax;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod vector;
 mod write;
 
 use std::fmt;
@@ -36,6 +34,16 @@ pub enum Kernel {
     Portable,
     /// x86-64 with AVX2 and FMA.
     Avx2,
+    /// As `Avx2`, with the 8-bit dot product of AVX-VNNI.
+    AvxVnni,
+    /// As `Avx2`, with that of AVX-512 VNNI.
+    Avx512Vnni,
+    /// aarch64 with its base instructions.
+    Neon,
+    /// As `Neon`, with the dot product of Armv8.2 (`dotprod`).
+    NeonDot,
+    /// As `Neon`, with the 8-bit matrix product of Armv8.6 (`i8mm`).
+    NeonI8mm,
 }
 
 /// Why a kernel cannot be had.
@@ -66,7 +74,16 @@ fn usable() -> String {
 
 impl Kernel {
     /// All of them, slowest first.
-    pub const ALL: [Self; 3] = [Self::Scalar, Self::Portable, Self::Avx2];
+    pub const ALL: [Self; 8] = [
+        Self::Scalar,
+        Self::Portable,
+        Self::Avx2,
+        Self::AvxVnni,
+        Self::Avx512Vnni,
+        Self::Neon,
+        Self::NeonDot,
+        Self::NeonI8mm,
+    ];
 
     /// The name that [`FromStr`] reads.
     pub const fn name(self) -> &'static str {
@@ -74,6 +91,11 @@ impl Kernel {
             Self::Scalar => "scalar",
             Self::Portable => "portable",
             Self::Avx2 => "avx2",
+            Self::AvxVnni => "avx-vnni",
+            Self::Avx512Vnni => "avx512-vnni",
+            Self::Neon => "neon",
+            Self::NeonDot => "neon-dotprod",
+            Self::NeonI8mm => "neon-i8mm",
         }
     }
 
@@ -82,9 +104,19 @@ impl Kernel {
         match self {
             Self::Scalar | Self::Portable => true,
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => avx2::is_detected(),
-            #[cfg(not(target_arch = "x86_64"))]
-            Self::Avx2 => false,
+            Self::Avx2 => vector::avx2::is_detected(),
+            #[cfg(target_arch = "x86_64")]
+            Self::AvxVnni => vector::vnni::is_avx_detected(),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512Vnni => vector::vnni::is_avx512_detected(),
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon => vector::neon::is_detected(),
+            #[cfg(target_arch = "aarch64")]
+            Self::NeonDot => vector::neon::is_dot_detected(),
+            #[cfg(target_arch = "aarch64")]
+            Self::NeonI8mm => vector::neon::is_i8mm_detected(),
+            #[allow(unreachable_patterns, reason = "kernels of other architectures")]
+            _ => false,
         }
     }
 

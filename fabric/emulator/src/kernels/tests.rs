@@ -214,7 +214,7 @@ fn names_read_back_and_errors_say_what_exists() {
     }
     let e = "fast".parse::<Kernel>().unwrap_err().to_string();
     assert!(
-        e.contains("\"fast\"") && e.contains("scalar, portable, avx2"),
+        e.contains("\"fast\"") && e.contains("scalar, portable, avx2, avx-vnni, avx512-vnni, neon"),
         "{e}"
     );
     assert!(Kernel::detect().is_supported());

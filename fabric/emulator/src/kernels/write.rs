@@ -4,9 +4,9 @@ use fqbert_contract::Geometry;
 use fqbert_contract::isa::{Matmul, MemoryId};
 use rayon::prelude::*;
 
-#[cfg(target_arch = "x86_64")]
-use super::fused::OCTET;
 use super::matmul::Outputs;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+use super::vector::fused::OCTET;
 use crate::memories::Memories;
 
 /// Below this many results, handing row tiles to other threads costs more than it saves.
@@ -138,7 +138,7 @@ fn values(g: &Geometry, m: &Matmul, outputs: &Outputs, memories: &mut Memories) 
 }
 
 /// As [`keys`], from words of ACT: `[row tile][octet][row][8]`, the first channel at its place in an octet of the destination.
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 pub fn keys_from_words(g: &Geometry, m: &Matmul, words: &[u8], memories: &mut Memories) {
     let (rows, pairs) = (g.rows as usize, g.pairs as usize);
     let word_bytes = memories.word_bytes(MemoryId::Opd);
@@ -163,7 +163,7 @@ pub fn keys_from_words(g: &Geometry, m: &Matmul, words: &[u8], memories: &mut Me
 }
 
 /// As [`values`], from words of ACT: `[row tile][octet][row][8]`.
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 pub fn values_from_words(g: &Geometry, m: &Matmul, words: &[u8], memories: &mut Memories) {
     let (rows, pairs) = (g.rows as usize, g.pairs as usize);
     let word_bytes = memories.word_bytes(MemoryId::Opd);

@@ -9,7 +9,7 @@ use std::arch::x86_64::*;
 use fqbert_numerics::requant::{Requant, effective_shift};
 
 use super::load_four;
-use crate::kernels::fused::OCTET;
+use crate::kernels::vector::fused::OCTET;
 
 /// Largest bias of the short form: it and a dot product below 2^25 stay within 27 bits.
 const SMALL_BIAS: i64 = 1 << 25;
@@ -17,71 +17,57 @@ const SMALL_BIAS: i64 = 1 << 25;
 const SMALL_FACTOR: f64 = 16.0;
 
 /// Requantization of an octet in f64.
-#[derive(Clone, Copy, Debug, Default)]
-struct Scale {
+#[derive(Clone, Copy, Debug)]
+pub struct Scale {
     bias: [[f64; 4]; 2],
     /// `multiplier * 2^-shift`.
     factor: [[f64; 4]; 2],
     /// `bias * factor + 1/2`.
     offset: [[f64; 4]; 2],
-}
-
-/// Requantization of all octets of a MATMUL.
-#[derive(Debug, Default)]
-pub struct Scales {
-    octets: Vec<Scale>,
     /// No clamp but the last one can act.
     simple: bool,
     /// Largest magnitude of a result.
     limit: i16,
 }
 
-impl Scales {
-    /// Takes the records of a MATMUL whose first channel is place `skew` of the first octet and whose sums are at most `largest` in
-    /// magnitude.
-    pub fn set(&mut self, params: &[Requant], skew: usize, largest: i64, limit: i16) {
-        self.limit = limit;
-        self.simple = largest + SMALL_BIAS < 1 << 26;
-        self.octets.clear();
-        self.octets
-            .resize((skew + params.len()).div_ceil(OCTET), Scale::default());
-        for (at, p) in params.iter().enumerate() {
-            let place = skew + at;
-            let (scale, half, lane) = (
-                &mut self.octets[place / OCTET],
-                place % OCTET / 4,
-                place % 4,
-            );
+impl Scale {
+    /// Takes the records of the channels from place `start` of an octet on, whose sums are at most `largest` in magnitude.
+    pub fn new(params: &[Requant], start: usize, largest: i64, limit: i16) -> Self {
+        let mut scale = Self {
+            bias: [[0.0; 4]; 2],
+            factor: [[0.0; 4]; 2],
+            offset: [[0.0; 4]; 2],
+            simple: largest + SMALL_BIAS < 1 << 26,
+            limit,
+        };
+        for (place, p) in (start..OCTET).zip(params) {
+            let (half, lane) = (place / 4, place % 4);
             let bias = f64::from(p.bias);
-            let factor = f64::from(p.multiplier) / (1u64 << effective_shift(p.shift)) as f64;
+            let power = f64::from_bits(u64::from(1023 - effective_shift(p.shift)) << 52);
+            let factor = f64::from(p.multiplier) * power;
             scale.bias[half][lane] = bias;
             scale.factor[half][lane] = factor;
             scale.offset[half][lane] = bias * factor + 0.5;
-            self.simple &= i64::from(p.bias).abs() <= SMALL_BIAS && factor <= SMALL_FACTOR;
+            scale.simple &= i64::from(p.bias).abs() <= SMALL_BIAS && factor <= SMALL_FACTOR;
         }
+        scale
     }
 
-    /// Octets there are.
-    pub fn len(&self) -> usize {
-        self.octets.len()
-    }
-
-    /// Eight sums of octet `octet` to eight 16-bit results.
+    /// Eight sums to eight 16-bit results.
     #[target_feature(enable = "avx2,fma")]
     #[inline]
-    pub fn apply(&self, octet: usize, acc: __m256i) -> __m128i {
-        let scale = &self.octets[octet];
+    pub fn apply(&self, acc: __m256i) -> __m128i {
         let halves = [
             _mm256_castsi256_si128(acc),
             _mm256_extracti128_si256::<1>(acc),
         ];
         let [low, high] = if self.simple {
             [
-                simple_four(halves[0], scale, 0),
-                simple_four(halves[1], scale, 1),
+                simple_four(halves[0], self, 0),
+                simple_four(halves[1], self, 1),
             ]
         } else {
-            [any_four(halves[0], scale, 0), any_four(halves[1], scale, 1)]
+            [any_four(halves[0], self, 0), any_four(halves[1], self, 1)]
         };
         let limit = _mm_set1_epi16(self.limit);
         let least = _mm_set1_epi16(-self.limit);

@@ -12,9 +12,9 @@ use std::arch::x86_64::*;
 use fqbert_numerics::layernorm::{LayerNormParams, N_MAX, RowStatistics};
 use fqbert_numerics::requant::effective_shift;
 
-use super::dot::QUAD;
 use super::{assert_detected, load_four, load_half, store, store_half};
-use crate::kernels::fused::OCTET;
+use crate::kernels::vector::fused::OCTET;
+use crate::kernels::vector::path::QUAD;
 
 /// Parameters of a layer norm in f64.
 #[derive(Debug)]

@@ -6,8 +6,10 @@
 use fqbert_contract::Geometry;
 use fqbert_contract::isa::{Matmul, MemoryId};
 
-use super::matmul::{Workspace, operands};
-use super::{avx2, write};
+use super::blocked;
+use super::path::Path;
+use crate::kernels::matmul::{Workspace, operands};
+use crate::kernels::write;
 use crate::memories::Memories;
 
 /// Channels computed together.
@@ -60,7 +62,7 @@ pub struct Target<'a> {
 /// What the kernels keep from instruction to instruction.
 #[derive(Debug, Default)]
 pub struct Buffers {
-    avx2: avx2::Buffers,
+    activations: blocked::ActivationSums,
     /// Results on their way to OPD: ACT's words of each row tile.
     operands: Vec<u8>,
     /// Words of ACT that the results of the same instruction may replace.
@@ -69,6 +71,7 @@ pub struct Buffers {
 
 /// Executes `m`, whose parameters `workspace` holds; false where row tiles overwrite each other.
 pub fn matmul(
+    path: &Path,
     g: &Geometry,
     m: &Matmul,
     memories: &mut Memories,
@@ -94,7 +97,7 @@ pub fn matmul(
             stride: length,
             length,
         };
-        avx2::matmul(&x, &mut target, &mut fused.avx2);
+        blocked::matmul(path, &x, &mut target, &mut fused.activations);
         if keys {
             write::keys_from_words(g, m, &fused.operands, memories);
         } else {
@@ -151,7 +154,7 @@ pub fn matmul(
         stride: stride.max(words) * word,
         length: words * word,
     };
-    avx2::matmul(&x, &mut target, &mut fused.avx2);
+    blocked::matmul(path, &x, &mut target, &mut fused.activations);
     memories.put(memory, bank);
     true
 }

@@ -1,0 +1,50 @@
+//! The words of a destination memory that hold one octet of channels of one row tile.
+
+use std::ops::Range;
+
+use super::fused::{Format, OCTET};
+use super::path::MOST_ROWS;
+
+/// Bytes of the largest slab: all rows of 16 bits.
+const LARGEST: usize = MOST_ROWS * OCTET * 2;
+
+/// A slab being written.
+pub struct Slab<'a> {
+    pub format: Format<'a>,
+    pub rows: usize,
+    /// Places of the octet whose channels are written; even bounds.
+    pub valid: Range<usize>,
+}
+
+impl Slab<'_> {
+    /// Fills `target` by `put`, which gets a whole slab to fill. `target` may end early after the last valid word.
+    #[inline]
+    pub fn fill(&self, target: &mut [u8], put: impl FnOnce(&mut [u8])) {
+        let bytes = self.format.bytes(self.rows);
+        if self.valid == (0..OCTET) && target.len() >= bytes {
+            put(&mut target[..bytes]);
+            return;
+        }
+        let mut whole = [0; LARGEST];
+        let whole = &mut whole[..bytes];
+        put(whole);
+        self.merge(target, whole);
+    }
+
+    /// The valid channels of `whole` into `target`.
+    fn merge(&self, target: &mut [u8], whole: &[u8]) {
+        match self.format {
+            Format::Act | Format::Gelu(_) => {
+                let rows = target.as_chunks_mut::<OCTET>().0.iter_mut();
+                for (old, new) in rows.zip(whole.as_chunks::<OCTET>().0) {
+                    old[self.valid.clone()].copy_from_slice(&new[self.valid.clone()]);
+                }
+            }
+            Format::Res | Format::Scores => {
+                let word = whole.len() / self.format.words();
+                let range = self.valid.start / 2 * word..self.valid.end / 2 * word;
+                target[range.clone()].copy_from_slice(&whole[range]);
+            }
+        }
+    }
+}
