@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use fqbert_compiler::{CompileOptions, ConstantsImage};
+use fqbert_compiler::{CompileOptions, ConstantsLayout, pack_constants_in_parts};
 use fqbert_contract::Bytes;
 use fqbert_contract::geometry::Geometry;
 use fqbert_contract::program::{PerRegion, Placement, Program};
@@ -27,15 +27,25 @@ pub(crate) struct Programs {
 }
 
 impl Programs {
-    /// Copies a model's constants to the fabric.
-    pub fn new(fabric: &mut dyn Fabric, image: &ConstantsImage) -> Result<Self, SessionError> {
-        let _span = info_span!("constants", bytes = image.bytes.len()).entered();
-        let size = Bytes(image.bytes.len() as u64);
+    /// Packs a model's constants and copies them to the fabric, one matrix after the other.
+    pub fn new(
+        fabric: &mut dyn Fabric,
+        model: &QuantizedModel,
+        geometry: &Geometry,
+    ) -> Result<Self, SessionError> {
+        let size = ConstantsLayout::new(model, geometry).bytes;
+        let _span = info_span!("constants", bytes = size).entered();
         let mut buffer =
-            CpuBuffer::allocate(fabric, size).doing("allocating the model's constants")?;
-        buffer
-            .write(fabric, Bytes(0), &image.bytes)
-            .doing("copying the model's constants")?;
+            CpuBuffer::allocate(fabric, Bytes(size)).doing("allocating the model's constants")?;
+        let packed = pack_constants_in_parts(model, geometry, |offset, part| {
+            buffer
+                .write(fabric, Bytes(offset), part)
+                .doing("copying the model's constants")
+        });
+        if let Err(e) = packed {
+            buffer.free(fabric).doing("freeing the model's constants")?;
+            return Err(e);
+        }
         let constants = buffer
             .into_device(fabric)
             .doing("syncing the model's constants")?;

@@ -99,8 +99,7 @@ impl Session {
         let geometry = fabric.capabilities().geometry.clone();
         let buckets = fitting_buckets(&geometry, &model)?;
         fabric.reset().doing("resetting the fabric")?;
-        let image = fqbert_compiler::pack_constants(&model, &geometry)?;
-        let programs = Programs::new(fabric.as_mut(), &image)?;
+        let programs = Programs::new(fabric.as_mut(), &model, &geometry)?;
         let mut session = Self {
             fabric,
             model,

@@ -8,7 +8,7 @@ use fqbert_contract::isa::MemoryId;
 const POWER_ON: u8 = 0xa5;
 
 /// All on-chip memories of one device. Contents survive a soft reset, as block RAM does.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Memories {
     /// By memory code; codes the contract does not use stay empty.
     banks: [Vec<u8>; 16],

@@ -174,36 +174,57 @@ pub fn pack_constants(
     g: &Geometry,
 ) -> Result<ConstantsImage, CompileError> {
     check_model(model, g)?;
-    let layout = ConstantsLayout::new(model, g);
-    let mut bytes = vec![0u8; layout.bytes as usize];
-    for (layer, at) in model.layers.iter().zip(&layout.layers) {
-        for which in Linear::ALL {
-            let out = part(&mut bytes, at.matrix(which).span);
-            pack_matrix(g, &layer.linear(which).weights, out);
-        }
-        for set in ParamSet::ALL {
-            let records: Vec<_> = records(layer, set).collect();
-            copy(&mut bytes, at.params(set), &pack_params(&records));
-        }
-        copy(&mut bytes, at.exp, &pack_exp_table(&layer.exp_table));
-        copy(&mut bytes, at.gelu, &pack_gelu_table(&layer.gelu_table));
-        for (norm, span) in [&layer.ln_attn, &layer.ln_out].into_iter().zip(at.norms) {
-            copy(
-                &mut bytes,
-                span,
-                &pack_layer_norm(norm.header, &norm.gamma, &norm.beta)?,
-            );
-        }
-    }
+    let mut bytes = vec![0u8; ConstantsLayout::new(model, g).bytes as usize];
+    let layout = pack_constants_in_parts(model, g, |offset, part| {
+        bytes[offset as usize..][..part.len()].copy_from_slice(part);
+        Ok::<(), CompileError>(())
+    })?;
     Ok(ConstantsImage { bytes, layout })
 }
 
-fn part(bytes: &mut [u8], span: Span) -> &mut [u8] {
-    &mut bytes[span.offset as usize..][..span.length as usize]
-}
-
-fn copy(bytes: &mut [u8], span: Span, image: &[u8]) {
-    part(bytes, span).copy_from_slice(image);
+/// Builds the constants region of a model part by part, so that no more than one matrix is there twice: `write` gets the offset and bytes
+/// of each, in ascending order and without gaps.
+///
+/// # Errors
+/// As [`pack_constants`], before anything is written; or what `write` returns.
+pub fn pack_constants_in_parts<E: From<CompileError>>(
+    model: &QuantizedModel,
+    g: &Geometry,
+    mut write: impl FnMut(u64, &[u8]) -> Result<(), E>,
+) -> Result<ConstantsLayout, E> {
+    check_model(model, g)?;
+    let layout = ConstantsLayout::new(model, g);
+    let mut padded = Vec::new();
+    let mut next = |span: Span, fill: &mut dyn FnMut(&mut [u8])| {
+        padded.clear();
+        padded.resize(span.length.next_multiple_of(ALIGNMENT) as usize, 0);
+        fill(&mut padded[..span.length as usize]);
+        write(span.offset, &padded)
+    };
+    for (layer, at) in model.layers.iter().zip(&layout.layers) {
+        for which in Linear::ALL {
+            next(at.matrix(which).span, &mut |out| {
+                pack_matrix(g, &layer.linear(which).weights, out);
+            })?;
+        }
+        for set in ParamSet::ALL {
+            let records: Vec<_> = records(layer, set).collect();
+            let image = pack_params(&records);
+            next(at.params(set), &mut |out| out.copy_from_slice(&image))?;
+        }
+        let (exp, gelu) = (
+            pack_exp_table(&layer.exp_table),
+            pack_gelu_table(&layer.gelu_table),
+        );
+        next(at.exp, &mut |out| out.copy_from_slice(&exp))?;
+        next(at.gelu, &mut |out| out.copy_from_slice(&gelu))?;
+        for (norm, span) in [&layer.ln_attn, &layer.ln_out].into_iter().zip(at.norms) {
+            let image = pack_layer_norm(norm.header, &norm.gamma, &norm.beta)
+                .map_err(CompileError::from)?;
+            next(span, &mut |out| out.copy_from_slice(&image))?;
+        }
+    }
+    Ok(layout)
 }
 
 /// Column tiles of a matrix, as [`fqbert_contract::layout::pack_weight_tile`] defines them. The model keeps a row of bytes for each pair of 4-bit channels or for each

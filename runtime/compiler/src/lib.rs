@@ -40,6 +40,7 @@ use fqbert_model::{Linear, QuantizedModel};
 pub use bucket::{buckets, choose_bucket};
 pub use constants::{
     ConstantsImage, ConstantsLayout, LayerLayout, MatrixLayout, ParamSet, pack_constants,
+    pack_constants_in_parts,
 };
 pub use error::CompileError;
 pub use listing::disassemble;

@@ -27,7 +27,7 @@ impl Device {
                 Ok(())
             }
             Operation::Layernorm(l) => {
-                kernels::layer_norm(g, l, memories, kernel);
+                kernels::layer_norm(g, l, memories, &mut self.workspace, kernel);
                 Ok(())
             }
         }

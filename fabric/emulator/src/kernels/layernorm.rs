@@ -7,23 +7,43 @@ use fqbert_numerics::layernorm::{LayerNormParams, layernorm_row};
 use fqbert_numerics::residual_add;
 use rayon::prelude::*;
 
-use super::Kernel;
 #[cfg(target_arch = "x86_64")]
 use super::vector::avx2;
+use super::{Kernel, Workspace};
 use crate::memories::Memories;
 
+/// Parameters as the vector kernel takes them, kept from instruction to instruction: a program normalises one row tile after the other.
+#[cfg(target_arch = "x86_64")]
+#[derive(Debug, Default)]
+pub struct Kept {
+    /// State of LNP, first word and channels.
+    of: Option<(u64, u16, u16)>,
+    scales: avx2::NormScales,
+}
+
 /// Executes a LAYERNORM that `check_operation` has accepted.
-pub fn layer_norm(g: &Geometry, l: &Layernorm, memories: &mut Memories, kernel: Kernel) {
+pub fn layer_norm(
+    g: &Geometry,
+    l: &Layernorm,
+    memories: &mut Memories,
+    workspace: &mut Workspace,
+    kernel: Kernel,
+) {
     let (rows, lanes, n) = (g.rows as usize, g.lanes as usize, usize::from(l.channels));
     let tiles = usize::from(l.row_tiles);
-    let params = read_params(memories, l.par_base, n);
     let stride = usize::from(l.stride) * memories.word_bytes(MemoryId::Resx);
     let y8_stride = usize::from(l.y8_stride) * memories.word_bytes(MemoryId::Act);
     let (wide, narrow) = (rows * n * 2, rows * n);
 
     #[cfg(target_arch = "x86_64")]
-    if uses_avx2(kernel) && l.y16_base == l.x_base && stride >= wide && y8_stride >= narrow {
-        let scales = avx2::NormScales::new(&params);
+    if kernel.has_avx2() && l.y16_base == l.x_base && stride >= wide && y8_stride >= narrow {
+        let of = Some((memories.generation(MemoryId::Lnp), l.par_base, l.channels));
+        let kept = &mut workspace.norm;
+        if kept.of != of {
+            kept.of = of;
+            kept.scales = avx2::NormScales::new(&read_params(memories, l.par_base, n));
+        }
+        let scales = &kept.scales;
         let mut resx = memories.take(MemoryId::Resx);
         let mut act = memories.take(MemoryId::Act);
         let x = after(
@@ -35,20 +55,27 @@ pub fn layer_norm(g: &Geometry, l: &Layernorm, memories: &mut Memories, kernel: 
             usize::from(l.y8_base) * memories.word_bytes(MemoryId::Act),
         );
         let branches = memories.words_from(MemoryId::Resb, l.b_base);
-        x.par_chunks_mut(stride)
-            .zip(y8.par_chunks_mut(y8_stride))
+        let tiles: Vec<_> = x
+            .chunks_mut(stride)
+            .zip(y8.chunks_mut(y8_stride))
             .take(tiles)
             .enumerate()
-            .with_max_len(1)
-            .for_each(|(tile, (x, y8))| {
+            .flat_map(|(tile, (x, y8))| {
                 let branch = &branches[tile * stride..][..wide];
-                avx2::layer_norm_tile(&mut x[..wide], branch, &mut y8[..narrow], rows, &scales);
-            });
+                avx2::norm_quads(&mut x[..wide], branch, &mut y8[..narrow], rows)
+            })
+            .collect();
+        tiles
+            .into_par_iter()
+            .with_max_len(1)
+            .for_each(|quad| quad.normalise(scales));
         memories.put(MemoryId::Resx, resx);
         memories.put(MemoryId::Act, act);
         return;
     }
+    let _ = workspace;
 
+    let params = read_params(memories, l.par_base, n);
     let x = memories.words_from(MemoryId::Resx, l.x_base);
     let b = memories.words_from(MemoryId::Resb, l.b_base);
 
@@ -99,12 +126,6 @@ pub fn layer_norm(g: &Geometry, l: &Layernorm, memories: &mut Memories, kernel: 
         let y8 = memories.words_from_mut(MemoryId::Act, l.y8_base);
         y8[tile * y8_stride..][..narrow].copy_from_slice(out8);
     }
-}
-
-/// Whether a kernel has AVX2 among its instructions.
-#[cfg(target_arch = "x86_64")]
-fn uses_avx2(kernel: Kernel) -> bool {
-    matches!(kernel, Kernel::Avx2 | Kernel::AvxVnni | Kernel::Avx512Vnni)
 }
 
 /// The bytes of a memory from `start` on.

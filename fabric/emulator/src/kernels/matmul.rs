@@ -34,17 +34,46 @@ pub struct Operands<'a> {
     pub channels: usize,
     /// One record per output channel.
     pub params: &'a [Requant],
+    /// What `params` are, for what is kept of them.
+    #[cfg_attr(
+        not(any(target_arch = "x86_64", target_arch = "aarch64")),
+        allow(dead_code, reason = "for the vector kernels")
+    )]
+    pub params_source: ParamsSource,
     /// Results are 16 bits wide, not 8.
     pub wide: bool,
-    /// What `a` is, for what is kept of it.
+    /// What `a` and `b` are, for what is kept of them.
     #[cfg_attr(
         not(any(target_arch = "x86_64", target_arch = "aarch64")),
         allow(dead_code, reason = "for the vector kernels")
     )]
     pub a_source: Source,
+    #[cfg_attr(
+        not(any(target_arch = "x86_64", target_arch = "aarch64")),
+        allow(dead_code, reason = "for the vector kernels")
+    )]
+    pub b_source: Source,
+    /// Weight slot of `b`, unless it is OPD.
+    #[cfg_attr(
+        not(any(target_arch = "x86_64", target_arch = "aarch64")),
+        allow(dead_code, reason = "for the vector kernels")
+    )]
+    pub b_slot: Option<usize>,
 }
 
-/// The words of a memory that the activation side is, as they stood after a certain write: equal sources are equal bytes.
+/// The records of PAR that a MATMUL takes, as they stood after a certain write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(
+    not(any(target_arch = "x86_64", target_arch = "aarch64")),
+    allow(dead_code, reason = "for the vector kernels")
+)]
+pub struct ParamsSource {
+    generation: u64,
+    base: u16,
+    uniform: bool,
+}
+
+/// The words of a memory that an operand is, as they stood after a certain write: equal sources are equal bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(
     not(any(target_arch = "x86_64", target_arch = "aarch64")),
@@ -52,11 +81,23 @@ pub struct Operands<'a> {
 )]
 pub struct Source {
     memory: MemoryId,
-    generation: u64,
+    pub generation: u64,
     base: u16,
     stride: u16,
     chunks: u16,
     tiles: u8,
+    mode8: bool,
+    channels: u16,
+    /// Place of the first channel in its octet, as a kernel arranged them.
+    skew: usize,
+}
+
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+impl Source {
+    /// The same, arranged with the first channel at a place of its octet.
+    pub fn arranged(self, skew: usize) -> Self {
+        Self { skew, ..self }
+    }
 }
 
 impl Operands<'_> {
@@ -143,6 +184,8 @@ pub struct Workspace {
     pub params: Vec<Requant>,
     #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
     pub fused: fused::Buffers,
+    #[cfg(target_arch = "x86_64")]
+    pub norm: super::layernorm::Kept,
 }
 
 /// Executes a MATMUL that `check_operation` has accepted.
@@ -154,13 +197,37 @@ pub fn matmul(
     kernel: Kernel,
 ) {
     debug_assert!(verify::check_operation(g, &fqbert_contract::isa::Operation::Matmul(*m)).is_ok());
-    read_params(memories, m, usize::from(m.channels), &mut workspace.params);
     #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-    if let Some(path) = path(kernel)
-        && fused::matmul(path, g, m, memories, workspace)
-    {
-        return;
+    matmul_by(g, m, memories, workspace, kernel, path(kernel));
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    in_plain_code(g, m, memories, workspace, kernel);
+}
+
+/// By the functions of `path`, or else by `kernel` as far as it is plain code.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+pub fn matmul_by(
+    g: &Geometry,
+    m: &Matmul,
+    memories: &mut Memories,
+    workspace: &mut Workspace,
+    kernel: Kernel,
+    path: Option<&super::vector::path::Path>,
+) {
+    read_params(memories, m, usize::from(m.channels), &mut workspace.params);
+    let done = path.is_some_and(|path| fused::matmul(path, g, m, memories, workspace));
+    if !done {
+        in_plain_code(g, m, memories, workspace, kernel);
     }
+}
+
+fn in_plain_code(
+    g: &Geometry,
+    m: &Matmul,
+    memories: &mut Memories,
+    workspace: &mut Workspace,
+    kernel: Kernel,
+) {
+    read_params(memories, m, usize::from(m.channels), &mut workspace.params);
     let x = operands(g, m, memories, &workspace.params);
     if kernel == Kernel::Scalar {
         scalar::matmul(&x, &mut workspace.outputs);
@@ -201,19 +268,35 @@ pub fn operands<'a>(
         mode8: m.mode8,
         channels: usize::from(m.channels),
         params,
+        params_source: ParamsSource {
+            generation: memories.generation(MemoryId::Par),
+            base: m.par_base,
+            uniform: m.uniform,
+        },
         wide: m.dest == Matmul::DEST_RESB,
-        a_source: source(memories, m, a_memory),
-    }
-}
-
-fn source(memories: &Memories, m: &Matmul, memory: MemoryId) -> Source {
-    Source {
-        memory,
-        generation: memories.generation(memory),
-        base: m.a_base,
-        stride: m.a_stride,
-        chunks: m.k_chunks,
-        tiles: m.row_tiles,
+        a_source: Source {
+            memory: a_memory,
+            generation: memories.generation(a_memory),
+            base: m.a_base,
+            stride: m.a_stride,
+            chunks: m.k_chunks,
+            tiles: m.row_tiles,
+            mode8: m.mode8,
+            channels: 0,
+            skew: 0,
+        },
+        b_source: Source {
+            memory: b_memory,
+            generation: memories.generation(b_memory),
+            base: m.b_base,
+            stride: m.b_stride,
+            chunks: m.k_chunks,
+            tiles: m.col_tiles,
+            mode8: m.mode8,
+            channels: m.channels,
+            skew: 0,
+        },
+        b_slot: (!m.b_opd).then_some(usize::from(m.b_slot & 3)),
     }
 }
 

@@ -120,6 +120,12 @@ impl Kernel {
         }
     }
 
+    /// Whether AVX2 is among its instructions.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn has_avx2(self) -> bool {
+        matches!(self, Self::Avx2 | Self::AvxVnni | Self::Avx512Vnni)
+    }
+
     /// The kernels this CPU runs, slowest first.
     pub fn supported() -> impl Iterator<Item = Self> {
         Self::ALL.into_iter().filter(|k| k.is_supported())

@@ -2,17 +2,42 @@
 
 use fqbert_contract::Geometry;
 use fqbert_contract::isa::{MemoryId, Softmax};
-use fqbert_numerics::softmax::softmax_row;
+use fqbert_numerics::softmax::{reciprocal, softmax_row};
 use rayon::prelude::*;
 
 use super::Kernel;
+#[cfg(target_arch = "x86_64")]
+use super::vector::avx2;
 use crate::memories::Memories;
+
+/// Rows computed side by side, each in a lane of its own: a 256-bit vector of their 32-bit numbers.
+pub const LANES: usize = 8;
+
+/// A row tile of a SOFTMAX.
+pub struct Tile<'a> {
+    /// Rows of a tile (R), terms of a word (L).
+    pub rows: usize,
+    pub lanes: usize,
+    pub columns: usize,
+    /// Words of `[row][2 columns]`.
+    pub scores: &'a [u8],
+    /// First column and the one behind the last of each row, as RNG holds them.
+    pub ranges: &'a [[u8; 4]],
+    /// Exponentials.
+    pub table: &'a [u16; 256],
+}
 
 /// Executes a SOFTMAX that `check_operation` has accepted.
 pub fn softmax(g: &Geometry, s: &Softmax, memories: &mut Memories, kernel: Kernel) {
     let (rows, lanes, columns) = (g.rows as usize, g.lanes as usize, usize::from(s.columns));
     let tiles = usize::from(s.row_tiles);
+    let tile_bytes = rows * columns;
+    let stride = usize::from(s.dst_stride) * memories.word_bytes(MemoryId::Prb);
+    let start = usize::from(s.dst_base) * memories.word_bytes(MemoryId::Prb);
     let table = exp_table(memories, s.table);
+    let mut bank = memories.take(MemoryId::Prb);
+    let target = bank.get_mut(start..).unwrap_or(&mut []);
+
     let scores = memories.words_from(MemoryId::Scr, s.src_base);
     let src_stride = usize::from(s.src_stride) * memories.word_bytes(MemoryId::Scr);
     let ranges = memories
@@ -21,48 +46,162 @@ pub fn softmax(g: &Geometry, s: &Softmax, memories: &mut Memories, kernel: Kerne
         .0;
     // RNG holds four rows a word; `row0` is a multiple of R, and R of 4 or not.
     let ranges = &ranges[usize::from(s.row0 % 4)..];
-
-    // Row tiles are computed before any is written: probabilities never feed scores of the same instruction.
-    let tile_bytes = rows * columns;
-    let mut results = vec![0u8; tiles * tile_bytes];
-    let compute = |(tile, out): (usize, &mut [u8])| {
-        let words = &scores[tile * src_stride..][..tile_bytes];
-        let (mut x, mut p) = (vec![0i8; columns], vec![0u8; columns]);
-        for row in 0..rows {
-            for (two, word) in x
-                .as_chunks_mut::<2>()
-                .0
-                .iter_mut()
-                .zip(words.chunks_exact(2 * rows))
-            {
-                *two = [word[2 * row] as i8, word[2 * row + 1] as i8];
-            }
-            let [a, b, c, d] = ranges[tile * rows + row];
-            let (lo, hi) = (u16::from_le_bytes([a, b]), u16::from_le_bytes([c, d]));
-            softmax_row(&x, usize::from(lo)..usize::from(hi), &table, &mut p);
-            for (word, eight) in out
-                .chunks_exact_mut(rows * lanes)
-                .zip(p.chunks_exact(lanes))
-            {
-                word[row * lanes..][..lanes].copy_from_slice(eight);
-            }
+    let compute = |tile: usize, out: &mut [u8]| {
+        let x = Tile {
+            rows,
+            lanes,
+            columns,
+            scores: &scores[tile * src_stride..][..tile_bytes],
+            ranges: &ranges[tile * rows..][..rows],
+            table: &table,
+        };
+        match kernel {
+            Kernel::Scalar => by_row(&x, out),
+            _ if lanes != LANES || !rows.is_multiple_of(LANES) => by_row(&x, out),
+            #[cfg(target_arch = "x86_64")]
+            _ if kernel.has_avx2() => avx2::softmax_tile(&x, out),
+            _ => side_by_side(&x, out),
         }
     };
-    if kernel == Kernel::Scalar {
-        results
-            .chunks_exact_mut(tile_bytes)
-            .enumerate()
-            .for_each(compute);
+    if kernel == Kernel::Scalar || tiles == 1 || stride < tile_bytes {
+        // Row tiles may overlap: a later one overwrites an earlier one.
+        for tile in 0..tiles {
+            compute(tile, &mut target[tile * stride..][..tile_bytes]);
+        }
     } else {
-        results
-            .par_chunks_exact_mut(tile_bytes)
+        target
+            .par_chunks_mut(stride)
+            .take(tiles)
             .enumerate()
-            .for_each(compute);
+            .with_max_len(1)
+            .for_each(|(tile, strip)| compute(tile, &mut strip[..tile_bytes]));
     }
-    let dst_stride = usize::from(s.dst_stride) * memories.word_bytes(MemoryId::Prb);
-    let target = memories.words_from_mut(MemoryId::Prb, s.dst_base);
-    for (tile, bytes) in results.chunks_exact(tile_bytes).enumerate() {
-        target[tile * dst_stride..][..tile_bytes].copy_from_slice(bytes);
+    memories.put(MemoryId::Prb, bank);
+}
+
+/// A row tile, row by row by the scalar reference.
+fn by_row(x: &Tile<'_>, out: &mut [u8]) {
+    let (mut scores, mut p) = (vec![0i8; x.columns], vec![0u8; x.columns]);
+    for (row, range) in x.ranges.iter().enumerate() {
+        for (two, word) in scores
+            .as_chunks_mut::<2>()
+            .0
+            .iter_mut()
+            .zip(x.scores.chunks_exact(2 * x.rows))
+        {
+            *two = [word[2 * row] as i8, word[2 * row + 1] as i8];
+        }
+        let (lo, hi) = bounds(range);
+        softmax_row(&scores, lo..hi, x.table, &mut p);
+        for (word, eight) in out
+            .chunks_exact_mut(x.rows * x.lanes)
+            .zip(p.chunks_exact(x.lanes))
+        {
+            word[row * x.lanes..][..x.lanes].copy_from_slice(eight);
+        }
+    }
+}
+
+fn bounds([a, b, c, d]: &[u8; 4]) -> (usize, usize) {
+    let (lo, hi) = (u16::from_le_bytes([*a, *b]), u16::from_le_bytes([*c, *d]));
+    (lo.into(), hi.into())
+}
+
+/// A row tile, [`LANES`] rows at a time. In plain Rust whose loops over lanes a compiler makes vectors of: it is inlined into
+/// functions of the instruction sets.
+#[inline(always)]
+pub fn side_by_side(x: &Tile<'_>, out: &mut [u8]) {
+    // Exponentials of two columns of each row, the even one in the low half.
+    let mut exponentials = vec![[0u32; LANES]; x.columns / 2];
+    for group in 0..x.rows / LANES {
+        some_rows(x, group, &mut exponentials, out);
+    }
+}
+
+#[inline(always)]
+fn some_rows(x: &Tile<'_>, group: usize, exponentials: &mut [[u32; LANES]], out: &mut [u8]) {
+    let range = |row: usize| bounds(&x.ranges[group * LANES + row]);
+    let lo: [usize; LANES] = std::array::from_fn(|row| range(row).0);
+    let hi: [usize; LANES] = std::array::from_fn(|row| range(row).1.min(x.columns));
+    // Words (two columns) outside of all ranges, and those inside of all.
+    let some = lo.iter().min().map_or(0, |c| c / 2)..hi.iter().max().map_or(0, |c| c.div_ceil(2));
+    let all = lo.iter().max().map_or(0, |c| c.div_ceil(2))..hi.iter().min().map_or(0, |c| c / 2);
+    let inside = |row: usize, column: usize| column >= lo[row] && column < hi[row];
+    let word = |at: usize| -> &[u8; 2 * LANES] {
+        let start = (at * x.rows + group * LANES) * 2;
+        x.scores[start..].first_chunk().unwrap_or(&[0; 2 * LANES])
+    };
+
+    let mut most = [i8::MIN; 2 * LANES];
+    for at in some.clone() {
+        let scores = word(at);
+        if all.contains(&at) {
+            for (most, score) in most.iter_mut().zip(scores) {
+                *most = (*most).max(*score as i8);
+            }
+        } else {
+            for (place, (most, score)) in most.iter_mut().zip(scores).enumerate() {
+                if inside(place / 2, 2 * at + place % 2) {
+                    *most = (*most).max(*score as i8);
+                }
+            }
+        }
+    }
+    for two in most.as_chunks_mut::<2>().0 {
+        *two = [two[0].max(two[1]); 2];
+    }
+
+    let mut sums = [0u32; LANES];
+    for (at, pairs) in exponentials.iter_mut().enumerate() {
+        if !some.contains(&at) {
+            *pairs = [0; LANES];
+            continue;
+        }
+        let mut index = [0u8; 2 * LANES];
+        for ((index, most), score) in index.iter_mut().zip(&most).zip(word(at)) {
+            *index = (*most as u8).wrapping_sub(*score);
+        }
+        for (pair, two) in pairs.iter_mut().zip(index.as_chunks::<2>().0) {
+            let [even, odd] = two.map(|i| u32::from(x.table[usize::from(i)]));
+            *pair = even | odd << 16;
+        }
+        if !all.contains(&at) {
+            for (row, pair) in pairs.iter_mut().enumerate() {
+                let even = if inside(row, 2 * at) { 0xffff } else { 0 };
+                let odd = if inside(row, 2 * at + 1) {
+                    0xffff_0000
+                } else {
+                    0
+                };
+                *pair &= even | odd;
+            }
+        }
+        for (sum, pair) in sums.iter_mut().zip(&*pairs) {
+            *sum += (*pair & 0xffff) + (*pair >> 16);
+        }
+    }
+
+    let factors = sums.map(|sum| reciprocal(sum.into()));
+    let words = out.chunks_exact_mut(x.rows * LANES);
+    for (word, eight) in words.zip(exponentials.as_chunks::<4>().0) {
+        // An exponential is part of the sum, so its product is at most 255 * 2^24: all of it fits 32 bits.
+        let two = |pairs: &[u32; LANES]| -> [u32; LANES] {
+            std::array::from_fn(|row| {
+                let p = |e: u32| e.wrapping_mul(factors[row]).wrapping_add(1 << 23) >> 24;
+                p(pairs[row] & 0xffff) | p(pairs[row] >> 16) << 8
+            })
+        };
+        let [a, b, c, d] = [
+            two(&eight[0]),
+            two(&eight[1]),
+            two(&eight[2]),
+            two(&eight[3]),
+        ];
+        let rows = word[group * LANES * LANES..].as_chunks_mut::<LANES>().0;
+        for (row, codes) in rows.iter_mut().take(LANES).enumerate() {
+            let (low, high) = (a[row] | b[row] << 16, c[row] | d[row] << 16);
+            *codes = (u64::from(low) | u64::from(high) << 32).to_le_bytes();
+        }
     }
 }
 

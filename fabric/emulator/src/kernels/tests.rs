@@ -12,15 +12,26 @@ fn random_memories(g: &Geometry, seed: u64) -> Memories {
     let mut memories = Memories::new(g);
     let mut state = seed;
     for &memory in MemoryId::ALL {
-        for byte in memories.words_from_mut(memory, 0) {
-            // Knuth's MMIX generator; its high bits are good enough to fill a memory.
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
-            *byte = (state >> 56) as u8;
-        }
+        scribble(&mut memories, memory, &mut state);
+    }
+    // Columns below 256: ranges that begin and end inside of a row.
+    for bound in memories
+        .words_from_mut(MemoryId::Rng, 0)
+        .chunks_exact_mut(2)
+    {
+        bound[1] = 0;
     }
     memories
+}
+
+fn scribble(memories: &mut Memories, memory: MemoryId, state: &mut u64) {
+    for byte in memories.words_from_mut(memory, 0) {
+        // Knuth's MMIX generator; its high bits are good enough to fill a memory.
+        *state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        *byte = (*state >> 56) as u8;
+    }
 }
 
 fn contents(memories: &Memories) -> Vec<&[u8]> {
@@ -30,37 +41,118 @@ fn contents(memories: &Memories) -> Vec<&[u8]> {
         .collect()
 }
 
-/// Executes on every kernel and compares all memories; false for an operation that the contract refuses.
-fn agree(g: &Geometry, operation: &Operation, seed: u64) -> bool {
-    if check_operation(g, operation).is_err() {
-        return false;
-    }
-    let execute = |kernel| {
-        let (mut memories, mut workspace) = (random_memories(g, seed), Workspace::default());
-        match operation {
-            Operation::Matmul(m) => matmul(g, m, &mut memories, &mut workspace, kernel),
-            Operation::Softmax(s) => softmax(g, s, &mut memories, kernel),
-            Operation::Layernorm(l) => layer_norm(g, l, &mut memories, kernel),
+/// What computes: a kernel of this CPU, or a kernel's functions on a model of its instructions.
+#[derive(Clone, Copy)]
+enum Under {
+    Kernel(Kernel),
+    #[cfg(target_arch = "x86_64")]
+    Model(usize, Kernel),
+}
+
+/// All but the scalar reference.
+fn under_test() -> Vec<Under> {
+    let kernels = Kernel::supported().filter(|k| *k != Kernel::Scalar);
+    let all: Vec<Under> = kernels.map(Under::Kernel).collect();
+    #[cfg(target_arch = "x86_64")]
+    let all = {
+        let models = 0..vector::vnni::tests::MODELS.len();
+        let models = models.filter(|_| Kernel::Avx2.is_supported());
+        let models = models.map(|at| Under::Model(at, Kernel::Avx2));
+        all.into_iter().chain(models).collect()
+    };
+    all
+}
+
+impl Under {
+    fn execute(self, g: &Geometry, o: &Operation, memories: &mut Memories, w: &mut Workspace) {
+        let kernel = match self {
+            Self::Kernel(kernel) => kernel,
+            #[cfg(target_arch = "x86_64")]
+            Self::Model(_, kernel) => kernel,
+        };
+        match (o, self) {
+            #[cfg(target_arch = "x86_64")]
+            (Operation::Matmul(m), Self::Model(at, _)) => {
+                let path = Some(&vector::vnni::tests::MODELS[at]);
+                super::matmul::matmul_by(g, m, memories, w, kernel, path);
+            }
+            (Operation::Matmul(m), Self::Kernel(_)) => matmul(g, m, memories, w, kernel),
+            (Operation::Softmax(s), _) => softmax(g, s, memories, kernel),
+            (Operation::Layernorm(l), _) => layer_norm(g, l, memories, w, kernel),
             _ => {}
         }
-        memories
-    };
-    let scalar = execute(Kernel::Scalar);
-    for kernel in Kernel::supported().filter(|k| *k != Kernel::Scalar) {
-        let other = execute(kernel);
-        for ((memory, a), b) in MemoryId::ALL
-            .iter()
-            .zip(contents(&scalar))
-            .zip(contents(&other))
-        {
-            assert!(
-                a == b,
-                "{kernel}: {} differs after {operation:?}",
-                memory.name()
-            );
+    }
+
+    fn name(self) -> String {
+        match self {
+            Self::Kernel(kernel) => kernel.to_string(),
+            #[cfg(target_arch = "x86_64")]
+            Self::Model(at, _) => format!("model {at} of vpdpbusd"),
+        }
+    }
+}
+
+/// A step of a sequence.
+#[derive(Clone, Debug)]
+enum Step {
+    Execute(Operation),
+    /// A memory gets new contents, as by a LOAD.
+    Replace(MemoryId),
+}
+
+/// Executes on every kernel and compares all memories after each step; false where nothing is legal.
+fn agree(g: &Geometry, steps: &[Step], seed: u64) -> bool {
+    let legal: Vec<&Step> = steps
+        .iter()
+        .filter(|step| match step {
+            Step::Execute(o) => check_operation(g, o).is_ok(),
+            Step::Replace(_) => true,
+        })
+        .collect();
+    if !legal.iter().any(|step| matches!(step, Step::Execute(_))) {
+        return false;
+    }
+    let (mut state, mut scalar) = (seed, random_memories(g, seed));
+    let mut workspace = Workspace::default();
+    let mut others: Vec<_> = under_test()
+        .into_iter()
+        .map(|under| (under, scalar.clone(), Workspace::default()))
+        .collect();
+    for step in legal {
+        let operation = match step {
+            Step::Execute(operation) => operation,
+            Step::Replace(memory) => {
+                let before = state;
+                scribble(&mut scalar, *memory, &mut state);
+                for (_, memories, _) in &mut others {
+                    scribble(memories, *memory, &mut before.clone());
+                }
+                continue;
+            }
+        };
+        Under::Kernel(Kernel::Scalar).execute(g, operation, &mut scalar, &mut workspace);
+        for (under, memories, workspace) in &mut others {
+            under.execute(g, operation, memories, workspace);
+            for ((memory, a), b) in MemoryId::ALL
+                .iter()
+                .zip(contents(&scalar))
+                .zip(contents(memories))
+            {
+                assert!(
+                    a == b,
+                    "{}: {} differs after {operation:?}",
+                    under.name(),
+                    memory.name()
+                );
+            }
         }
     }
     true
+}
+
+/// Of one instruction.
+fn agree_on(g: &Geometry, operation: Operation, seed: u64) -> bool {
+    agree(g, &[Step::Execute(operation)], seed)
 }
 
 prop_compose! {
@@ -121,12 +213,27 @@ proptest! {
 
     #[test]
     fn matmul_on_tiny(m in matmuls(small()), seed: u64) {
-        prop_assume!(agree(small(), &Operation::Matmul(m), seed));
+        prop_assume!(agree_on(small(), Operation::Matmul(m), seed));
     }
 
     #[test]
     fn matmul_on_zcu102(m in matmuls(large()), seed: u64) {
-        prop_assume!(agree(large(), &Operation::Matmul(m), seed));
+        prop_assume!(agree_on(large(), Operation::Matmul(m), seed));
+    }
+
+    /// What kernels keep from instruction to instruction holds only as long as it may.
+    #[test]
+    fn matmuls_one_after_the_other(
+        (a, b) in (matmuls(large()), matmuls(large())),
+        (rows, channels, replaced) in (0u16..3, 0u16..3, 0usize..4),
+        seed: u64,
+    ) {
+        let elsewhere = Matmul { a_base: a.a_base + 2 * rows, dst_channel: a.dst_channel + 2 * channels, ..a };
+        let memory = [MemoryId::Act, MemoryId::Opd, MemoryId::Wgt0, MemoryId::Par][replaced];
+        let steps = [a, elsewhere, a, b, a].map(|m| Step::Execute(Operation::Matmul(m)));
+        let mut steps = steps.to_vec();
+        steps.insert(3, Step::Replace(memory));
+        prop_assume!(agree(large(), &steps, seed));
     }
 
     #[test]
@@ -142,7 +249,7 @@ proptest! {
             row_tiles,
             row0: row0 * g.rows as u16,
         };
-        prop_assume!(agree(g, &Operation::Softmax(s), seed));
+        prop_assume!(agree_on(g, Operation::Softmax(s), seed));
     }
 
     #[test]
@@ -159,7 +266,7 @@ proptest! {
             row_tiles,
             par_base,
         };
-        prop_assume!(agree(large(), &Operation::Layernorm(l), seed));
+        prop_assume!(agree_on(large(), Operation::Layernorm(l), seed));
     }
 }
 

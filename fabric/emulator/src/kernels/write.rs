@@ -137,6 +137,21 @@ fn values(g: &Geometry, m: &Matmul, outputs: &Outputs, memories: &mut Memories) 
     }
 }
 
+/// Whether key tiles or value tiles lie closer together than the words that are written of each.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+pub fn tiles_overlap(g: &Geometry, m: &Matmul) -> bool {
+    let lanes = g.lanes as usize;
+    let written = if m.dest == Matmul::DEST_KEYS {
+        let first = usize::from(m.dst_channel);
+        (first + usize::from(m.channels)).div_ceil(lanes) - first / lanes
+    } else {
+        let first = usize::from(m.row_tile0) * g.rows as usize;
+        let tokens = usize::from(m.row_tiles) * g.rows as usize;
+        (first + tokens).div_ceil(lanes) - first / lanes
+    };
+    usize::from(m.dst_stride) < written
+}
+
 /// As [`keys`], from words of ACT: `[row tile][octet][row][8]`, the first channel at its place in an octet of the destination.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 pub fn keys_from_words(g: &Geometry, m: &Matmul, words: &[u8], memories: &mut Memories) {

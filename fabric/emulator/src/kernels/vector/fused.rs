@@ -62,14 +62,14 @@ pub struct Target<'a> {
 /// What the kernels keep from instruction to instruction.
 #[derive(Debug, Default)]
 pub struct Buffers {
-    activations: blocked::ActivationSums,
+    unpacked: blocked::Buffers,
     /// Results on their way to OPD: ACT's words of each row tile.
     operands: Vec<u8>,
     /// Words of ACT that the results of the same instruction may replace.
     sources: Vec<u8>,
 }
 
-/// Executes `m`, whose parameters `workspace` holds; false where row tiles overwrite each other.
+/// Executes `m`, whose parameters `workspace` holds; false where tiles overwrite each other, so that the order of writes counts.
 pub fn matmul(
     path: &Path,
     g: &Geometry,
@@ -82,6 +82,9 @@ pub fn matmul(
     let channels = usize::from(m.channels);
     if matches!(m.dest, Matmul::DEST_KEYS | Matmul::DEST_VALUES) {
         let keys = m.dest == Matmul::DEST_KEYS;
+        if write::tiles_overlap(g, m) {
+            return false;
+        }
         let skew = if keys {
             usize::from(m.dst_channel) % OCTET
         } else {
@@ -97,7 +100,7 @@ pub fn matmul(
             stride: length,
             length,
         };
-        blocked::matmul(path, &x, &mut target, &mut fused.activations);
+        blocked::matmul(path, &x, &mut target, &mut fused.unpacked);
         if keys {
             write::keys_from_words(g, m, &fused.operands, memories);
         } else {
@@ -154,7 +157,13 @@ pub fn matmul(
         stride: stride.max(words) * word,
         length: words * word,
     };
-    blocked::matmul(path, &x, &mut target, &mut fused.activations);
+    let source = x.a_source;
+    blocked::matmul(path, &x, &mut target, &mut fused.unpacked);
     memories.put(memory, bank);
+    if same && !overlap {
+        // Their memory was written, but not the activations.
+        let generation = memories.generation(memory);
+        fused.unpacked.still_valid(source, generation);
+    }
     true
 }

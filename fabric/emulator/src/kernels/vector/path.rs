@@ -1,8 +1,7 @@
 //! What an instruction set brings to a MATMUL: the few functions that differ between the vector kernels.
 //!
-//! All of them work on an octet of output channels. Its weights are unpacked into a buffer that stays in the first-level cache (a [`Line`] or two
-//! a weight word, in an order that suits the path's dot product), used for one row tile after the other, and never kept: unpacking
-//! costs a few per cent of what it is used for, and memory that the model needs twice would cost more.
+//! All of them work on an octet of output channels. Its weights are unpacked into a [`Line`] or two a weight word, in an order that suits
+//! the path's dot product.
 
 use super::fused::OCTET;
 use super::slab::Slab;
@@ -84,28 +83,36 @@ impl<'a> Octet<'a> {
         }
     }
 
-    /// The first `N / 8` places' bytes of word `chunk`: 8 terms of each, 0 where there is no channel.
+    /// The bytes of the first `N / 8` places of word `chunk`, 8 terms each, where they lie side by side.
     #[inline]
-    pub fn places<const N: usize>(&self, chunk: usize) -> [u8; N] {
-        let whole = self.whole.and_then(|start| {
-            let bytes = self.bytes.get(start + chunk * self.word..)?;
-            bytes.first_chunk::<N>()
-        });
-        match whole {
-            Some(whole) => *whole,
-            None => self.gather(chunk),
-        }
+    pub fn whole<const N: usize>(&self, chunk: usize) -> Option<&'a [u8; N]> {
+        let start = self.whole?;
+        self.bytes.get(start + chunk * self.word..)?.first_chunk()
     }
 
-    fn gather<const N: usize>(&self, chunk: usize) -> [u8; N] {
-        let mut places = [0; N];
-        for (place, first) in places.as_chunks_mut::<TERMS>().0.iter_mut().zip(self.first) {
-            let bytes = first.and_then(|first| self.bytes.get(first + chunk * self.word..));
-            if let Some(terms) = bytes.and_then(|bytes| bytes.first_chunk()) {
-                *place = *terms;
+    /// The 8 terms of a place of word `chunk`, the first one lowest; 0 where there is no channel.
+    #[inline]
+    pub fn terms(&self, place: usize, chunk: usize) -> u64 {
+        let terms = self.first[place].and_then(|first| {
+            let bytes = self.bytes.get(first + chunk * self.word..)?;
+            bytes.first_chunk()
+        });
+        u64::from_le_bytes(terms.copied().unwrap_or_default())
+    }
+
+    /// The bytes of the first `N / 8` places of word `chunk`.
+    #[inline]
+    pub fn places<const N: usize>(&self, chunk: usize) -> [u8; N] {
+        match self.whole(chunk) {
+            Some(whole) => *whole,
+            None => {
+                let mut places = [0; N];
+                for (place, terms) in places.as_chunks_mut().0.iter_mut().enumerate() {
+                    *terms = self.terms(place, chunk).to_le_bytes();
+                }
+                places
             }
         }
-        places
     }
 
     /// The sum of each channel's 8-bit codes over `chunks` words.

@@ -8,15 +8,17 @@ mod dot;
 mod norm;
 mod requantize;
 mod slab;
+mod softmax;
 mod unpack;
 
 use std::arch::x86_64::*;
 
 use super::path::Path;
 
-pub use norm::{NormScales, layer_norm_tile};
+pub use norm::{NormScales, norm_quads};
 pub use requantize::Scale;
 pub use slab::drain;
+pub use softmax::softmax_tile;
 pub use unpack::{sum_rows, unpack4};
 
 /// AVX2: 16-bit sums of pairs of products.

@@ -8,6 +8,7 @@
 //! rounding shift.
 
 use std::arch::x86_64::*;
+use std::marker::PhantomData;
 
 use fqbert_numerics::layernorm::{LayerNormParams, N_MAX, RowStatistics};
 use fqbert_numerics::requant::effective_shift;
@@ -17,7 +18,7 @@ use crate::kernels::vector::fused::OCTET;
 use crate::kernels::vector::path::QUAD;
 
 /// Parameters of a layer norm in f64.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct NormScales {
     /// Gamma and beta of each channel.
     channels: Vec<(f64, f64)>,
@@ -49,51 +50,102 @@ impl NormScales {
     }
 }
 
-/// A row tile of `rows` rows: residual add of `branch` to `stream` and `fqbert_numerics::layernorm::layernorm_row` of each row's sum.
-///
-/// `stream` (words of RESX) becomes y16 in place and `narrow` (words of ACT) y8.
-pub fn layer_norm_tile(
-    stream: &mut [u8],
-    branch: &[u8],
-    narrow: &mut [u8],
+/// Four rows of a row tile, to be normalised. Those of one tile share its words, and none of their bytes.
+pub struct NormQuad<'a> {
+    tile: TileWords<'a>,
     rows: usize,
-    p: &NormScales,
-) {
-    assert_detected();
-    let n = p.channels.len();
+    quad: usize,
+}
+
+/// Where the words of a row tile lie, `4 * rows` bytes of RESX and RESB, `8 * rows` of ACT.
+#[derive(Clone, Copy)]
+struct TileWords<'a> {
+    stream: *mut u8,
+    branch: &'a [u8],
+    narrow: *mut u8,
+    words: usize,
+    lent: PhantomData<&'a mut [u8]>,
+}
+
+// SAFETY: of what the pointers reach, a quad touches the bytes of its own rows only, and there is one of each number.
+unsafe impl Send for NormQuad<'_> {}
+
+/// The quads of a row tile of `rows` rows: `stream` (words of RESX) will become y16 in place and `narrow` (words of ACT) y8.
+pub fn norm_quads<'a>(
+    stream: &'a mut [u8],
+    branch: &'a [u8],
+    narrow: &'a mut [u8],
+    rows: usize,
+) -> impl Iterator<Item = NormQuad<'a>> {
     assert!(
-        n.is_multiple_of(OCTET) && (1..=N_MAX).contains(&n) && rows.is_multiple_of(QUAD),
+        rows.is_multiple_of(QUAD) && stream.len().is_multiple_of(16 * rows),
         "a legal width, and a shape checked by usable_for"
     );
-    assert!(
-        [stream.len(), branch.len(), 2 * narrow.len()] == [2 * n * rows; 3],
-        "{n} channels of {rows} rows"
-    );
-    for quad in 0..rows / QUAD {
-        // SAFETY: AVX2 and FMA were detected above.
-        unsafe { quad_norm(stream, branch, narrow, rows, quad, p) };
+    assert!([branch.len(), 2 * narrow.len()] == [stream.len(); 2]);
+    let tile = TileWords {
+        words: stream.len() / (4 * rows),
+        stream: stream.as_mut_ptr(),
+        branch,
+        narrow: narrow.as_mut_ptr(),
+        lent: PhantomData,
+    };
+    (0..rows / QUAD).map(move |quad| NormQuad { tile, rows, quad })
+}
+
+impl NormQuad<'_> {
+    /// Residual add of the branch and `fqbert_numerics::layernorm::layernorm_row` of each row's sum.
+    pub fn normalise(mut self, p: &NormScales) {
+        assert_detected();
+        let n = p.channels.len();
+        assert!(
+            n == 2 * self.tile.words && (1..=N_MAX).contains(&n),
+            "{n} channels in {} words",
+            self.tile.words
+        );
+        // SAFETY: AVX2 and FMA were detected above; the words were lent to this tile, and these rows to this quad.
+        unsafe { quad_norm(&mut self, p) };
+    }
+
+    /// The rows' two channels of a word of RESX.
+    ///
+    /// # Safety
+    /// `word` is below the number of words.
+    #[inline]
+    unsafe fn stream(&mut self, word: usize) -> &mut [u8; 16] {
+        // SAFETY: inside the tile's words, whose rows are this quad's alone.
+        unsafe {
+            let at = self.tile.stream.add(word * 4 * self.rows + self.quad * 16);
+            &mut *at.cast()
+        }
+    }
+
+    /// The rows' eight channels of a word of ACT.
+    ///
+    /// # Safety
+    /// `word` is below a quarter of the number of words.
+    #[inline]
+    unsafe fn narrow(&mut self, word: usize) -> &mut [[u8; 16]; 2] {
+        // SAFETY: as above.
+        unsafe {
+            let at = self.tile.narrow.add(word * 8 * self.rows + self.quad * 32);
+            &mut *at.cast()
+        }
     }
 }
 
+/// # Safety
+/// The tile has two channels a word of those of `p`.
 #[target_feature(enable = "avx2,fma")]
-fn quad_norm(
-    stream: &mut [u8],
-    branch: &[u8],
-    narrow: &mut [u8],
-    rows: usize,
-    quad: usize,
-    p: &NormScales,
-) {
-    let word = 4 * rows;
+unsafe fn quad_norm(tile: &mut NormQuad<'_>, p: &NormScales) {
     let (mut sum, mut squares) = (_mm_setzero_si128(), _mm256_setzero_si256());
     let ones = _mm_set1_epi16(1);
-    for (x, b) in stream.chunks_exact_mut(word).zip(branch.chunks_exact(word)) {
-        let (Some(x), Some(b)) = (
-            x[quad * 16..].first_chunk_mut::<16>(),
-            b[quad * 16..].first_chunk::<16>(),
-        ) else {
+    let branches = tile.tile.branch.chunks_exact(4 * tile.rows);
+    for (word, branch) in branches.enumerate() {
+        let Some(b) = branch[tile.quad * 16..].first_chunk::<16>() else {
             continue;
         };
+        // SAFETY: the branch has as many words.
+        let x = unsafe { tile.stream(word) };
         let both = _mm_adds_epi16(load_half(x), load_half(b));
         let both = _mm_max_epi16(both, _mm_set1_epi16(-i16::MAX));
         store_half(x, both);
@@ -123,15 +175,11 @@ fn quad_norm(
         offset[row] = 0.5 - s.mu as f64 * rho;
     }
     let (scale, offset) = (load_four(&scale), load_four(&offset));
-    let octets = stream
-        .chunks_exact_mut(4 * word)
-        .zip(narrow.chunks_exact_mut(rows * OCTET));
-    for ((words, codes), channels) in octets.zip(p.channels.as_chunks::<OCTET>().0) {
+    for (octet, channels) in p.channels.as_chunks::<OCTET>().0.iter().enumerate() {
         let mut y8 = [_mm_setzero_si128(); OCTET];
-        for (at, word) in words.chunks_exact_mut(word).enumerate() {
-            let Some(word) = word[quad * 16..].first_chunk_mut::<16>() else {
-                continue;
-            };
+        for at in 0..4 {
+            // SAFETY: an octet is four words.
+            let word = unsafe { tile.stream(4 * octet + at) };
             let x = load_half(word);
             let even = _mm_srai_epi32::<16>(_mm_slli_epi32::<16>(x));
             let odd = _mm_srai_epi32::<16>(x);
@@ -149,11 +197,10 @@ fn quad_norm(
             _mm_shuffle_epi8(_mm_max_epi8(codes, _mm_set1_epi8(-127)), by_row)
         };
         let (low, high) = (four(&y8[..4]), four(&y8[4..]));
-        let codes = codes[quad * 32..].as_chunks_mut::<16>().0;
-        if let [first, second, ..] = codes {
-            store_half(first, _mm_unpacklo_epi32(low, high));
-            store_half(second, _mm_unpackhi_epi32(low, high));
-        }
+        // SAFETY: a quarter as many words.
+        let [first, second] = unsafe { tile.narrow(octet) };
+        store_half(first, _mm_unpacklo_epi32(low, high));
+        store_half(second, _mm_unpackhi_epi32(low, high));
     }
 }
 

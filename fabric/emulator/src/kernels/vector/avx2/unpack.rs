@@ -23,7 +23,14 @@ pub fn unpack4(weights: &Octet<'_>, lines: &mut [Line]) {
 fn unpack4_words(weights: &Octet<'_>, lines: &mut [Line]) {
     let (low, eights) = (_mm256_set1_epi8(15), _mm256_set1_epi8(8));
     for (chunk, Line(line)) in lines.iter_mut().enumerate() {
-        let word = load(&weights.places::<32>(chunk));
+        // Not through memory: a vector loaded right behind its four parts' stores waits for them.
+        let word = match weights.whole::<32>(chunk) {
+            Some(word) => load(word),
+            None => {
+                let pair = |place| weights.terms(place, chunk) as i64;
+                _mm256_setr_epi64x(pair(0), pair(1), pair(2), pair(3))
+            }
+        };
         let even = _mm256_xor_si256(_mm256_and_si256(word, low), eights);
         let high = _mm256_and_si256(_mm256_srli_epi16::<4>(word), low);
         // The one code that leaves the packed multiplier's pre-adder and counts as +8: `fqbert_numerics::packed::unpack_pair`.

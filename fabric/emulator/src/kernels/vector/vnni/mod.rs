@@ -15,7 +15,7 @@
 mod dot;
 mod registers;
 #[cfg(test)]
-mod tests;
+pub mod tests;
 
 use super::avx2::{self, drain, sum_rows, unpack4};
 use super::path::{Dot, Line, Octet, Path, RowSums};
