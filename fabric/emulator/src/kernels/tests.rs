@@ -328,6 +328,39 @@ fn names_read_back_and_errors_say_what_exists() {
 }
 
 #[test]
+fn a_kernel_of_another_cpu_is_refused_with_what_there_is() {
+    for kernel in Kernel::ALL.into_iter().filter(|k| !k.is_supported()) {
+        let e = kernel.name().parse::<Kernel>().unwrap_err().to_string();
+        assert!(
+            e.contains(&format!("cannot run the kernel {kernel}"))
+                && e.contains("it can run scalar, portable"),
+            "{e}"
+        );
+    }
+}
+
+/// What was compared with the scalar reference, aloud. `FQBERT_EXPECT_KERNELS` names kernels that must be among them, where one knows the CPU: QEMU's
+/// has all of aarch64's.
+#[test]
+fn kernels_under_test() {
+    let compared: Vec<String> = under_test().into_iter().map(Under::name).collect();
+    println!(
+        "compared with the scalar reference: {}",
+        compared.join(", ")
+    );
+    for kernel in Kernel::ALL.into_iter().filter(|k| !k.is_supported()) {
+        println!("SKIPPED: this CPU cannot run the kernel {kernel}");
+    }
+    let expected = std::env::var("FQBERT_EXPECT_KERNELS").unwrap_or_default();
+    for name in expected.split(',').filter(|name| !name.is_empty()) {
+        assert!(
+            compared.iter().any(|c| c == name),
+            "{name} was not compared"
+        );
+    }
+}
+
+#[test]
 fn odd_shapes_fall_back() {
     let mut g = Geometry::presets()[0].clone();
     g.lanes = 4;
