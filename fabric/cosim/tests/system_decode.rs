@@ -152,7 +152,7 @@ fn matmul(rng: &mut Rng, g: &Geometry) -> Matmul {
         0
     };
     let dst_channel = if dest == 4 {
-        2 * rng.below(head_dim / 2) | (2 * rng.below(u64::from(g.pairs) / 2)) << 8
+        2 * rng.below(head_dim / 2) + ((2 * rng.below(u64::from(g.pairs) / 2)) << 8)
     } else {
         2 * rng.below(400)
     };

@@ -110,7 +110,7 @@ fn equals_the_emulator(seed: u64) -> Option<()> {
         2 => format!("latency=250&bandwidth={}&", 40 + seed % 60),
         _ => "latency=90&write_latency=9&bandwidth=130&".to_owned(),
     };
-    let stalls = if seed % 8 == 0 {
+    let stalls = if seed.is_multiple_of(8) {
         String::new()
     } else {
         format!("seed={seed}&")
