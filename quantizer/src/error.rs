@@ -64,6 +64,12 @@ pub enum QuantizeError {
         /// What it must be.
         expected: String,
     },
+    /// Learned scales that cannot be used.
+    #[error("fqbert-scales.json of the checkpoint: {reason}")]
+    Learned {
+        /// What is wrong, and what is expected.
+        reason: String,
+    },
     /// Activations that are not finite, from weights too large for f32 arithmetic.
     #[error(
         "layer {layer} {site}: the float model itself computes infinities or NaN on calibration \

@@ -329,6 +329,7 @@ fn report(
     let compression = model.weight_compression();
     Ok(Report {
         scheme: options.scheme,
+        learned: None,
         ranges: options.ranges,
         rounding: options.rounding,
         calibration: calibration.description().to_owned(),

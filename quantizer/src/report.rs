@@ -11,6 +11,9 @@ use crate::options::{RangeMethod, Rounding, Scheme};
 pub struct Report {
     /// Bits and rules.
     pub scheme: Scheme,
+    /// Which scales came with the checkpoint instead, from quantization-aware training.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub learned: Option<String>,
     /// Ranges of activations.
     pub ranges: RangeMethod,
     /// How weights became codes.
@@ -92,6 +95,9 @@ impl fmt::Display for Report {
             self.scheme.name(),
             self.calibration
         )?;
+        if let Some(learned) = &self.learned {
+            writeln!(f, "learned in training: {learned}")?;
+        }
         writeln!(
             f,
             "encoder parameters {:.2}x smaller as the paper counts, {:.2}x with all tables",
@@ -113,6 +119,9 @@ impl fmt::Display for Report {
                 )?;
             }
             writeln!(f)?;
+        }
+        if self.compared == 0 {
+            return Ok(());
         }
         writeln!(
             f,

@@ -1,0 +1,1 @@
+"""Quantization-aware training of BERT classifiers for the integers of docs/numerics.md."""
