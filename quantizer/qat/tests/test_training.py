@@ -1,0 +1,154 @@
+"""Training on a tiny teacher: it learns, repeats itself, resumes to the same result, and its export says what it does."""
+
+import json
+import tempfile
+import unittest
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from fqbert_qat import data, export, numerics, simulate, smoke
+from fqbert_qat.hf import Checkpoint, CheckpointError
+from fqbert_qat.train import Settings, train
+
+
+def setUpModule():
+    global FOLDER, TEMPORARY
+    torch.set_num_threads(1)
+    TEMPORARY = tempfile.TemporaryDirectory()
+    FOLDER = Path(TEMPORARY.name) / "teacher"
+    smoke.teacher(FOLDER)
+
+
+def tearDownModule():
+    TEMPORARY.cleanup()
+
+
+def state(run):
+    return {k: v.clone() for k, v in run.student.state_dict().items()}
+
+
+def quiet(_):
+    pass
+
+
+class Training(unittest.TestCase):
+    def equal(self, a, b):
+        self.assertEqual(a.keys(), b.keys())
+        for name in a:
+            self.assertTrue(torch.equal(a[name], b[name]), name)
+
+    def test_a_run_repeats_and_resumes_to_the_same_tensors(self):
+        settings = replace(smoke.SETTINGS, steps=8)
+        with tempfile.TemporaryDirectory() as out:
+            whole = smoke.student(FOLDER, settings)
+            train(whole, None, 0, quiet)
+            first = smoke.student(FOLDER, settings)
+            for _ in range(3):
+                first.advance()
+            first.save(Path(out) / "checkpoint.pt")
+            second = smoke.student(FOLDER, settings)
+            second.resume(Path(out) / "checkpoint.pt")
+            self.assertEqual(second.step, 3)
+            train(second, None, 0, quiet)
+            self.equal(state(whole), state(second))
+            for _ in range(5):
+                first.advance()
+            self.equal(state(whole), state(first))
+            other = smoke.student(FOLDER, replace(settings, lr=1e-3))
+            with self.assertRaisesRegex(CheckpointError, "lr 0.002 there, 0.001 here"):
+                other.resume(Path(out) / "checkpoint.pt")
+            seeded = smoke.student(FOLDER, replace(settings, seed=1))
+            train(seeded, None, 0, quiet)
+            self.assertFalse(torch.equal(whole.student.classifier.weight, seeded.student.classifier.weight))
+
+    def test_training_brings_the_student_nearer_to_its_teacher(self):
+        run = smoke.student(FOLDER)
+        before = run.agreement()
+        scales = state(run)
+        train(run, None, 0, quiet)
+        after = run.agreement()
+        self.assertLess(after[1], 0.8 * before[1])
+        self.assertGreaterEqual(after[0], before[0])
+        moved = [n for n, v in state(run).items() if n.endswith("log_scale") and not torch.equal(v, scales[n])]
+        # Every matrix of both layers, every site and the input, but for the last 8-bit output, which nothing reads.
+        self.assertEqual(len(moved), 2 * (6 + 9) + 1 - 1)
+
+    def test_equalizing_leaves_the_float_model_as_it_is(self):
+        run = smoke.student(FOLDER)
+        run.student.quantized = False
+        ids, mask = data.collate(run.held, run.pad)
+        with torch.no_grad():
+            self.assertLess(float((run.student(ids, mask)[0] - run.teacher(ids, mask)[0]).abs().max()), 1e-4)
+
+    def test_padding_does_not_reach_a_sentence(self):
+        run = smoke.student(FOLDER)
+        ids, mask = data.collate(run.held[:1], run.pad)
+        more, more_mask = torch.nn.functional.pad(ids, (0, 5)), torch.nn.functional.pad(mask, (0, 5))
+        with torch.no_grad():
+            self.assertTrue(torch.equal(run.student(ids, mask)[0], run.student(more, more_mask)[0]))
+
+
+class Export(unittest.TestCase):
+    def exported(self, bits):
+        run = smoke.student(FOLDER, replace(smoke.SETTINGS, steps=10, weight_bits=bits))
+        train(run, None, 0, quiet)
+        folder = Path(TEMPORARY.name) / f"export{bits}"
+        export.write(run.student, Checkpoint.load(FOLDER), FOLDER, folder, run.settings)
+        return run, folder
+
+    def test_the_integers_are_what_was_trained(self):
+        """The forward pass in training against the export's simulation in integers, on held-out sentences."""
+        for bits in (4, 8):
+            run, folder = self.exported(bits)
+            model = simulate.Model.load(folder)
+            same = total = 0
+            for ids in run.held:
+                y16 = model.encode(ids)
+                with torch.no_grad():
+                    logits, hidden = run.student(*data.collate([ids], run.pad))
+                want = (hidden[-1][0] / run.student.s16[-1]).round().numpy().astype(int)
+                same, total = same + int((y16 == want).sum()), total + y16.size
+                self.assertLess(float(np.abs(model.logits(y16) - logits[0].numpy()).max()), 0.1)
+            # Where f32 rounds a tie the other way, a code moves by one, and what follows it a little.
+            self.assertGreater(same, 0.98 * total)
+
+    def test_weights_are_codes_times_scales_and_the_folder_is_a_checkpoint(self):
+        _, folder = self.exported(4)
+        scales = json.loads((folder / export.SCALES).read_text())
+        kept = Checkpoint.load(folder)
+        for i, layer in enumerate(scales["layers"]):
+            self.assertEqual(set(layer["weights"]), {"q", "k", "v", "o", "ffn_in", "ffn_out"})
+            self.assertEqual(len(layer["activations"]), 13)
+            weight = kept.float(f"bert.encoder.layer.{i}.attention.self.query.weight").double()
+            s = torch.tensor(layer["weights"]["q"]["scales"], dtype=torch.float32)[:, None].double()
+            codes = weight / s
+            self.assertLess(float((codes - codes.round()).abs().max()), 1e-5)
+            self.assertLessEqual(float(codes.abs().max()), numerics.MAX4 + 1e-5)
+        word = "bert.embeddings.word_embeddings.weight"
+        self.assertTrue(torch.equal(kept.tensors[word], Checkpoint.load(FOLDER).tensors[word]))
+        self.assertEqual(kept.tensors[word].dtype, torch.float16)
+
+
+class Refusals(unittest.TestCase):
+    def test_what_cannot_be_used_is_named(self):
+        with self.assertRaisesRegex(CheckpointError, "distilbert"):
+            Checkpoint({"model_type": "distilbert"}, {})
+        with self.assertRaisesRegex(CheckpointError, "no tensor"):
+            Checkpoint({"model_type": "bert"}, {})
+        with self.assertRaisesRegex(CheckpointError, "nowhere"):
+            Checkpoint.load("nowhere")
+        with self.assertRaisesRegex(data.DataError, 'no column "text"; the header line has sentence, label'):
+            data.read_column(FOLDER / "train.tsv", "text")
+        with self.assertRaisesRegex(ValueError, "--weight-bits 3"):
+            Settings(weight_bits=3).check()
+
+    def test_long_sentences_keep_their_ends(self):
+        ids = data.encode(data.tokenizer(FOLDER), ["good " * 50], 16)[0]
+        self.assertEqual((len(ids), ids[0], ids[-1]), (16, smoke.SPECIAL.index("[CLS]"), smoke.SPECIAL.index("[SEP]")))
+
+
+if __name__ == "__main__":
+    unittest.main()
