@@ -490,7 +490,11 @@ fn checkpoints_that_cannot_be_quantized() {
     fs::write(half_learned.join("fqbert-scales.json"), scales).unwrap();
     refused(
         &plain(&half_learned),
-        &["fqbert-scales.json", "layer 0 x8", "calibration data is needed"],
+        &[
+            "fqbert-scales.json",
+            "layer 0 x8",
+            "calibration data is needed",
+        ],
     );
     let both = fqbert(&[
         "quantize",
