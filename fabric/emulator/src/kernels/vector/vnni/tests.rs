@@ -97,7 +97,7 @@ fn instruction_agrees(detected: bool, name: &str, real: &Path, model: &Path) -> 
         for unsigned in [false, true] {
             let bytes = |seed: usize, count: usize| -> Vec<u8> {
                 (0..count)
-                    .map(|i| ((i * 167 + seed) * 89 >> 3) as u8)
+                    .map(|i| (((i * 167 + seed) * 89) >> 3) as u8)
                     .collect()
             };
             let chunks = 37;
