@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::apt::{self, Tool};
 use crate::host::{note, output, root, run};
-use crate::{dt, python};
+use crate::{dt, python, synth};
 
 /// `cargo xtask test`.
 #[derive(clap::Args)]
@@ -67,6 +67,12 @@ const CHECKS: &[Check] = &[
         tools: &[],
         data: false,
         action: generated,
+    },
+    Check {
+        name: "RTL style",
+        tools: &[],
+        data: false,
+        action: rtl_style,
     },
     Check {
         name: "unit, property and conformance tests",
@@ -247,6 +253,32 @@ fn clippy(c: &Context_) -> Result<()> {
 fn generated(c: &Context_) -> Result<()> {
     crate::r#gen::run(&c.root, true)?;
     dt::generate(&c.root, true)
+}
+
+/// Verible over what is written by hand, and Verilator over the block design's wrapper, which no bench contains.
+fn rtl_style(c: &Context_) -> Result<()> {
+    let environment = python::environment(&c.root, python::RTL)?;
+    let rtl = c.root.join("fabric/rtl");
+    let sources = synth::sources(&rtl)?;
+    let written = sources.iter().filter(|s| s.starts_with("src/"));
+    run(Command::new(environment.join("bin/verible-verilog-lint"))
+        .current_dir(&rtl)
+        .args(["--rules_config", "verible.rules"])
+        .args(written))?;
+    let verilator = python::package(&environment, "verilator")?;
+    run(Command::new(verilator.join("bin/verilator_bin"))
+        .current_dir(&rtl)
+        .env("VERILATOR_ROOT", &verilator)
+        .args([
+            "--lint-only",
+            "-Wall",
+            "--quiet",
+            "-GPRESET=0",
+            "--top-module",
+            "fqbert_axi",
+        ])
+        .args(&sources)
+        .arg("vivado/fqbert_axi.v"))
 }
 
 fn tests(c: &Context_) -> Result<()> {
