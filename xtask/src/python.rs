@@ -50,6 +50,8 @@ pub const QAT: Set = Set {
 pub const SYNTH: Set = Set {
     name: "synth",
     requirements: include_str!("../requirements-synth.txt"),
+    folder: ".venv",
+    complete: false,
 };
 
 impl Set {
