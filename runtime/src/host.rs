@@ -5,7 +5,6 @@
 
 use fqbert_checkpoint::{Embeddings, HeadOutput, LayerNorm, WordTable};
 use fqbert_model::{Dense, HeadActivation, Pooling, QuantizedModel, Table, Task};
-use fqbert_numerics::host::{quantize_i8, quantize_i16};
 
 use crate::batch::Tokens;
 use crate::error::HostError;
@@ -28,6 +27,13 @@ pub struct QuantizedInput {
     pub x8: Vec<i8>,
     /// At the scale of the residual stream.
     pub x16: Vec<i16>,
+}
+
+/// `fqbert_numerics::host`'s quantization to -`limit`..=`limit`, a whole number of at most 22 bits, without a call per value: adding 1.5 * 2^23 leaves
+/// no place for fractions, so the addition itself rounds half to even.
+fn quantize(v: f32, scale: f32, limit: f32) -> f32 {
+    const SHIFT: f32 = 12_582_912.0;
+    (v / scale).clamp(-limit, limit) + SHIFT - SHIFT
 }
 
 fn to_f32(table: &Table) -> Vec<f32> {
@@ -77,11 +83,11 @@ impl Host {
         Ok(QuantizedInput {
             x8: values
                 .iter()
-                .map(|v| quantize_i8(*v, self.scale_x8))
+                .map(|v| quantize(*v, self.scale_x8, 127.0) as i8)
                 .collect(),
             x16: values
                 .iter()
-                .map(|v| quantize_i16(*v, self.scale_x16))
+                .map(|v| quantize(*v, self.scale_x16, 32767.0) as i16)
                 .collect(),
         })
     }
@@ -189,4 +195,45 @@ fn pool(states: &[f32], hidden: usize, pooling: Pooling, normalize: bool) -> Vec
         vector.iter_mut().for_each(|v| *v /= norm);
     }
     vector
+}
+
+#[cfg(test)]
+mod tests {
+    use fqbert_numerics::host::{quantize_i8, quantize_i16};
+    use proptest::prelude::*;
+
+    use super::quantize;
+
+    fn same(v: f32, scale: f32) {
+        assert_eq!(
+            quantize(v, scale, 127.0) as i8,
+            quantize_i8(v, scale),
+            "{v} / {scale}"
+        );
+        assert_eq!(
+            quantize(v, scale, 32767.0) as i16,
+            quantize_i16(v, scale),
+            "{v} / {scale}"
+        );
+    }
+
+    #[test]
+    fn halves_and_ends_are_the_references() {
+        for half in -70_000..70_000 {
+            same(half as f32 / 2.0, 1.0);
+        }
+        for v in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 0.0, -0.0, 1e-45] {
+            for scale in [1.0, 0.0, f32::NAN, f32::MIN_POSITIVE, 1e30] {
+                same(v, scale);
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_value_is_the_references(v in any::<f32>(), w in -200.0f32..200.0, scale in 1e-6f32..4.0) {
+            same(v, scale);
+            same(w, scale);
+        }
+    }
 }

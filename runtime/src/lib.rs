@@ -30,7 +30,7 @@ mod uri;
 
 #[cfg(feature = "tokio")]
 pub use asynchronous::AsyncSession;
-pub use batch::{Run, Tokens, plan};
+pub use batch::{Extent, Packing, Run, Tokens, plan};
 pub use error::{HostError, SessionError};
 pub use fqbert_checkpoint::tokenizer::WordSpan;
 pub use fqbert_checkpoint::{Encoding, HeadOutput, Tokenizer, TokenizerError};

@@ -1,4 +1,4 @@
-//! Compiled programs in device memory, one for each sequence bucket, made when first needed.
+//! Compiled programs in device memory, one for each extent, made when first needed.
 
 use std::collections::BTreeMap;
 
@@ -11,6 +11,7 @@ use fqbert_contract::verify::verify;
 use fqbert_model::QuantizedModel;
 use tracing::{debug, info_span};
 
+use crate::batch::Extent;
 use crate::error::{Doing, SessionError};
 
 /// A program with the buffers it is bound to.
@@ -23,7 +24,7 @@ pub(crate) struct Loaded {
 
 pub(crate) struct Programs {
     constants: DeviceBuffer,
-    loaded: BTreeMap<u32, Loaded>,
+    loaded: BTreeMap<Extent, Loaded>,
 }
 
 impl Programs {
@@ -55,19 +56,19 @@ impl Programs {
         })
     }
 
-    /// The program for a bucket, compiled, verified and copied if it is not there yet.
+    /// The program for an extent, compiled, verified and copied if it is not there yet.
     pub fn get(
         &mut self,
         fabric: &mut dyn Fabric,
         model: &QuantizedModel,
         geometry: &Geometry,
-        bucket: u32,
+        extent: Extent,
     ) -> Result<&mut Loaded, SessionError> {
-        let loaded = match self.loaded.remove(&bucket) {
+        let loaded = match self.loaded.remove(&extent) {
             Some(loaded) => loaded,
-            None => load(fabric, model, geometry, bucket, self.constants.allocation())?,
+            None => load(fabric, model, geometry, extent, self.constants.allocation())?,
         };
-        Ok(self.loaded.entry(bucket).or_insert(loaded))
+        Ok(self.loaded.entry(extent).or_insert(loaded))
     }
 
     /// Gives all memory back.
@@ -94,13 +95,17 @@ fn load(
     fabric: &mut dyn Fabric,
     model: &QuantizedModel,
     geometry: &Geometry,
-    bucket: u32,
+    Extent { rows, block }: Extent,
     constants: Allocation,
 ) -> Result<Loaded, SessionError> {
-    let _span = info_span!("compile", bucket).entered();
-    let program = fqbert_compiler::compile(model, geometry, bucket, &CompileOptions::default())?;
+    let _span = info_span!("compile", rows, block).entered();
+    let options = CompileOptions {
+        block: Some(block),
+        ..CompileOptions::default()
+    };
+    let program = fqbert_compiler::compile(model, geometry, rows, &options)?;
     let report = verify(&program, geometry).map_err(|violations| SessionError::Verify {
-        sequence: bucket,
+        sequence: rows,
         violations,
     })?;
     debug!(

@@ -86,7 +86,7 @@ fn every_geometry_packed_or_not_equals_the_plain_interpretation() {
         "emu:zcu102?threads=1",
         "emu:zcu102?seed=7&threads=3",
     ] {
-        for pack in [None, Some(64)] {
+        for pack in [None, Some(64), Some(200)] {
             let mut session = session(&model, uri, pack);
             let outputs = session.run_batch(&sequences).unwrap();
             assert_eq!(bits(&outputs), expected, "{uri}, packing {pack:?}");

@@ -1,7 +1,7 @@
 """The peers that come as Python packages, one process for all of them.
 
-The first line of standard input is a JSON object: directory, shape, sequence, threads, ids, peers. The process makes what model files are missing,
-loads the peers and answers {"ready": {peer: version}}. Every further line is the name of a peer: it runs one inference and answers
+The first line of standard input is a JSON object: directory, shape, sequence, threads, ids, peers, load. The process makes what model files are
+missing, loads the peers if load is true, and answers {"ready": {peer: version}}. Every further line is the name of a peer: it runs one inference and answers
 {"seconds": t}, timed around the runtime's own call. The end of the input ends the process. A failure is answered {"error": text}.
 """
 import json
@@ -178,7 +178,7 @@ def main():
     directory = request["directory"]
     make(directory, request)
     peers, versions = {}, {}
-    for name in request["peers"]:
+    for name in request["peers"] if request["load"] else []:
         versions[name], peers[name] = load(name, directory, ids, request["threads"])
     answer(ready=versions)
     for line in sys.stdin:

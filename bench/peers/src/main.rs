@@ -53,6 +53,9 @@ struct Args {
     /// Where the Python environment and the models are kept; from the root of the repository, where cargo run is called.
     #[arg(long, default_value = ".cache")]
     cache: PathBuf,
+    /// Make the environment and the models, but measure nothing.
+    #[arg(long, conflicts_with = "json")]
+    prepare: bool,
     /// One JSON object instead of a table.
     #[arg(long)]
     json: bool,
@@ -75,18 +78,22 @@ fn run(args: &Args) -> Result<()> {
         ids: peer::token_ids(usize::from(args.seq)),
         threads,
     };
-    let mut peers: Vec<Box<dyn Peer>> =
-        vec![Box::new(ours::Ours::new(&job, args.kernel.as_deref())?)];
-    #[cfg(feature = "candle")]
-    if args.peers.contains(&Name::CandleFp32) {
-        peers.push(Box::new(candle::Candle::new(&job)?));
-    }
     let wanted: Vec<Name> = args
         .peers
         .iter()
         .copied()
         .filter(|n| n.is_python())
         .collect();
+    if args.prepare {
+        let interpreter = python::environment(&args.python, &args.cache)?;
+        return python::prepare(&interpreter, &args.cache, &job, &wanted);
+    }
+    let mut peers: Vec<Box<dyn Peer>> =
+        vec![Box::new(ours::Ours::new(&job, args.kernel.as_deref())?)];
+    #[cfg(feature = "candle")]
+    if args.peers.contains(&Name::CandleFp32) {
+        peers.push(Box::new(candle::Candle::new(&job)?));
+    }
     if !wanted.is_empty() {
         let interpreter = python::environment(&args.python, &args.cache)?;
         peers.extend(python::start(&interpreter, &args.cache, &job, &wanted)?);

@@ -147,13 +147,44 @@ impl Peer for Remote {
     }
 }
 
-/// Starts the child and waits until it has loaded its models.
+/// Makes the model files that are not there yet.
+pub fn prepare(interpreter: &Path, cache: &Path, job: &Job, names: &[Name]) -> Result<()> {
+    ready(interpreter, cache, job, names, false).map(drop)
+}
+
+/// Starts the child and waits until it has made and loaded its models.
 pub fn start(
     interpreter: &Path,
     cache: &Path,
     job: &Job,
     names: &[Name],
 ) -> Result<Vec<Box<dyn Peer>>> {
+    let (server, versions) = ready(interpreter, cache, job, names, true)?;
+    let server = Rc::new(RefCell::new(server));
+    Ok(names
+        .iter()
+        .map(|name| {
+            Box::new(Remote {
+                server: Rc::clone(&server),
+                name: *name,
+                version: versions
+                    .get(name.as_str())
+                    .and_then(Value::as_str)
+                    .unwrap_or("")
+                    .to_owned(),
+            }) as Box<dyn Peer>
+        })
+        .collect())
+}
+
+/// The child once its models are made, and loaded if `load`, with their versions.
+fn ready(
+    interpreter: &Path,
+    cache: &Path,
+    job: &Job,
+    names: &[Name],
+    load: bool,
+) -> Result<(Server, Value)> {
     let mut child = Command::new(interpreter)
         .args(["-c", SCRIPT])
         // Telemetry of a package is nobody's business here, and costs its time.
@@ -198,22 +229,9 @@ pub fn start(
         "threads": job.threads,
         "ids": job.ids,
         "peers": peers,
+        "load": load,
     });
     let answer = server.ask(&request.to_string(), PREPARE)?;
     let versions = answer.get("ready").cloned().unwrap_or_default();
-    let server = Rc::new(RefCell::new(server));
-    Ok(names
-        .iter()
-        .map(|name| {
-            Box::new(Remote {
-                server: Rc::clone(&server),
-                name: *name,
-                version: versions
-                    .get(name.as_str())
-                    .and_then(Value::as_str)
-                    .unwrap_or("")
-                    .to_owned(),
-            }) as Box<dyn Peer>
-        })
-        .collect())
+    Ok((server, versions))
 }

@@ -24,6 +24,13 @@ pub fn buckets(g: &Geometry, model: &QuantizedModel) -> Vec<u32> {
     lengths
 }
 
+/// How many blocks of `block` tokens a program of at most `tokens` tokens can have ([`crate::CompileOptions::block`]); 0 if not even one fits.
+pub fn most_blocks(g: &Geometry, model: &QuantizedModel, block: u32, tokens: u32) -> u32 {
+    let most = tokens.checked_div(block).unwrap_or(0);
+    let fits = |count: &u32| Plan::with_block(model, g, count * block, block).is_ok();
+    (1..=most).rev().find(fits).unwrap_or(0)
+}
+
 /// The shortest of `buckets` that holds `tokens`, or `None` if the text must be cut.
 pub fn choose_bucket(buckets: &[u32], tokens: usize) -> Option<u32> {
     buckets

@@ -37,7 +37,7 @@ use fqbert_contract::program::{PerRegion, Program, Span};
 use fqbert_contract::{Bytes, Geometry};
 use fqbert_model::{Linear, QuantizedModel};
 
-pub use bucket::{buckets, choose_bucket};
+pub use bucket::{buckets, choose_bucket, most_blocks};
 pub use constants::{
     ConstantsImage, ConstantsLayout, LayerLayout, MatrixLayout, ParamSet, pack_constants,
     pack_constants_in_parts,
@@ -53,17 +53,23 @@ use weights::Stream;
 /// Parts of the input and output regions begin at multiples of this: a page, so that each can be synced alone.
 const IO_ALIGNMENT: u64 = 4096;
 
-/// Choices that change a program's time and not its result.
+/// Choices of a program beside its length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CompileOptions {
     /// Run layer norms, softmax and the transfer of the input beside the matrix engine. Without it stages follow each other,
     /// which is easier to read in a trace.
     pub overlap: bool,
+    /// Tokens of a block of attention: queries see the keys of their own block only, and the ranges that come with the input count from the block's
+    /// first token. Short sequences that lie packed in blocks save the scores of all others. `None`: one block, the whole sequence.
+    pub block: Option<u32>,
 }
 
 impl Default for CompileOptions {
     fn default() -> Self {
-        Self { overlap: true }
+        Self {
+            overlap: true,
+            block: None,
+        }
     }
 }
 
@@ -119,7 +125,12 @@ pub fn compile(
     sequence_bucket: u32,
     options: &CompileOptions,
 ) -> Result<Program, CompileError> {
-    let plan = Plan::new(model, g, sequence_bucket)?;
+    let plan = Plan::with_block(
+        model,
+        g,
+        sequence_bucket,
+        options.block.unwrap_or(sequence_bucket),
+    )?;
     let layout = ConstantsLayout::new(model, g);
     let stream = Stream::new(&layout, &plan, g);
     let io = Io::new(plan.sequence, plan.hidden);

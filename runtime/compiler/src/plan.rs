@@ -22,6 +22,9 @@ const LARGER: &str = "use a larger geometry";
 pub(crate) struct Plan {
     pub sequence: u32,
     pub row_tiles: u32,
+    /// Row tiles of a block of attention, and its tokens; the blocks are all rows.
+    pub block_tiles: u32,
+    pub block: u32,
     pub hidden: u32,
     pub heads: u32,
     pub head_dim: u32,
@@ -38,10 +41,12 @@ pub(crate) struct Plan {
     /// ACT: 8-bit layer input and attention output of all rows, from word 0. Then queries and context of all rows, and, once those
     /// are dead, the feed-forward middle of a block.
     pub work_base: u32,
-    /// OPD: keys from word 0, values from here.
+    /// OPD: keys from word 0, block after block, values from here, likewise.
     pub values_base: u32,
-    /// OPD words per value head.
+    /// OPD words per block of keys, per value head of a block, and per block of values.
+    pub key_block_words: u32,
     pub value_head_words: u32,
+    pub value_block_words: u32,
     /// Row tiles of a piece of attention, and pieces in flight.
     pub piece_tiles: u32,
     pub pieces_in_flight: u32,
@@ -60,16 +65,35 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
+    /// All rows in one block.
     pub fn new(model: &QuantizedModel, g: &Geometry, sequence: u32) -> Result<Self, CompileError> {
+        Self::with_block(model, g, sequence, sequence)
+    }
+
+    pub fn with_block(
+        model: &QuantizedModel,
+        g: &Geometry,
+        sequence: u32,
+        block: u32,
+    ) -> Result<Self, CompileError> {
         check_model(model, g)?;
         check_sequence(g, sequence)?;
+        check_sequence(g, block)?;
+        if !sequence.is_multiple_of(block) {
+            return Err(CompileError::Sequence {
+                sequence,
+                geometry: g.name,
+                rule: format!("a multiple of its blocks of {block}"),
+            });
+        }
         let c = &model.config;
         let (hidden, heads, mid) = (c.hidden as u32, c.heads as u32, c.intermediate as u32);
         let head_dim = c.head_dim() as u32;
         let (row_tiles, lanes) = (sequence / g.rows, g.lanes);
         let act_words = hidden / lanes;
         let (mid_words, res_words) = (mid / lanes, hidden / 2);
-        let (score_words, prob_words) = (sequence / 2, sequence / lanes);
+        let (block_tiles, count) = (block / g.rows, sequence / block);
+        let (score_words, prob_words) = (block / 2, block / lanes);
         let fit = Fit { g };
 
         let work_base = row_tiles * act_words;
@@ -92,32 +116,34 @@ impl Plan {
         })?;
         let resb_tiles = g.resb_words / res_words;
 
-        let values_base = sequence.div_ceil(g.pairs) * act_words;
+        let key_block_words = block.div_ceil(g.pairs) * act_words;
         let value_head_words = head_dim.div_ceil(g.pairs) * prob_words;
+        let value_block_words = heads * value_head_words;
+        let values_base = count * key_block_words;
         fit.check(
             MemoryId::Opd,
-            values_base + heads * value_head_words,
+            values_base + count * value_block_words,
             SHORTER,
             || format!("keys and values of {sequence} tokens by {hidden} channels"),
         )?;
 
         let in_flight = |depth: u32| {
             let scr = g.scr_words / depth / score_words;
-            scr.min(g.prb_words / depth / prob_words).min(row_tiles)
+            scr.min(g.prb_words / depth / prob_words).min(block_tiles)
         };
         // One piece in flight would be correct too, but two are what hides the softmax.
         fit.check(MemoryId::Scr, 2 * score_words, SHORTER, || {
-            format!("two row tiles of scores over {sequence} keys")
+            format!("two row tiles of scores over {block} keys")
         })?;
         fit.check(MemoryId::Prb, 2 * prob_words, SHORTER, || {
-            format!("two row tiles of probabilities over {sequence} keys")
+            format!("two row tiles of probabilities over {block} keys")
         })?;
-        let pieces_in_flight = if in_flight(ATTENTION_DEPTH) == row_tiles {
+        let pieces_in_flight = if in_flight(ATTENTION_DEPTH) == block_tiles {
             ATTENTION_DEPTH
         } else {
             2
         };
-        let pieces = row_tiles.div_ceil(in_flight(pieces_in_flight));
+        let pieces = block_tiles.div_ceil(in_flight(pieces_in_flight));
 
         let par_first = (3 * hidden / 2 + 2).max(mid / 2);
         fit.check(MemoryId::Par, par_first + hidden / 2, LARGER, || {
@@ -136,6 +162,8 @@ impl Plan {
         Ok(Self {
             sequence,
             row_tiles,
+            block_tiles,
+            block,
             hidden,
             heads,
             head_dim,
@@ -146,8 +174,10 @@ impl Plan {
             prob_words,
             work_base,
             values_base,
+            key_block_words,
             value_head_words,
-            piece_tiles: row_tiles.div_ceil(pieces),
+            value_block_words,
+            piece_tiles: block_tiles.div_ceil(pieces),
             pieces_in_flight,
             output_blocks: blocks(row_tiles, resb_tiles),
             ffn_blocks: blocks(row_tiles, resb_tiles.min(room / mid_words)),
@@ -167,9 +197,26 @@ impl Plan {
         }
     }
 
-    /// Row tiles of each piece of a head's attention.
+    /// Row tiles of each piece of a head's attention; a piece is in one block.
     pub fn pieces(&self) -> Vec<Range<u32>> {
-        blocks(self.row_tiles, self.piece_tiles)
+        self.attention_blocks()
+            .flat_map(|block| {
+                let start = block.start;
+                let pieces = blocks(self.block_tiles, self.piece_tiles).into_iter();
+                pieces.map(move |p| start + p.start..start + p.end)
+            })
+            .collect()
+    }
+
+    /// Row tiles of each block of attention.
+    pub fn attention_blocks(&self) -> impl Iterator<Item = Range<u32>> + use<> {
+        let tiles = self.block_tiles;
+        (0..self.row_tiles / tiles).map(move |index| index * tiles..(index + 1) * tiles)
+    }
+
+    /// The block that row tile `row` is in.
+    pub fn block_of(&self, row: u32) -> u32 {
+        row / self.block_tiles
     }
 }
 

@@ -13,7 +13,16 @@ const MATRIX: usize = 5;
 
 fn cycles(model: &QuantizedModel, geometry: &str, sequence: u32, overlap: bool) -> u64 {
     let g = Geometry::by_name(geometry).unwrap();
-    let program = compile(model, g, sequence, &CompileOptions { overlap }).unwrap();
+    let program = compile(
+        model,
+        g,
+        sequence,
+        &CompileOptions {
+            overlap,
+            ..CompileOptions::default()
+        },
+    )
+    .unwrap();
     let report = verify(&program, g).unwrap_or_else(|v| panic!("{}", v[0]));
     let schedule = simulate(g, &program.instructions, Policy::Earliest).unwrap();
     let busy = schedule.counters.busy[MATRIX] as f64 / report.cycles as f64;

@@ -2,7 +2,9 @@
 
 mod common;
 
-use fqbert_compiler::{CompileError, CompileOptions, buckets, compile, pack_constants};
+use fqbert_compiler::{
+    CompileError, CompileOptions, buckets, compile, most_blocks, pack_constants,
+};
 use fqbert_contract::Geometry;
 use fqbert_contract::timing::Policy;
 use fqbert_contract::verify::verify;
@@ -11,16 +13,28 @@ use proptest::prelude::*;
 
 /// Compiles, verifies, runs in two orders and compares with the reference.
 fn check(shape: Shape, g: &Geometry, sequence: u32, overlap: bool, seed: u64) {
+    check_blocks(shape, g, sequence, sequence, overlap, seed);
+}
+
+/// As [`check`], with attention in blocks.
+fn check_blocks(shape: Shape, g: &Geometry, sequence: u32, block: u32, overlap: bool, seed: u64) {
     let model = random_model(shape, seed);
-    let program = compile(&model, g, sequence, &CompileOptions { overlap })
+    let options = CompileOptions {
+        overlap,
+        block: Some(block),
+    };
+    let program = compile(&model, g, sequence, &options)
         .unwrap_or_else(|e| panic!("{shape:?} {} {sequence}: {e}", g.name));
     verify(&program, g).unwrap_or_else(|v| panic!("{shape:?} {} {sequence}: {}", g.name, v[0]));
     let constants = pack_constants(&model, g).unwrap();
     let tokens = sequence as usize;
     let mut input = random_input(shape.hidden, tokens, tokens, seed);
-    // Three sequences packed into one run, then padding.
-    let thirds = [tokens / 3, tokens / 2, tokens - tokens / 4];
-    for (t, range) in input.ranges.iter_mut().enumerate() {
+    // Three sequences packed into each block, then padding.
+    let block = block as usize;
+    let thirds = [block / 3, block / 2, block - block / 4];
+    let mut whole = input.clone();
+    for at in 0..tokens {
+        let (first, t) = (at / block * block, at % block);
         let hi = thirds.iter().copied().find(|end| t < *end).unwrap_or(0);
         let lo = thirds
             .iter()
@@ -28,9 +42,11 @@ fn check(shape: Shape, g: &Geometry, sequence: u32, overlap: bool, seed: u64) {
             .filter(|end| *end <= t && hi > 0)
             .max()
             .unwrap_or(0);
-        *range = (lo as u16, hi as u16);
+        input.ranges[at] = (lo as u16, hi as u16);
+        let first = if hi > 0 { first } else { 0 };
+        whole.ranges[at] = ((first + lo) as u16, (first + hi) as u16);
     }
-    let expected = model.reference(&input).unwrap();
+    let expected = model.reference(&whole).unwrap();
     for policy in [Policy::Earliest, Policy::Seeded(seed)] {
         let found = common::run(&program, &constants, &input, policy);
         assert!(
@@ -78,6 +94,42 @@ fn wide_weights_and_heads_compute_the_reference() {
     }
 }
 
+#[test]
+fn attention_in_blocks_computes_the_reference() {
+    let shape = Shape {
+        layers: 2,
+        hidden: 64,
+        heads: 4,
+        intermediate: 152,
+        ..Shape::SMALL
+    };
+    for g in Geometry::presets() {
+        for (sequence, block) in [(96, 32), (64, 16), (96, 48)] {
+            for overlap in [false, true] {
+                check_blocks(shape, g, sequence, block, overlap, 7);
+            }
+        }
+    }
+}
+
+#[test]
+fn blocks_are_counted_and_uneven_ones_refused() {
+    let model = random_model(Shape::SMALL, 1);
+    let g = preset("zcu102");
+    let most = most_blocks(g, &model, 64, 512);
+    assert!(most >= 2, "{most}");
+    assert_eq!(most_blocks(g, &model, 1024, 512), 0);
+    let options = CompileOptions {
+        block: Some(64),
+        ..CompileOptions::default()
+    };
+    compile(&model, g, most * 64, &options).unwrap();
+    let error = compile(&model, g, 96, &options)
+        .expect_err("uneven")
+        .to_string();
+    assert!(error.contains("64"), "{error}");
+}
+
 /// A geometry whose memories hold only some of the rows at every point where rows can be cut into blocks.
 fn cramped() -> Geometry {
     Geometry {
@@ -115,6 +167,7 @@ fn rows_in_blocks_compute_the_reference() {
         };
         for overlap in [false, true] {
             check(shape, &g, 24, overlap, 3);
+            check_blocks(shape, &g, 24, 8, overlap, 3);
         }
     }
 }

@@ -33,7 +33,7 @@ impl Scheduler<'_> {
         self.load_params(layer, ParamSet::Output);
         self.body(layer, &q, q_groups, &[]);
         let groups = self.e.take_groups(k.groups);
-        self.body(layer, &k, groups, &[sem::SELF]);
+        self.body_by_block(layer, &k, groups, &[sem::SELF]);
         if layer == 0 {
             let x16 = self.io.x16;
             self.e.load(
@@ -57,13 +57,13 @@ impl Scheduler<'_> {
         };
         let first = usize::from(v.groups > 1 && ahead > 0);
         let groups = self.e.take_groups(first);
-        self.body(layer, &v, groups, &[]);
+        self.body_by_block(layer, &v, groups, &[]);
         self.e.matrix_waits.push(sem::SELF);
         if ahead > 0 {
             self.scores(layer, 0, &pieces[0]);
         }
         let groups = self.e.take_groups(v.groups - first);
-        self.body(layer, &v, groups, &[sem::SELF]);
+        self.body_by_block(layer, &v, groups, &[sem::SELF]);
         for (index, piece) in pieces.iter().enumerate().take(ahead).skip(1) {
             self.scores(layer, index, piece);
         }
@@ -92,12 +92,12 @@ impl Scheduler<'_> {
             dest: Matmul::DEST_SCR,
             a_base: (p.work_base + rows.start * p.act_words + head * p.head_dim / 8) as u16,
             a_stride: p.act_words as u16,
-            b_base: (head * p.head_dim / 8) as u16,
+            b_base: (p.block_of(rows.start) * p.key_block_words + head * p.head_dim / 8) as u16,
             b_stride: p.act_words as u16,
             k_chunks: (p.head_dim / 8) as u16,
             row_tiles: tiles as u8,
-            col_tiles: p.sequence.div_ceil(self.e.g.pairs) as u8,
-            channels: p.sequence as u16,
+            col_tiles: p.block.div_ceil(self.e.g.pairs) as u8,
+            channels: p.block as u16,
             dst_base: (buffer * p.score_words) as u16,
             dst_stride: p.score_words as u16,
             par_base: (3 * p.hidden / 2) as u16,
@@ -111,7 +111,7 @@ impl Scheduler<'_> {
             src_stride: p.score_words as u16,
             dst_base: (buffer * p.prob_words) as u16,
             dst_stride: p.prob_words as u16,
-            columns: p.sequence as u16,
+            columns: p.block as u16,
             row_tiles: tiles as u8,
             row0: (rows.start * self.e.g.rows) as u16,
         };
@@ -126,6 +126,9 @@ impl Scheduler<'_> {
         let p = self.plan;
         let (head, rows) = piece;
         let buffer = index as u32 % p.pieces_in_flight * p.piece_tiles;
+        let values = p.values_base
+            + p.block_of(rows.start) * p.value_block_words
+            + head * p.value_head_words;
         let context = Matmul {
             mode8: true,
             a_probs: true,
@@ -134,7 +137,7 @@ impl Scheduler<'_> {
             dest: Matmul::DEST_ACT,
             a_base: (buffer * p.prob_words) as u16,
             a_stride: p.prob_words as u16,
-            b_base: (p.values_base + head * p.value_head_words) as u16,
+            b_base: values as u16,
             b_stride: p.prob_words as u16,
             k_chunks: p.prob_words as u16,
             row_tiles: rows.len() as u8,

@@ -98,6 +98,23 @@ impl Scheduler<'_> {
         }
     }
 
+    /// As [`Self::body`], each group block of attention by block of attention: for keys and values, which every block has its own of.
+    pub(super) fn body_by_block(
+        &mut self,
+        layer: usize,
+        pass: &Pass,
+        groups: Range<usize>,
+        signals: &[u8],
+    ) {
+        for group in groups.clone() {
+            for rows in self.plan.attention_blocks() {
+                let last = group + 1 == groups.end && rows.end == pass.rows.end;
+                let signals = if last { signals } else { &[] };
+                self.product(layer, pass, group, rows, signals);
+            }
+        }
+    }
+
     /// The last groups, each row tile followed by its layer norm; `free`: the parameters are used for the last time.
     pub(super) fn tail(&mut self, layer: usize, pass: &Pass, tail: usize, norm: Norm, free: bool) {
         let rows = pass.rows.clone();
@@ -139,6 +156,7 @@ impl Scheduler<'_> {
         let slot = (group % 4) as u8;
         let weights = &self.stream.groups[group];
         let (first, start) = (weights.first_channel, rows.start);
+        let block = p.block_of(start);
         let mut touches = Touches::default();
         let (hidden_input, set) = match pass.which {
             Linear::Q | Linear::K | Linear::V => (true, ParamSet::Attention),
@@ -185,19 +203,23 @@ impl Scheduler<'_> {
             }
             Linear::K => {
                 m.dest = Matmul::DEST_KEYS;
+                m.dst_base = (block * p.key_block_words) as u16;
                 m.dst_stride = p.act_words as u16;
-                m.row_tile0 = start as u8;
+                m.row_tile0 = (start % p.block_tiles) as u8;
             }
             Linear::V => {
                 let (head, d) = (first / p.head_dim, first % p.head_dim);
                 let (tile, pair) = (d / self.e.g.pairs, d % self.e.g.pairs);
-                let base = p.values_base + head * p.value_head_words + tile * p.prob_words;
+                let base = p.values_base
+                    + block * p.value_block_words
+                    + head * p.value_head_words
+                    + tile * p.prob_words;
                 m.dest = Matmul::DEST_VALUES;
                 m.dst_base = base as u16;
                 m.dst_stride = p.prob_words as u16;
                 m.dst_channel = (d | pair << 8) as u16;
                 m.head_dim = p.head_dim as u8;
-                m.row_tile0 = start as u8;
+                m.row_tile0 = (start % p.block_tiles) as u8;
             }
             Linear::FfnIn => {
                 m.dest = Matmul::DEST_ACT;

@@ -1,0 +1,391 @@
+//! The tables of `docs/performance.md` out of what `bench/figures.sh` measured.
+//!
+//! `cargo run --release -p fqbert-kernel-bench --bin figures` writes them; `-- --check` only compares, as this crate's test does. A table stands
+//! between `<!-- figures: NAME -->` and `<!-- end -->`.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::Parser;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+#[derive(Parser)]
+#[command(about = "Tables of docs/performance.md out of bench/figures/*.json")]
+struct Args {
+    /// Write nothing; fail if the page is not what the measurements give.
+    #[arg(long)]
+    check: bool,
+}
+
+/// When and how everything was measured.
+#[derive(Deserialize)]
+struct Run {
+    date: String,
+    load: String,
+    under: String,
+    commit: String,
+}
+
+/// `fqbert-peers --json`.
+#[derive(Deserialize)]
+struct Peers {
+    cpu: String,
+    cpus: usize,
+    load_average: Option<f64>,
+    shape: String,
+    sequence: usize,
+    threads: usize,
+    runs: usize,
+    macs: f64,
+    int8_limit: Option<Limit>,
+    results: Vec<Peer>,
+}
+
+#[derive(Deserialize)]
+struct Limit {
+    instruction: String,
+    macs_per_second: f64,
+}
+
+#[derive(Deserialize)]
+struct Peer {
+    version: String,
+    name: String,
+    median_ms: f64,
+    min_ms: f64,
+    ours_by_median: f64,
+    ours_by_min: f64,
+    cpu_ms: Option<f64>,
+    share_of_limit: Option<f64>,
+}
+
+/// `fqbert --json eval`.
+#[derive(Deserialize)]
+struct Eval {
+    n: usize,
+    correct: usize,
+    runs: u64,
+    seconds: f64,
+    per_second: f64,
+}
+
+/// `startup --json`.
+#[derive(Deserialize)]
+struct Startup {
+    threads: usize,
+    sequence: usize,
+    file_bytes: u64,
+    median: Start,
+    fastest_total_ms: f64,
+    resident_by_file: f64,
+    peak_by_file: f64,
+}
+
+#[derive(Deserialize)]
+struct Start {
+    load_ms: f64,
+    open_ms: f64,
+    compile_ms: f64,
+    first_ms: f64,
+    total_ms: f64,
+    second_ms: f64,
+}
+
+/// `counts.json`.
+#[derive(Deserialize)]
+struct Counts {
+    rustc: String,
+    instructions: std::collections::BTreeMap<String, u64>,
+}
+
+const SHAPES: [&str; 4] = [
+    "bert-base-128",
+    "bert-base-16",
+    "bert-base-384",
+    "minilm-l6-128",
+];
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    match run(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("error: {e:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args) -> Result<()> {
+    let page = page_path();
+    let found = std::fs::read_to_string(&page).with_context(|| page.display().to_string())?;
+    let wanted = fill(&found, &folder())?;
+    if found == wanted {
+        return Ok(());
+    }
+    ensure!(
+        !args.check,
+        "{} is not what bench/figures/*.json give: cargo run --release -p fqbert-kernel-bench --bin figures",
+        page.display()
+    );
+    std::fs::write(&page, wanted).with_context(|| page.display().to_string())
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../figures")
+}
+
+fn page_path() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/performance.md")
+}
+
+fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {
+    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    serde_json::from_str(&text).with_context(|| path.display().to_string())
+}
+
+/// The page with every table made anew.
+fn fill(page: &str, folder: &Path) -> Result<String> {
+    let mut out = String::new();
+    let mut rest = page;
+    while let Some((before, marked)) = rest.split_once("<!-- figures: ") {
+        let (name, body) = marked
+            .split_once(" -->\n")
+            .context("a marker without an end of its line")?;
+        let (_, after) = body
+            .split_once("<!-- end -->")
+            .with_context(|| format!("no end of {name}"))?;
+        let table = table(name, folder)?;
+        write!(out, "{before}<!-- figures: {name} -->\n{table}<!-- end -->")?;
+        rest = after;
+    }
+    out.push_str(rest);
+    Ok(out)
+}
+
+fn table(name: &str, folder: &Path) -> Result<String> {
+    match name {
+        "machine" => machine(folder),
+        "summary" => summary(folder),
+        "packing" => packing(folder),
+        "startup" => startup(folder),
+        "counts" => counts(folder),
+        _ => match name.strip_prefix("peers ") {
+            Some(shape) => peers(&folder.join(format!("peers-{shape}.json"))),
+            None => bail!("no table is called {name:?}"),
+        },
+    }
+}
+
+fn machine(folder: &Path) -> Result<String> {
+    let run: Run = read(&folder.join("run.json"))?;
+    let p: Peers = read(&folder.join(format!("peers-{}.json", SHAPES[0])))?;
+    let mut out = format!(
+        "Measured {} at commit {}: {}, {} CPUs, load averages {} before",
+        run.date, run.commit, p.cpu, p.cpus, run.load
+    );
+    if !run.under.is_empty() {
+        write!(out, ", every command under `{}`", run.under)?;
+    }
+    if let Some(limit) = &p.int8_limit {
+        write!(
+            out,
+            ".\nThe limit of {} threads: {:.0} GMAC/s ({})",
+            p.threads,
+            limit.macs_per_second * 1e-9,
+            limit.instruction
+        )?;
+    }
+    out.push_str(".\n");
+    Ok(out)
+}
+
+/// Of each shape fqbert's median, its share of the limit, and its ratio to every peer.
+fn summary(folder: &Path) -> Result<String> {
+    let all: Vec<Peers> = SHAPES
+        .iter()
+        .map(|shape| read(&folder.join(format!("peers-{shape}.json"))))
+        .collect::<Result<_>>()?;
+    let others: Vec<&str> = all[0]
+        .results
+        .iter()
+        .skip(1)
+        .map(|r| r.name.as_str())
+        .collect();
+    let mut out = format!(
+        "| ours / theirs, medians | fqbert ms | of the limit | {} |\n",
+        others.join(" | ")
+    );
+    writeln!(out, "|---|---:|---:|{}", "---:|".repeat(others.len()))?;
+    for p in &all {
+        let ours = p.results.first().context("no results")?;
+        write!(
+            out,
+            "| {}, sequence {} | {:.1} | {} |",
+            p.shape,
+            p.sequence,
+            ours.median_ms,
+            percent(ours.share_of_limit)
+        )?;
+        for name in &others {
+            let ratio = p
+                .results
+                .iter()
+                .find(|r| r.name == *name)
+                .map(|r| r.ours_by_median);
+            write!(
+                out,
+                " {} |",
+                ratio.map_or_else(|| "-".into(), |r| format!("{r:.2}"))
+            )?;
+        }
+        out.push('\n');
+    }
+    Ok(out)
+}
+
+fn peers(path: &Path) -> Result<String> {
+    let p: Peers = read(path)?;
+    let mut out = format!(
+        "| {}, sequence {} ({:.2} GMAC), {} threads, {} turns, load {} | median ms | min ms | ours/median | ours/min | CPU ms | of the limit |\n",
+        p.shape,
+        p.sequence,
+        p.macs * 1e-9,
+        p.threads,
+        p.runs,
+        p.load_average
+            .map_or_else(|| "-".into(), |l| format!("{l:.1}")),
+    );
+    out.push_str("|---|---:|---:|---:|---:|---:|---:|\n");
+    for r in &p.results {
+        writeln!(
+            out,
+            "| {}: {} | {:.1} | {:.1} | {:.2} | {:.2} | {} | {} |",
+            r.name,
+            r.version,
+            r.median_ms,
+            r.min_ms,
+            r.ours_by_median,
+            r.ours_by_min,
+            r.cpu_ms.map_or_else(|| "-".into(), |ms| format!("{ms:.1}")),
+            percent(r.share_of_limit)
+        )?;
+    }
+    Ok(out)
+}
+
+fn percent(share: Option<f64>) -> String {
+    share.map_or_else(|| "-".into(), |s| format!("{:.0} %", 100.0 * s))
+}
+
+fn packing(folder: &Path) -> Result<String> {
+    let median = |file: &str| -> Result<Eval> {
+        let mut turns: Vec<Eval> = read(&folder.join(file))?;
+        turns.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
+        let middle = turns.len() / 2;
+        turns
+            .into_iter()
+            .nth(middle)
+            .with_context(|| format!("{file} is empty"))
+    };
+    let (packed, alone) = (median("sst2-packed.json")?, median("sst2-alone.json")?);
+    ensure!(
+        (packed.n, packed.correct) == (alone.n, alone.correct),
+        "packing changed an answer: {} and {} right",
+        packed.correct,
+        alone.correct
+    );
+    let mut out = String::from(
+        "| SST-2 dev | runs | seconds | sentences a second | right |\n|---|---:|---:|---:|---:|\n",
+    );
+    for (name, e) in [("packed", &packed), ("one at a time", &alone)] {
+        writeln!(
+            out,
+            "| {name} | {} | {:.2} | {:.0} | {} of {} |",
+            e.runs, e.seconds, e.per_second, e.correct, e.n
+        )?;
+    }
+    writeln!(
+        out,
+        "\nPacking gains {:.2} times.",
+        packed.per_second / alone.per_second
+    )?;
+    Ok(out)
+}
+
+fn startup(folder: &Path) -> Result<String> {
+    let s: Startup = read(&folder.join("startup.json"))?;
+    let mut out = format!(
+        "| file of {:.1} MB, sequence {}, {} threads | ms |\n|---|---:|\n",
+        s.file_bytes as f64 * 1e-6,
+        s.sequence,
+        s.threads
+    );
+    for (name, ms) in [
+        ("read and check the file", s.median.load_ms),
+        (
+            "open the session (constants packed and copied)",
+            s.median.open_ms,
+        ),
+        ("compile the program", s.median.compile_ms),
+        ("first inference", s.median.first_ms),
+        ("load to first answer, median", s.median.total_ms),
+        ("load to first answer, fastest", s.fastest_total_ms),
+        ("second inference", s.median.second_ms),
+        (
+            "repacking of the weights (first less second inference)",
+            s.median.first_ms - s.median.second_ms,
+        ),
+    ] {
+        writeln!(out, "| {name} | {ms:.0} |")?;
+    }
+    writeln!(
+        out,
+        "\nResident memory: {:.2} of the file afterwards, {:.2} at most.",
+        s.resident_by_file, s.peak_by_file
+    )?;
+    Ok(out)
+}
+
+fn counts(folder: &Path) -> Result<String> {
+    let c: Counts = read(&folder.join("../kernels/counts.json"))?;
+    let mut out = format!(
+        "| {} | instructions of an inference |\n|---|---:|\n",
+        c.rustc
+    );
+    for (kernel, count) in &c.instructions {
+        writeln!(out, "| {kernel} | {:.2} million |", *count as f64 * 1e-6)?;
+    }
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_shows_what_was_measured() {
+        let page = std::fs::read_to_string(page_path()).expect("the page");
+        let filled = fill(&page, &folder()).expect("measurements");
+        assert!(
+            filled == page,
+            "run cargo run -p fqbert-kernel-bench --bin figures"
+        );
+        assert!(page.contains("<!-- figures: peers bert-base-128 -->"));
+    }
+
+    #[test]
+    fn an_unknown_table_is_refused() {
+        let page = "a <!-- figures: nothing -->\n<!-- end --> b";
+        assert!(
+            fill(page, &folder())
+                .unwrap_err()
+                .to_string()
+                .contains("nothing")
+        );
+        assert_eq!(fill("plain", &folder()).expect("no tables"), "plain");
+    }
+}
