@@ -36,8 +36,7 @@ for shape in bert-base:128 bert-base:16 bert-base:384 minilm-l6:128; do
 done
 
 load=$(cut -d' ' -f1-3 /proc/loadavg)
-keep run.json printf '{"date": "%s", "load": "%s", "under": "%s", "commit": "%s"}\n' \
-    "$(date -u +%Y-%m-%dT%H:%MZ)" "$load" "$under" "$(git rev-parse --short HEAD)"
+date=$(date -u +%Y-%m-%dT%H:%MZ)
 
 for shape in bert-base:128 bert-base:16 bert-base:384 minilm-l6:128; do
     keep "peers-${shape%:*}-${shape#*:}.json" measure "$bin/fqbert-peers" --shape "${shape%:*}" --seq "${shape#*:}" \
@@ -57,4 +56,6 @@ keep sst2-alone.json eval_three --no-packing
 
 keep startup.json measure "$bin/startup" --threads "$threads" --json
 
+# Last: with it the measurements count as complete.
+keep run.json printf '{"date": "%s", "load": "%s", "under": "%s", "commit": "%s"}\n' "$date" "$load" "$under" "$(git rev-parse --short HEAD)"
 "$bin/figures"

@@ -178,7 +178,11 @@ fn a_whole_model() {
     };
     let model = random_model(shape, 1);
     for (sequence, overlap) in [(8, true), (24, true), (24, false)] {
-        let program = compile(&model, tiny(), sequence, &CompileOptions { overlap }).unwrap();
+        let options = CompileOptions {
+            overlap,
+            ..CompileOptions::default()
+        };
+        let program = compile(&model, tiny(), sequence, &options).unwrap();
         let sizes = [program.sizes.constants, program.sizes.input];
         let [constants, input] = sizes.map(|size| vec![0; size.0.max(16) as usize]);
         let (_, differs) = play(&mut fabric, &program, [&constants, &input]);
