@@ -105,7 +105,10 @@ fn attention_in_blocks_computes_the_reference() {
     };
     for g in Geometry::presets() {
         let unit = g.rows.max(g.lanes);
-        for block in [16u32, 32, 48].into_iter().filter(|b| b.is_multiple_of(unit)) {
+        for block in [16u32, 32, 48]
+            .into_iter()
+            .filter(|b| b.is_multiple_of(unit))
+        {
             check_blocks(shape, g, 96, block, true, 7);
         }
     }

@@ -376,29 +376,4 @@ fn counts(folder: &Path) -> Result<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_page_shows_what_was_measured() {
-        let page = std::fs::read_to_string(page_path()).expect("the page");
-        let filled = fill(&page, &folder()).expect("measurements");
-        assert!(
-            filled == page,
-            "run cargo run -p fqbert-kernel-bench --bin figures"
-        );
-        assert!(page.contains("<!-- figures: peers bert-base-128 -->"));
-    }
-
-    #[test]
-    fn an_unknown_table_is_refused() {
-        let page = "a <!-- figures: nothing -->\n<!-- end --> b";
-        assert!(
-            fill(page, &folder())
-                .unwrap_err()
-                .to_string()
-                .contains("nothing")
-        );
-        assert_eq!(fill("plain", &folder()).expect("no tables"), "plain");
-    }
-}
+mod tests;
