@@ -293,7 +293,8 @@ fn a_broken_file_is_refused_by_name_and_number() {
             .unwrap_err()
             .to_string()
     };
-    let cases: [(&dyn Fn(&mut Value), &str); 8] = [
+    type Change = dyn Fn(&mut Value);
+    let cases: [(&Change, &str); 8] = [
         (&|v| v["version"] = 2.into(), "version 2"),
         (&|v| v["more"] = 2.into(), "more"),
         (
