@@ -39,8 +39,9 @@ const HOW: &str = "\
 - A LUT is a LUT site: LUT1 to LUT6, inverters, and those that are memory (distributed RAM) or shift registers. Pairs that would share
   a LUT6_2 count as two. Yosys' carry chains are CARRY4, half of the part's CARRY8; they take no LUTs of their own.
 - A RAMB18E2 is half a BRAM36. No part of these geometries uses UltraRAM (the ZCU102's part has none).
-- DSP48E2 of the array, requantization, softmax and layer norm are primitives behind `fqbert_dsp_packed` and `fqbert_multiply_add`; the
-  four others are inferred, in the field check's address products.
+- DSP48E2 of the array, requantization, softmax and layer norm are primitives behind `fqbert_dsp_packed` and `fqbert_multiply_add`. Yosys infers
+  the others: the squares of layer norm's row sums, and four products in the field check. It leaves their registers, and those behind
+  block RAM, in the fabric, where Vivado takes them into the DSP and the RAM: FFs here are too many.
 - Input and output buffers, clock buffers, the processing system, interconnect and clocking are not in it.
 ";
 
