@@ -252,7 +252,8 @@ fn clippy(c: &Context_) -> Result<()> {
 
 fn generated(c: &Context_) -> Result<()> {
     crate::r#gen::run(&c.root, true)?;
-    dt::generate(&c.root, true)
+    dt::generate(&c.root, true)?;
+    synth::check_page(&c.root)
 }
 
 /// Verible over what is written by hand, and Verilator over the block design's wrapper, which no bench contains.
