@@ -37,7 +37,7 @@ pub enum Ending {
 #[derive(Debug)]
 pub struct Plan {
     code: Vec<u8>,
-    /// Up to and with the first END.
+    /// Up to and with END.
     pub instructions: Vec<Instruction>,
     /// Order of execution.
     pub order: Vec<u32>,
@@ -91,9 +91,10 @@ impl Plan {
     }
 }
 
-/// Instructions up to the first END, or the cause and index of what FETCH refuses.
+/// The instructions, or the cause and index of what FETCH refuses. END is the last of a program, and nowhere else.
 fn decode(g: &Geometry, code: &[u8]) -> Result<Vec<Instruction>, (FaultCause, u32)> {
-    let mut instructions = Vec::with_capacity(code.len() / INSTRUCTION_BYTES);
+    let count = code.len() / INSTRUCTION_BYTES;
+    let mut instructions = Vec::with_capacity(count);
     for (index, bytes) in code.as_chunks::<INSTRUCTION_BYTES>().0.iter().enumerate() {
         let index = index as u32;
         let instruction = Instruction::from_bytes(bytes).map_err(|e| match e {
@@ -104,7 +105,11 @@ fn decode(g: &Geometry, code: &[u8]) -> Result<Vec<Instruction>, (FaultCause, u3
             .map_err(|_| (FaultCause::IllegalField, index))?;
         instructions.push(instruction);
         if matches!(instruction.operation, Operation::End(_)) {
-            return Ok(instructions);
+            return if instructions.len() == count {
+                Ok(instructions)
+            } else {
+                Err((FaultCause::IllegalField, index))
+            };
         }
     }
     Err((FaultCause::NoEnd, instructions.len() as u32))
