@@ -182,7 +182,7 @@ fn table(name: &str, folder: &Path) -> Result<String> {
         "summary" => summary(folder),
         "packing" => packing(folder),
         "startup" => startup(folder),
-        "counts" => counts(folder),
+        "counts" => counts(),
         _ => match name.strip_prefix("peers ") {
             Some(shape) => peers(&folder.join(format!("peers-{shape}.json"))),
             None => bail!("no table is called {name:?}"),
@@ -363,8 +363,8 @@ fn startup(folder: &Path) -> Result<String> {
     Ok(out)
 }
 
-fn counts(folder: &Path) -> Result<String> {
-    let c: Counts = read(&folder.join("../kernels/counts.json"))?;
+fn counts() -> Result<String> {
+    let c: Counts = read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("counts.json"))?;
     let mut out = format!(
         "| {} | instructions of an inference |\n|---|---:|\n",
         c.rustc
