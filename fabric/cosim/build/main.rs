@@ -244,6 +244,7 @@ impl Builder {
         }
         if self.trace == Some(Trace::Fst) {
             println!("cargo::rustc-link-lib=z");
+            println!("cargo::rustc-link-lib=lz4");
         }
         Ok(())
     }
@@ -258,10 +259,13 @@ impl Builder {
             // Compile time counts for more than speed in benches of a few thousand cycles.
             .opt_level(1)
             .debug(false)
-            .flag_if_supported("-fno-exceptions")
             .include(self.here.join("shim"))
             .include(include.join("vltstd"))
             .include(include);
+        // Verilator's writer of FST throws.
+        if self.trace != Some(Trace::Fst) {
+            build.flag_if_supported("-fno-exceptions");
+        }
         match self.trace {
             Some(Trace::Fst) => build.define("FQBERT_TRACE_FST", None),
             Some(Trace::Vcd) => build.define("FQBERT_TRACE_VCD", None),
