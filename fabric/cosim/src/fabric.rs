@@ -39,8 +39,13 @@ pub enum OpenError {
     #[error("this build writes no waveforms; build with FQBERT_COSIM_TRACE=fst (or vcd)")]
     NoTrace,
     /// The file for the waveforms cannot be written.
-    #[error("cannot write waveforms to {}", .0.display())]
-    TraceFile(PathBuf),
+    #[error("cannot write waveforms to {}", file.display())]
+    TraceFile {
+        /// The file that was asked for.
+        file: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
 }
 
 /// The fabric broke a rule of AXI4.
@@ -111,10 +116,13 @@ impl CosimFabric {
         let power_on = options.memory.seed.unwrap_or(1) as u32;
         let g = &options.geometry;
         let mut system = System::open(top, g, options.memory, power_on, companion, &mut dram)?;
-        if let Some(file) = options.trace
-            && !system.trace(&file)
-        {
-            return Err(OpenError::TraceFile(file));
+        if let Some(file) = options.trace {
+            // Verilator's writer of FST takes a file that cannot be made for open.
+            let made = std::fs::File::create(&file).and_then(|_| match system.trace(&file) {
+                true => Ok(()),
+                false => Err(std::io::Error::other("Verilator did not open it")),
+            });
+            made.map_err(|source| OpenError::TraceFile { file, source })?;
         }
         Ok(Self {
             capabilities: Capabilities::of(g),

@@ -204,7 +204,7 @@ fn waveforms_on_request() {
     assert!(begins && bytes.len() > 10_000, "{} bytes", bytes.len());
     let nowhere = fqbert_cosim::open("tiny?trace=/nonexistent/run.wave");
     assert!(
-        matches!(nowhere, Err(OpenError::TraceFile(_))),
+        matches!(nowhere, Err(OpenError::TraceFile { .. })),
         "{nowhere:?}"
     );
 }
