@@ -1,14 +1,18 @@
 //! The program as a user runs it: a made-up checkpoint is quantized, asked, evaluated, and every kind of bad input is refused with
 //! its name, its numbers and a remedy.
 
+mod common;
+
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Output, Stdio};
 use std::sync::OnceLock;
 
 use fqbert_checkpoint::Task;
 use fqbert_checkpoint::testing::Spec;
+
+use common::{command, fqbert, json, refused, s, stderr};
 
 /// A folder with a checkpoint, calibration text and the quantized model, made once for all tests.
 struct Fixture {
@@ -69,23 +73,6 @@ fn fixture() -> &'static Fixture {
     })
 }
 
-fn s(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
-
-fn command(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_fqbert"));
-    command
-        .args(args)
-        .env("FQBERT_FABRIC", "emu:tiny")
-        .env_remove("FQBERT_MODEL");
-    command
-}
-
-fn fqbert(args: &[&str]) -> Output {
-    command(args).stdin(Stdio::null()).output().unwrap()
-}
-
 fn with_input(args: &[&str], input: &[u8]) -> Output {
     let mut child = command(args)
         .stdin(Stdio::piped())
@@ -96,26 +83,6 @@ fn with_input(args: &[&str], input: &[u8]) -> Output {
     // A program that refuses its arguments may be gone before it reads.
     let _ = child.stdin.take().unwrap().write_all(input);
     child.wait_with_output().unwrap()
-}
-
-fn stderr(out: &Output) -> String {
-    String::from_utf8_lossy(&out.stderr).into_owned()
-}
-
-fn json(out: &Output) -> serde_json::Value {
-    assert!(out.status.success(), "{}", stderr(out));
-    serde_json::from_slice(&out.stdout).unwrap()
-}
-
-/// Refused with status 1, without a panic, and with all of `words` in what is said.
-#[track_caller]
-fn refused(out: &Output, words: &[&str]) {
-    let said = stderr(out);
-    assert_eq!(out.status.code(), Some(1), "{said}");
-    assert!(!said.contains("panicked"), "{said}");
-    for word in words {
-        assert!(said.contains(word), "\"{word}\" is not in: {said}");
-    }
 }
 
 fn model(name: &str) -> String {

@@ -1,10 +1,13 @@
 //! `fqbert eval` as a user runs it: figures against figures computed here by other means, every task, and input that cannot be used.
 
+#[path = "../common/mod.rs"]
+mod common;
+mod fixture;
+mod refusals;
+
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
-use std::sync::OnceLock;
+use std::path::Path;
 
 use fqbert_checkpoint::testing::Spec;
 use fqbert_checkpoint::{Checkpoint, LoadOptions, Observer, Site, Task, Tokenizer};
@@ -13,151 +16,8 @@ use fqbert_model::reference::EncoderInput;
 use fqbert_numerics::host::{quantize_i8, quantize_i16};
 use serde_json::Value;
 
-const ROWS: usize = 24;
-const LAYERS: usize = 3;
-
-/// Checkpoints, models and data, made once for all tests.
-struct Fixture(tempfile::TempDir);
-
-impl Fixture {
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn write(&self, name: &str, text: &str) -> String {
-        fs::write(self.path(name), text).unwrap();
-        s(&self.path(name)).to_owned()
-    }
-}
-
-fn spec(task: Task, labels: usize) -> Spec {
-    Spec {
-        layers: LAYERS,
-        hidden: 64,
-        heads: 2,
-        intermediate: 128,
-        labels,
-        max_sequence: 64,
-        task,
-        ..Spec::default()
-    }
-}
-
-fn text(i: usize) -> String {
-    spec(Task::Embedding, 1).text(3 + i % 9, i as u64)
-}
-
-fn fixture() -> &'static Fixture {
-    static FIXTURE: OnceLock<Fixture> = OnceLock::new();
-    FIXTURE.get_or_init(|| {
-        let fixture = Fixture(tempfile::tempdir().unwrap());
-        let lines: String = (0..40).map(|i| text(i) + "\n").collect();
-        let calibrate = fixture.write("text.txt", &lines);
-        let multi = r#""problem_type": "multi_label_classification", "#;
-        for (name, task, labels, more) in [
-            ("classes", Task::SequenceClassification, 2, ""),
-            ("sets", Task::SequenceClassification, 3, multi),
-            ("number", Task::SequenceClassification, 1, ""),
-            ("vectors", Task::Embedding, 1, ""),
-            ("tags", Task::TokenClassification, 3, ""),
-        ] {
-            let folder = fixture.path(name);
-            fs::create_dir_all(&folder).unwrap();
-            spec(task, labels).write(&folder).unwrap();
-            let config = fs::read_to_string(folder.join("config.json")).unwrap();
-            let config = config.replacen('{', &format!("{{{more}"), 1);
-            fs::write(folder.join("config.json"), config).unwrap();
-            let out = fqbert(&[
-                "quantize",
-                s(&folder),
-                "-o",
-                &model(&fixture, name),
-                "--calibrate",
-                &calibrate,
-            ]);
-            assert!(out.status.success(), "{}", stderr(&out));
-        }
-        let rows = |label: &dyn Fn(usize) -> String| -> String {
-            let rows = (0..ROWS).map(|i| format!("{}\t{}\n", text(i), label(i)));
-            format!("sentence\tlabel\n{}", rows.collect::<String>())
-        };
-        fixture.write("classes.tsv", &rows(&|i| (i % 2).to_string()));
-        fixture.write("one.tsv", &rows(&|_| "1".into()));
-        fixture.write(
-            "sets.tsv",
-            &rows(&|i| ["", "0", "1,2", "0,2"][i % 4].into()),
-        );
-        fixture.write("number.tsv", &rows(&|i| format!("{}.5", i * 7 % 11)));
-        fixture.write(
-            "tags.tsv",
-            &rows(&|i| {
-                let words = text(i).split_whitespace().count();
-                (0..words)
-                    .map(|w| ((i + w) % 3).to_string())
-                    .collect::<Vec<_>>()
-                    .join(" ")
-            }),
-        );
-        let pairs = (0..ROWS).map(|i| {
-            format!(
-                "a\tb\tc\t{i}\t{}\t{}\t{}\n",
-                i * 7 % 11,
-                text(i),
-                text(i + 1)
-            )
-        });
-        fixture.write("pairs.csv", &pairs.collect::<String>());
-        fixture
-    })
-}
-
-fn model(fixture: &Fixture, name: &str) -> String {
-    s(&fixture.path(&format!("{name}.safetensors"))).to_owned()
-}
-
-fn s(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
-
-fn fqbert(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_fqbert"))
-        .args(args)
-        .env("FQBERT_FABRIC", "emu:tiny")
-        .env_remove("FQBERT_MODEL")
-        .stdin(Stdio::null())
-        .output()
-        .unwrap()
-}
-
-fn stderr(out: &Output) -> String {
-    String::from_utf8_lossy(&out.stderr).into_owned()
-}
-
-/// `fqbert eval --json` of a model of the fixture on a file of the fixture.
-fn eval(name: &str, data: &str, more: &[&str]) -> Output {
-    let f = fixture();
-    let (model, data) = (model(f, name), f.path(data));
-    let mut args = vec!["eval", "--json", &model, "--data", s(&data)];
-    args.extend(more);
-    fqbert(&args)
-}
-
-#[track_caller]
-fn json(out: &Output) -> Value {
-    assert!(out.status.success(), "{}", stderr(out));
-    serde_json::from_slice(&out.stdout).unwrap()
-}
-
-/// Refused with status 1, without a panic, and with all of `words` in what is said.
-#[track_caller]
-fn refused(out: &Output, words: &[&str]) {
-    let said = stderr(out);
-    assert_eq!(out.status.code(), Some(1), "{said}");
-    assert!(!said.contains("panicked"), "{said}");
-    for word in words {
-        assert!(said.contains(word), "\"{word}\" is not in: {said}");
-    }
-}
+use common::{fqbert, json, refused, s, stderr};
+use fixture::{LAYERS, ROWS, eval, fixture, model, text};
 
 #[track_caller]
 fn near(found: &Value, expected: f64) {
@@ -474,111 +334,6 @@ fn data_of_one_class_leave_figures_undefined() {
         "largest errors",
     ] {
         assert!(said.contains(words), "\"{words}\" is not in: {said}");
-    }
-}
-
-#[test]
-fn input_that_cannot_be_used() {
-    let f = fixture();
-    let folder = |name| s(&f.path(name)).to_owned();
-    let logits = |name: &str, rows: &[&str]| f.write(name, &format!("a\tb\n{}", rows.join("\n")));
-    let with = |file: &str| eval("classes", "classes.tsv", &["--float-logits", file]);
-    let mut rows = vec!["1\t2"; ROWS];
-    refused(
-        &with(&logits("short.tsv", &rows[1..])),
-        &["23 rows", "24 rows"],
-    );
-    rows.push("1\t2");
-    refused(&with(&logits("long.tsv", &rows)), &["25 rows", "24 rows"]);
-    rows.pop();
-    rows[7] = "NaN\t1";
-    refused(
-        &with(&logits("nan.tsv", &rows)),
-        &["line 9", "NaN", "finite"],
-    );
-    rows[7] = "1\tinf";
-    refused(
-        &with(&logits("inf.tsv", &rows)),
-        &["line 9", "inf", "finite"],
-    );
-    refused(&with("/no/such/file"), &["/no/such/file"]);
-    let wide = f.write("wide.tsv", "a\n1\n");
-    refused(&with(&wide), &["1 columns"]);
-
-    let float = |name: &str, data: &str, folder: &str| eval(name, data, &["--float", folder]);
-    refused(
-        &float("classes", "classes.tsv", "/no/such/folder"),
-        &["/no/such/folder"],
-    );
-    refused(
-        &float("classes", "classes.tsv", &folder("sets")),
-        &["3 classes", "2"],
-    );
-    fs::create_dir_all(f.path("small")).unwrap();
-    let small = Spec {
-        layers: 1,
-        ..spec(Task::SequenceClassification, 2)
-    };
-    small.write(&f.path("small")).unwrap();
-    refused(
-        &float("classes", "classes.tsv", &folder("small")),
-        &["1 layers", "3"],
-    );
-
-    let file = logits("good.tsv", &["1\t2"; ROWS]);
-    refused(
-        &eval("tags", "tags.tsv", &["--float-logits", &file]),
-        &["--float FOLDER"],
-    );
-    refused(
-        &eval("vectors", "pairs.csv", &["--task", "labels"]),
-        &["embeddings", "--task sts"],
-    );
-    refused(
-        &eval("classes", "pairs.csv", &["--task", "sts"]),
-        &["classification", "--task labels"],
-    );
-    refused(
-        &eval("classes", "classes.tsv", &["--limit", "0"]),
-        &["--limit 0"],
-    );
-    refused(
-        &eval("number", "number.tsv", &["--limit", "1"]),
-        &["--limit 1"],
-    );
-    f.write("uneven.tsv", "sentence\tlabel\na b c\t0 1\n");
-    refused(
-        &eval("tags", "uneven.tsv", &[]),
-        &["line 2", "2 labels", "3 words"],
-    );
-    f.write("word.tsv", "sentence\tlabel\na\tx\n");
-    refused(
-        &eval("number", "word.tsv", &[]),
-        &["line 2", "\"x\"", "finite number"],
-    );
-    refused(
-        &eval("sets", "word.tsv", &[]),
-        &["line 2", "\"x\"", "below 3"],
-    );
-    let nowhere = [
-        "--float",
-        &folder("classes"),
-        "--svg",
-        "/no/such/folder/x.svg",
-    ];
-    refused(
-        &eval("classes", "classes.tsv", &nowhere),
-        &["/no/such/folder/x.svg"],
-    );
-    for (alone, needs) in [
-        (&["--slices"][..], "--float"),
-        (&["--worst", "3"], "--float"),
-        (&["--svg", "x.svg"], "--float"),
-        (&["--float", "a", "--float-logits", "b"], "cannot be used"),
-    ] {
-        let out = eval("classes", "classes.tsv", alone);
-        assert_eq!(out.status.code(), Some(2), "{alone:?}");
-        assert!(stderr(&out).contains(needs), "{}", stderr(&out));
     }
 }
 
