@@ -337,7 +337,11 @@ pub(crate) fn quantize_layer(
 }
 
 /// Exponential and activation tables, `zero` taken off every code of the second.
-fn tables(config: &BertConfig, scales: &LayerScales, zero: i32) -> ([u16; 256], [i8; 256]) {
+pub(crate) fn tables(
+    config: &BertConfig,
+    scales: &LayerScales,
+    zero: i32,
+) -> ([u16; 256], [i8; 256]) {
     let (gelu_in, mid) = (f64::from(scales.gelu_in), f64::from(scales.mid));
     let act = activation(config);
     let table = std::array::from_fn(|i| {

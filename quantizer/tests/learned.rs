@@ -232,11 +232,15 @@ fn what_was_not_learned_is_calibrated_or_asked_for() {
         .as_object_mut()
         .unwrap()
         .remove("o");
+    // A scale of mid that is found brings what is taken off the codes with it.
+    let first = scales["layers"][0].as_object_mut().unwrap();
+    first.remove("mid_zero");
+    first["activations"].as_object_mut().unwrap().remove("mid");
     let learned = LearnedScales::parse(scales.to_string().as_bytes()).unwrap();
     // The first is known all the same, as the next layer's x8.
     assert_eq!(
         learned.missing(),
-        ["layer 1 gelu_in", "layer 1 weights of o"]
+        ["layer 0 mid", "layer 1 gelu_in", "layer 1 weights of o"]
     );
     let quantize = |calibration: Option<&Calibration>, options: &QuantizeOptions| {
         quantize_learned(
@@ -251,7 +255,7 @@ fn what_was_not_learned_is_calibrated_or_asked_for() {
     let options = QuantizeOptions::default();
     let error = quantize(None, &options).unwrap_err().to_string();
     assert!(
-        error.contains("2 scales were not learned") && error.contains("calibration"),
+        error.contains("3 scales were not learned") && error.contains("calibration"),
         "{error}"
     );
 
@@ -276,7 +280,10 @@ fn what_was_not_learned_is_calibrated_or_asked_for() {
         .unwrap() as f32;
     assert_eq!(model.layers[1].scales.k, learned_k);
     assert!(model.layers[1].scales.gelu_in != was && model.layers[1].scales.gelu_in > 0.0);
-    assert!(report.to_string().contains("25 of 26"), "{report}");
+    assert!(report.to_string().contains("24 of 26"), "{report}");
+    assert!(model.layers[0].mid_zero() > 0);
+    let kept = whole["layers"][1]["mid_zero"].as_i64().unwrap();
+    assert!(kept > 0 && i64::from(model.layers[1].mid_zero()) == kept);
     assert!(report.layers.iter().all(|l| !l.sites.is_empty()));
 
     let paper = quantize(Some(&calibration), &QuantizeOptions::new(Scheme::Paper));
@@ -294,7 +301,7 @@ fn a_broken_file_is_refused_by_name_and_number() {
             .to_string()
     };
     type Change = dyn Fn(&mut Value);
-    let cases: [(&Change, &str); 8] = [
+    let cases: [(&Change, &str); 10] = [
         (&|v| v["version"] = 2.into(), "version 2"),
         (&|v| v["more"] = 2.into(), "more"),
         (
@@ -316,6 +323,17 @@ fn a_broken_file_is_refused_by_name_and_number() {
         (
             &|v| v["layers"][0]["activations"]["y8"] = 3.5.into(),
             "the same values",
+        ),
+        (
+            &|v| v["layers"][0]["mid_zero"] = 128.into(),
+            "mid_zero is 128",
+        ),
+        (
+            &|v| {
+                let sites = v["layers"][1]["activations"].as_object_mut().unwrap();
+                sites.remove("mid");
+            },
+            "belongs to a scale of mid",
         ),
         (&|v| *v = "text".into(), "invalid type"),
     ];

@@ -69,6 +69,15 @@ pub fn main(_: &Args) -> Result<ExitCode> {
         "many_random",
     ];
     run(cargo(&programs).env("FQBERT_RANDOM_PROGRAMS", RANDOM_PROGRAMS))?;
+    note("== the README's main job, as it shows it");
+    run(&mut cargo(&[
+        "run",
+        "--locked",
+        "--release",
+        "--",
+        "classify",
+        "a gorgeous, witty, seductive movie.",
+    ]))?;
     note("== cargo xtask synth --check");
     synth::run(&root, true)?;
     note("== cargo xtask qat");

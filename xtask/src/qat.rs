@@ -1,8 +1,9 @@
 //! `cargo xtask qat`: quantization-aware training from its tests to an export that the emulator runs.
 
+use std::path::Path;
 use std::process::{Command, ExitCode};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use crate::host::{note, root, run};
 use crate::python;
@@ -11,8 +12,9 @@ use crate::python;
 #[derive(clap::Args)]
 pub struct Args {}
 
-/// The package's tests; a short training of a tiny model, its export and its simulation in numpy; the same export through the quantizer,
-/// the scalar reference and the emulator, compared with the simulation.
+/// The package's tests; a short training of a tiny model, its export and its simulation in numpy; a training by the command line
+/// that starts from what `fqbert quantize` made, interrupted and resumed; both exports through the quantizer, the scalar reference and the emulator,
+/// compared with the simulation.
 ///
 /// # Errors
 /// The step that failed, or what it needs.
@@ -31,11 +33,68 @@ pub fn main(_: &Args) -> Result<ExitCode> {
     note("== a short training");
     let folder = root.join("target/qat-smoke");
     run(python(&["-m", "fqbert_qat", "smoke"]).arg(&folder))?;
-    note("== its export on the scalar reference and the emulator");
+    note("== training that starts from a model file, is interrupted and goes on");
+    let (teacher, again) = (folder.join("teacher"), folder.join("again"));
+    let data = teacher.join("train.tsv");
+    let model = folder.join("model.safetensors");
     run(Command::new("cargo")
         .current_dir(&root)
-        .args(["test", "--locked", "--workspace", "--all-features"])
-        .args(["--test", "learned", "--", "--include-ignored"])
-        .env("FQBERT_QAT_EXPORT", folder.join("export")))?;
+        .args(["run", "--locked", "--release", "--quiet", "--"])
+        .args(["quantize", "--column", "sentence", "--calibrate"])
+        .args([&data, &teacher, Path::new("-o"), &model]))?;
+    let train = |out: &Path, more: &[&str]| {
+        let mut command = python(&["-m", "fqbert_qat", "train", "--threads", "1"]);
+        command.args([
+            "--steps",
+            "20",
+            "--checkpoint-every",
+            "8",
+            "--max-tokens",
+            "16",
+        ]);
+        command
+            .arg("--teacher")
+            .arg(&teacher)
+            .arg("--data")
+            .arg(&data);
+        command
+            .arg("--start")
+            .arg(&model)
+            .arg("--out")
+            .arg(out)
+            .args(more);
+        run(&mut command)
+    };
+    train(&again, &["--stop-at", "8"])?;
+    train(&again, &["--resume"])?;
+    let unbroken = folder.join("unbroken");
+    train(&unbroken, &[])?;
+    for name in ["model.safetensors", "fqbert-scales.json"] {
+        let read = |out: &Path| std::fs::read(out.join("export").join(name));
+        ensure!(
+            read(&again)? == read(&unbroken)?,
+            "{name} of the interrupted training is not the unbroken one's"
+        );
+    }
+    run(python(&[
+        "-m",
+        "fqbert_qat",
+        "simulate",
+        "--max-tokens",
+        "16",
+        "--data",
+    ])
+    .args([&data, &again.join("export")]))?;
+    note("== the exports on the scalar reference and the emulator");
+    for export in [folder.join("export"), again.join("export")] {
+        run(Command::new("cargo")
+            .current_dir(&root)
+            .args(["test", "--locked", "--workspace", "--all-features"])
+            .args(["--exclude", "fqbert-peers"])
+            .args(["--test", "learned", "--", "--include-ignored"])
+            // As the test command builds them.
+            .env("FQBERT_COSIM_TOPS", crate::test::COSIM_TOPS)
+            .env("FQBERT_QAT_EXPORT", export))?;
+    }
     Ok(ExitCode::SUCCESS)
 }

@@ -210,7 +210,7 @@ fn data(root: &Path) -> Option<PathBuf> {
 }
 
 /// The RTL that is simulated here: the parts and the `tiny` geometry, alone and as a whole. Larger ones take minutes to compile; `full-check` has them.
-const COSIM_TOPS: &str = "common,matrix_cascade,matrix_join,matrix_slice,matrix_partial,matrix_requant,matrix_origin,\
+pub const COSIM_TOPS: &str = "common,matrix_cascade,matrix_join,matrix_slice,matrix_partial,matrix_requant,matrix_origin,\
     matrix_tiny,system_decode_tiny,system_shell,top_tiny,vector_tiny";
 
 fn cargo(context: &Context_, args: &[&str]) -> Command {
@@ -324,25 +324,34 @@ fn device_tree(c: &Context_) -> Result<()> {
     dt::validate(&c.root, &environment)
 }
 
-/// The README's command, on the README's sentence and on its opposite.
+/// The program, built as the tests have it: `cargo run --release`, which the README shows, would build everything once more. `full-check` runs that.
+fn program(c: &Context_) -> Result<Command> {
+    let mut build = cargo(c, &["build", "--locked", "--workspace"]);
+    build.args(["--exclude", "fqbert-peers", "--all-features"]);
+    build.args([
+        "--bin",
+        "fqbert",
+        "--message-format",
+        "json-render-diagnostics",
+    ]);
+    let messages = output(&mut build)?;
+    let path = messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+        .filter(|message| message["target"]["name"] == "fqbert")
+        .find_map(|message| message["executable"].as_str().map(str::to_owned));
+    let mut command = Command::new(path.context("cargo names no executable of fqbert")?);
+    command.current_dir(&c.root);
+    Ok(command)
+}
+
+/// The README's sentence and its opposite.
 fn answers(c: &Context_) -> Result<()> {
     for (text, label) in [
         ("a gorgeous, witty, seductive movie.", "positive"),
         ("a dull, lifeless waste of two hours.", "negative"),
     ] {
-        let json = output(&mut cargo(
-            c,
-            &[
-                "run",
-                "--locked",
-                "--release",
-                "--quiet",
-                "--",
-                "classify",
-                "--json",
-                text,
-            ],
-        ))?;
+        let json = output(program(c)?.args(["classify", "--json", text]))?;
         let answer: serde_json::Value =
             serde_json::from_str(&json).context("classify --json printed something else")?;
         ensure!(
@@ -357,22 +366,10 @@ fn answers(c: &Context_) -> Result<()> {
 /// All of SST-2's dev set: within 0.6 points (5 sentences) of the float checkpoint's 785.
 fn accuracy(c: &Context_) -> Result<()> {
     let data = data(&c.root).context("the data folder has gone")?;
-    let mut command = cargo(
-        c,
-        &[
-            "run",
-            "--locked",
-            "--release",
-            "--quiet",
-            "--",
-            "eval",
-            "--json",
-            "--data",
-        ],
-    );
     let logits = data.join("sst2/dev-float-logits.tsv");
     let json = output(
-        command
+        program(c)?
+            .args(["eval", "--json", "--data"])
             .arg(data.join("sst2/dev.tsv"))
             .arg("--float-logits")
             .arg(logits),
@@ -427,19 +424,7 @@ fn board(c: &Context_) -> Result<()> {
     ];
     let mut command = cargo(c, &["xtask", "vm"]);
     let board = output(command.args(install(c)).arg("--").args(words))?;
-    let host = output(&mut cargo(
-        c,
-        &[
-            "run",
-            "--locked",
-            "--release",
-            "--quiet",
-            "--",
-            "--json",
-            "classify",
-            text,
-        ],
-    ))?;
+    let host = output(program(c)?.args(["--json", "classify", text]))?;
     let logits = |json: &str| -> Result<serde_json::Value> {
         let value: serde_json::Value =
             serde_json::from_str(json).with_context(|| format!("not JSON: {json}"))?;

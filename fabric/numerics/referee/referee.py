@@ -83,14 +83,14 @@ def from_factor(factor, bits=16):
 
 # Sections 4 and 5 ----------------------------------------------------------------------------------------------
 
-def gelu_table(kind, s_in, s_out):
+def gelu_table(kind, s_in, s_out, zero=0):
     def f(v):
         if kind == "gelu_erf":
             return v * 0.5 * (1 + math.erf(v / math.sqrt(2)))
         if kind == "gelu_tanh":
             return v * 0.5 * (1 + math.tanh(math.sqrt(2 / math.pi) * (v + 0.044715 * v ** 3)))
         return max(v, 0.0)
-    return [int(sat(8, round(f((i - 128) * s_in) / s_out))) for i in range(256)]
+    return [int(sat(8, round(f((i - 128) * s_in) / s_out) - zero)) for i in range(256)]
 
 
 def exp_table(s):

@@ -1,5 +1,7 @@
 """Where training starts: channels evened out, and scales of least squared error on some sentences."""
 
+import math
+
 import torch
 
 from . import numerics
@@ -87,6 +89,12 @@ def calibrate(model, sentences, pad, seed, device):
     for site, values in seen.values.items():
         values = torch.cat(values)[:VALUES].reshape(1, -1)
         site.log_scale.copy_(numerics.best_scale(values, MAX8).log().reshape(()))
+    for layer in model.layers:
+        site = layer.sites["mid"]
+        values = torch.cat(seen.values[site])[:VALUES]
+        scale, zero = numerics.best_scale_above(values, layer.least())
+        site.log_scale.fill_(math.log(scale))
+        site.zero.fill_(zero)
     sums = [seen.largest[layer.norms[n]] for layer in model.layers for n in ("attn", "out")] + [last]
     for i, largest in enumerate(sums):
         # eps * N^2 / s^2 is a parameter of 32 bits (docs/numerics.md, section 7).

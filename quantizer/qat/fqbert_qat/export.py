@@ -34,7 +34,8 @@ def scales(student, about):
             room = m.bias.abs() / (inputs[name] * BIAS_ROOM)
             by_channel = torch.maximum(m.log_scale.exp()[:, 0], room)
             matrices[name] = {"bits": 4 if m.limit == MAX4 else 8, "scales": [shortest(s) for s in by_channel.tolist()]}
-        layers.append({"activations": {k: shortest(v) for k, v in activations.items()}, "weights": matrices})
+        zero = int(layer.sites["mid"].zero)
+        layers.append({"activations": {k: shortest(v) for k, v in activations.items()}, "mid_zero": zero, "weights": matrices})
         x8 = site["y8"]
     return {"format": "fqbert-scales", "version": 1, "about": about, "layers": layers}
 

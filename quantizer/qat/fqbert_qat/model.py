@@ -33,9 +33,11 @@ class Site(nn.Module):
         super().__init__()
         self.log_scale = nn.Parameter(torch.zeros(()))
         self.half_up, self.by_channel = half_up, by_channel
+        # What is taken off the codes, a whole number: for the activation's table, whose values are hardly ever negative.
+        self.register_buffer("zero", torch.zeros((), dtype=torch.int64))
 
     def forward(self, x):
-        return fake_quant(x, self.log_scale, MAX8, self.half_up)
+        return fake_quant(x, self.log_scale, MAX8, self.half_up, int(self.zero))
 
     def scale(self):
         """The scale as it is exported, in f32."""
@@ -94,6 +96,10 @@ class Layer(nn.Module):
 
     def activation(self, x):
         return F.relu(x) if self.approximate is None else F.gelu(x, approximate=self.approximate)
+
+    def least(self):
+        """No value of the activation is below this."""
+        return float(self.activation(torch.linspace(-3, 0, 3001)).min())
 
     def forward(self, run, x8, x16, mask, s16, source):
         """`x8`, `x16` `[batch, tokens, hidden]`; `mask` `[batch, 1, 1, tokens]`; `s16` scales of input, middle and output;

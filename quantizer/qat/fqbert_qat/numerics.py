@@ -18,36 +18,37 @@ MAX4, MAX8, MAX16 = 7, 127, 32767
 
 
 class FakeQuant(Function):
-    """`clamp(round(x / s)) * s` with `s = exp(log_scale)`."""
+    """`clamp(round(x / s)) * s` with `s = exp(log_scale)`; the codes are those within `limit` of `zero`."""
 
     @staticmethod
-    def forward(ctx, x, log_scale, limit, half_up):
+    def forward(ctx, x, log_scale, limit, half_up, zero):
         scale = log_scale.exp()
         v = x / scale
         codes = (v + 0.5).floor_() if half_up else v.round()
-        codes.clamp_(-limit, limit)
+        ctx.range = (zero - limit, zero + limit)
+        codes.clamp_(*ctx.range)
         ctx.save_for_backward(v, codes, scale)
-        ctx.limit = limit
         return codes * scale
 
     @staticmethod
     def backward(ctx, g):
         v, codes, scale = ctx.saved_tensors
-        inside = v.abs() <= ctx.limit
+        low, high = ctx.range
+        inside = (v >= low) & (v <= high)
         grad_scale = None
         if ctx.needs_input_grad[1]:
             # d(codes * s) / ds is codes - v where the rounding follows x, the end of the range where it does not.
             d = torch.where(inside, codes - v, codes).mul_(g)
             grad_scale = d.sum_to_size(scale.shape) * scale
-        return g * inside, grad_scale, None, None
+        return g * inside, grad_scale, None, None, None
 
 
-def fake_quant(x, log_scale, limit, half_up=True):
-    """`x` on the grid of codes -limit..limit, half rounded up (the fabric) or to even (weights, tables and the host).
+def fake_quant(x, log_scale, limit, half_up=True, zero=0):
+    """`x` on the grid of codes zero-limit..zero+limit, half rounded up (the fabric) or to even (weights, tables and the host).
 
     `log_scale` has one value, or one for each row `[out, 1]` of a matrix `x` `[out, in]`.
     """
-    return FakeQuant.apply(x, log_scale, limit, half_up)
+    return FakeQuant.apply(x, log_scale, limit, half_up, zero)
 
 
 def fixed_quant(x, scale, half_up=True):
@@ -173,3 +174,22 @@ def best_scale(values, limit):
         better = error < least
         best, least = torch.where(better, scale, best), torch.where(better, error, least)
     return best
+
+
+def zero_of(scale, least):
+    """Section 4: what an activation's table takes off its codes so that `least`, zero or less, is just held."""
+    return int(min(max(MAX8 - math.ceil(-least / scale), 0), MAX8))
+
+
+def best_scale_above(values, least):
+    """The scale of least squared error for all of `values` in codes that start at `least`, and what is taken off the codes."""
+    widest = max(float(values.max()) - least, 1e-8) / (2 * MAX8)
+    best, least_error = widest, math.inf
+    for step in range(48):
+        scale = widest * 0.93 ** step
+        zero = zero_of(scale, least)
+        codes = (values / scale).round().clamp(zero - MAX8, zero + MAX8)
+        error = float((values - codes * scale).square().sum())
+        if error < least_error:
+            best, least_error = scale, error
+    return best, zero_of(best, least)

@@ -28,12 +28,12 @@ def dot(a, w):
 class Linear:
     """Codes, biases, multipliers and shifts of a matrix."""
 
-    def __init__(self, weight, bias, scales, bits, s_in, s_out):
+    def __init__(self, weight, bias, scales, bits, s_in, s_out, zero):
         s = scales.astype(np.float64)
         codes = np.rint(weight.astype(np.float64) / s[:, None])
         self.codes = np.clip(codes, -LIMITS[bits], LIMITS[bits]).astype(np.int64)
         step = s_in * s
-        self.bias = np.rint(bias.astype(np.float64) / step).astype(np.int64)
+        self.bias = np.rint(bias.astype(np.float64) / step).astype(np.int64) + zero * self.codes.sum(1)
         params = [referee.from_factor(float(f)) for f in step / s_out]
         if None in params:
             raise CheckpointError("a factor is too large for the requantization")
@@ -52,17 +52,19 @@ class Layer:
         self.heads, hidden = config["num_attention_heads"], config["hidden_size"]
         ends = {"q": ("x8", "q"), "k": ("x8", "k"), "v": ("x8", "v"), "o": ("context", "x16"),
                 "ffn_in": ("attn8", "gelu_in"), "ffn_out": ("mid", "attn16")}
+        zero = record.get("mid_zero", 0)
         self.linear = {}
         for name, (s_in, s_out) in ends.items():
             w = record["weights"][name]
             tensor = f"{prefix}{MATRICES[name]}"
             scales = np.array(w["scales"], dtype=np.float32)
-            self.linear[name] = Linear(tensors[f"{tensor}.weight"], tensors[f"{tensor}.bias"], scales, w["bits"], a[s_in], a[s_out])
+            parts = tensors[f"{tensor}.weight"], tensors[f"{tensor}.bias"]
+            self.linear[name] = Linear(*parts, scales, w["bits"], a[s_in], a[s_out], zero if name == "ffn_out" else 0)
         root = math.sqrt(hidden // self.heads)
         self.scores = referee.from_factor(a["q"] * a["k"] / root / a["scores"])
         self.context = referee.from_factor(a["v"] / 255.0 / a["context"])
         self.exp = referee.exp_table(a["scores"])
-        self.gelu = np.array(referee.gelu_table(GELU[config.get("hidden_act", "gelu")], a["gelu_in"], a["mid"]))
+        self.gelu = np.array(referee.gelu_table(GELU[config.get("hidden_act", "gelu")], a["gelu_in"], a["mid"], zero))
         eps = float(np.float32(config.get("layer_norm_eps", 1e-12)))
         self.norms = {}
         for name, scales in (("attn", ("x16", "attn16", "attn8")), ("out", ("attn16", "y16", "y8"))):

@@ -28,7 +28,7 @@ CONFIG = {
     "max_position_embeddings": 16, "type_vocab_size": 2, "pad_token_id": 0, "vocab_size": len(SPECIAL + GOOD + BAD + OTHER),
     "id2label": {"0": "negative", "1": "positive"}, "label2id": {"negative": 0, "positive": 1},
 }
-SETTINGS = Settings(steps=60, batch=16, lr=2e-3, max_tokens=16, calibration=64, hold_out=64)
+SETTINGS = Settings(steps=60, batch=16, lr=2e-3, scale_lr=2e-3, max_tokens=16, calibration=64, hold_out=64)
 
 
 def sentences(count, seed):

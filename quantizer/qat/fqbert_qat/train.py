@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch.nn import functional as F
 
-from . import calibrate, data
+from . import calibrate, data, start
 from .hf import CheckpointError
 from .model import Bert
 from .numerics import MAX4, MAX8
@@ -22,25 +22,28 @@ TEMPERATURE = 2.0
 class Settings:
     """What a run is made of. A run is resumed only with the settings that it was started with."""
 
-    steps: int = 240
-    batch: int = 64
-    lr: float = 1e-4
-    scale_lr: float = 2e-3
+    steps: int = 400
+    batch: int = 32
+    lr: float = 2e-5
+    scale_lr: float = 5e-4
     warmup: float = 0.05
     weight_decay: float = 0.01
     hidden_weight: float = 1.0
     weight_bits: int = 4
     max_tokens: int = 64
+    least_tokens: int = 0
     calibration: int = 256
     hold_out: int = 400
     seed: int = 0
+    start: str = ""
 
     def check(self):
         """Refuses numbers that make no run."""
         for name, ok in (
             ("steps", self.steps >= 1), ("batch", self.batch >= 1), ("lr", 0 < self.lr < 1),
             ("scale_lr", 0 <= self.scale_lr < 1), ("warmup", 0 <= self.warmup <= 1), ("weight_bits", self.weight_bits in (4, 8)),
-            ("max_tokens", 3 <= self.max_tokens <= 512), ("calibration", self.calibration >= 1),
+            ("max_tokens", 3 <= self.max_tokens <= 512),
+            ("least_tokens", 0 <= self.least_tokens <= self.max_tokens), ("calibration", self.calibration >= 1),
             ("hold_out", self.hold_out >= 0), ("hidden_weight", self.hidden_weight >= 0), ("weight_decay", self.weight_decay >= 0),
         ):
             if not ok:
@@ -58,12 +61,19 @@ class Run:
         limit = MAX4 if settings.weight_bits == 4 else MAX8
         self.teacher = Bert(checkpoint, limit).to(self.device).eval().requires_grad_(False)
         self.student = Bert(checkpoint, limit).to(self.device)
+        # Data sets such as SST-2's are mostly fragments of a few words; quantization changes answers in long sentences.
+        sentences = [s for s in sentences if len(s) >= settings.least_tokens]
+        if not sentences:
+            raise data.DataError(f"no sentence has {settings.least_tokens} tokens: give a smaller --least-tokens")
         held = min(settings.hold_out, len(sentences) // 4)
         self.sentences, self.held = sentences[: len(sentences) - held], sentences[len(sentences) - held:]
         self.order = data.Order([len(s) for s in self.sentences], settings.batch, settings.seed)
-        chosen = torch.randperm(len(self.sentences), generator=torch.Generator().manual_seed(settings.seed))
-        some = [self.sentences[i] for i in chosen[: settings.calibration].tolist()]
-        calibrate.calibrate(self.student, some, self.pad, settings.seed, self.device)
+        if settings.start:
+            start.take(self.student, settings.start)
+        else:
+            chosen = torch.randperm(len(self.sentences), generator=torch.Generator().manual_seed(settings.seed))
+            some = [self.sentences[i] for i in chosen[: settings.calibration].tolist()]
+            calibrate.calibrate(self.student, some, self.pad, settings.seed, self.device)
         self.optimizer = torch.optim.AdamW(groups(self.student, settings), fused=True)
         self.base = [g["lr"] for g in self.optimizer.param_groups]
 
@@ -153,15 +163,16 @@ def losses(logits, wanted, hidden, wanted_hidden, mask):
     return of_logits, torch.stack(parts).mean()
 
 
-def train(run, out, checkpoint_every, say=print):
-    """Steps up to the end of the run, with a checkpoint every so many."""
-    start, cpu, first = time.monotonic(), time.process_time(), run.step
-    for step in range(run.step, run.settings.steps):
+def train(run, out, checkpoint_every, say=print, stop_at=None):
+    """Steps up to the end of the run, or to `stop_at` before it, with a checkpoint every so many and at the last."""
+    began, cpu, first = time.monotonic(), time.process_time(), run.step
+    end = min(run.settings.steps, stop_at or run.settings.steps)
+    for step in range(run.step, end):
         of_logits, of_hidden = run.advance()
         done = step + 1
-        last = done == run.settings.steps
+        last = done == end
         if done % 20 == 0 or last:
-            seconds, of_cpu = time.monotonic() - start, time.process_time() - cpu
+            seconds, of_cpu = time.monotonic() - began, time.process_time() - cpu
             say(f"step {done} of {run.settings.steps}: logits {of_logits:.4f}, hidden {of_hidden:.4f}; "
                 f"{(done - first) / seconds:.2f} steps/s, {of_cpu:.0f} s of CPU")
         if out and (last or (checkpoint_every and done % checkpoint_every == 0)):

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.torch import save_file
 
-from fqbert_qat import data, export, numerics, simulate, smoke
+from fqbert_qat import data, export, numerics, simulate, smoke, start
 from fqbert_qat.hf import Checkpoint, CheckpointError
 from fqbert_qat.train import Settings, train
 
@@ -135,6 +136,64 @@ class Export(unittest.TestCase):
         self.assertEqual(kept.tensors[word].dtype, torch.float16)
 
 
+def model_file(student, path, **config):
+    """What `start.take` reads of a model file (runtime/model/src/file/mod.rs), of a student's codes and scales."""
+    tensors, x8 = {}, student.input.scale()
+    for i, layer in enumerate(student.layers):
+        site = {name: s.scale() for name, s in layer.sites.items()}
+        site |= {"x8": x8, "x16": student.s16[2 * i], "attn16": student.s16[2 * i + 1], "y16": student.s16[2 * i + 2]}
+        x8, zero = site["y8"], int(layer.sites["mid"].zero)
+        tensors[f"layer.{i}.scales"] = torch.tensor([float(site[name]) for name in start.SCALES])
+        tensors[f"layer.{i}.gelu_table"] = torch.full((256,), -zero, dtype=torch.int8)
+        for name, m in layer.matrices.items():
+            scale = m.log_scale.detach().exp()
+            found = (m.weight.detach() / scale).round().clamp(-m.limit, m.limit).to(torch.int64)
+            steps = (m.bias.detach() / (site[start.SOURCES[name]] * scale[:, 0])).round().to(torch.int32)
+            lacking = zero * found.sum(1).to(torch.int32) if name == "ffn_out" else 0
+            packed = (found[0::2] & 15 | (found[1::2] & 15) << 4).to(torch.uint8) if m.limit == numerics.MAX4 else found.to(torch.int8)
+            for what, t in (("weight", packed), ("weight_scale", scale[:, 0].clone()), ("bias", steps + lacking)):
+                tensors[f"layer.{i}.{name}.{what}"] = t.contiguous()
+    known = {"layers": len(student.layers), "heads": student.layers[0].heads, "hidden": student.norm_weight.numel()} | config
+    save_file(tensors, path, metadata={"fqbert.config": json.dumps(known)})
+
+
+class Start(unittest.TestCase):
+    def test_a_model_file_s_answers_are_those_of_step_0(self):
+        for bits in (4, 8):
+            settings = replace(smoke.SETTINGS, steps=10, weight_bits=bits)
+            run = smoke.student(FOLDER, settings)
+            train(run, None, 0, quiet)
+            file = Path(TEMPORARY.name) / f"model{bits}.safetensors"
+            model_file(run.student, file)
+            again = smoke.student(FOLDER, replace(settings, start=str(file)))
+            # Norms and head are no part of what a start takes: here they have been trained.
+            again.student.pooler, again.student.classifier = run.student.pooler, run.student.classifier
+            ids, mask = data.collate(run.held, run.pad)
+            self.assertEqual(int(again.student.layers[1].sites["mid"].zero), int(run.student.layers[1].sites["mid"].zero))
+            for mine, its in zip(run.student.layers, again.student.layers):
+                for name in ("attn", "out"):
+                    its.norms[name].load_state_dict(mine.norms[name].state_dict())
+            with torch.no_grad():
+                logits, hidden = run.student(ids, mask)
+                started, started_hidden = again.student(ids, mask)
+            apart = (started_hidden[-1] - hidden[-1])[mask].abs()
+            # Scales go through a logarithm: now and then a code moves.
+            self.assertLess(float(apart.median()), float(run.student.s16[-1]))
+            self.assertLess(float((started - logits).abs().max()), 0.1)
+
+    def test_another_model_s_file_is_refused(self):
+        run = smoke.student(FOLDER)
+        file = Path(TEMPORARY.name) / "other.safetensors"
+        model_file(run.student, file, layers=3)
+        with self.assertRaisesRegex(CheckpointError, "layers 3 there, 2 in the checkpoint"):
+            smoke.student(FOLDER, replace(smoke.SETTINGS, start=str(file)))
+        model_file(run.student, file)
+        with self.assertRaisesRegex(CheckpointError, "width of --weight-bits"):
+            smoke.student(FOLDER, replace(smoke.SETTINGS, start=str(file), weight_bits=8))
+        with self.assertRaisesRegex(CheckpointError, "nowhere"):
+            smoke.student(FOLDER, replace(smoke.SETTINGS, start="nowhere"))
+
+
 class Refusals(unittest.TestCase):
     def test_what_cannot_be_used_is_named(self):
         with self.assertRaisesRegex(CheckpointError, "distilbert"):
@@ -147,6 +206,8 @@ class Refusals(unittest.TestCase):
             data.read_column(FOLDER / "train.tsv", "text")
         with self.assertRaisesRegex(ValueError, "--weight-bits 3"):
             Settings(weight_bits=3).check()
+        with self.assertRaisesRegex(data.DataError, "no sentence has 16 tokens"):
+            smoke.student(FOLDER, replace(smoke.SETTINGS, least_tokens=16))
 
     def test_long_sentences_keep_their_ends(self):
         ids = data.encode(data.tokenizer(FOLDER), ["good " * 50], 16)[0]

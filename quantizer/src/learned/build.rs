@@ -9,14 +9,12 @@ use fqbert_model::{
     LayerScales, Linear, ModelConfig, Quantization, QuantizedLayer, QuantizedLayerNorm,
     QuantizedLinear, QuantizedModel, Scheme as Kept,
 };
-use fqbert_numerics::gelu::gelu_table;
 use fqbert_numerics::layernorm;
 use fqbert_numerics::requant::Requant;
-use fqbert_numerics::softmax::exp_table;
 
 use super::{LearnedScales, Record, Weights, bad};
 use crate::calibration::Calibration;
-use crate::layer::activation;
+use crate::layer::tables;
 use crate::options::{QuantizeOptions, RangeMethod, Rounding, Scheme};
 use crate::progress::Progress;
 use crate::report::{LayerReport, LinearReport, Report, decibels};
@@ -159,9 +157,13 @@ impl Builder<'_> {
     fn build(&self) -> Result<(QuantizedLayer, Vec<LinearReport>), QuantizeError> {
         let s = self.scales()?;
         let f = self.float;
+        let zero = i32::from(self.record.mid_zero.unwrap_or(0));
+        let (exp_table, gelu_table) = tables(&self.checkpoint.config, &s, zero);
         let mut reports = Vec::with_capacity(Linear::ALL.len());
         let mut linear = |which, float, input: f32, output: f32| {
-            let (linear, report) = self.linear(which, float, input.into(), output.into())?;
+            let zero = if which == Linear::FfnOut { zero } else { 0 };
+            let ends = (input.into(), output.into());
+            let (linear, report) = self.linear(which, float, ends, zero)?;
             reports.push(report);
             Ok::<_, QuantizeError>(linear)
         };
@@ -176,12 +178,8 @@ impl Builder<'_> {
             ffn_out: linear(Linear::FfnOut, &f.ffn_out, s.mid, s.attn16)?,
             scores: self.factor("scores", q * k / root / scores, 0)?,
             context: self.factor("context", v / 255.0 / context, 0)?,
-            exp_table: exp_table(scores),
-            gelu_table: gelu_table(
-                activation(&self.checkpoint.config),
-                s.gelu_in.into(),
-                s.mid.into(),
-            ),
+            exp_table,
+            gelu_table,
             ln_attn: self.norm("attention norm", &f.ln_attn, [s.x16, s.attn16, s.attn8])?,
             ln_out: self.norm("output norm", &f.ln_out, [s.attn16, s.y16, s.y8])?,
             scales: s,
@@ -198,13 +196,13 @@ impl Builder<'_> {
         Ok(LayerScales::from_array(all))
     }
 
-    /// Codes, biases and factors of a matrix.
+    /// Codes, biases and factors of a matrix; `ends` are the scales of its input and output, `zero` what its input's codes lack.
     fn linear(
         &self,
         which: Linear,
         float: &Float,
-        s_in: f64,
-        s_out: f64,
+        (s_in, s_out): (f64, f64),
+        zero: i32,
     ) -> Result<(QuantizedLinear, LinearReport), QuantizeError> {
         let (layer, name) = (self.index, which.name());
         let known = self.record.weights.get(name);
@@ -213,10 +211,15 @@ impl Builder<'_> {
             4 => (Mode::W4, 7.0),
             _ => (Mode::W8, 127.0),
         };
+        let codes = codes(float, w, limit);
+        let rows = codes.chunks_exact(float.inputs().max(1));
         let mut params = Vec::with_capacity(w.scales.len());
-        for (channel, (bias, scale)) in float.bias().iter().zip(&w.scales).enumerate() {
+        for (channel, ((bias, scale), row)) in
+            float.bias().iter().zip(&w.scales).zip(rows).enumerate()
+        {
             let (bias, step) = (f64::from(*bias), s_in * f64::from(*scale));
-            let steps = (bias / step).round_ties_even();
+            let lacking = f64::from(zero) * row.iter().map(|c| f64::from(*c)).sum::<f64>();
+            let steps = (bias / step).round_ties_even() + lacking;
             if steps.is_nan() || steps.abs() > BIAS_LIMIT {
                 return Err(QuantizeError::Bias {
                     layer,
@@ -233,7 +236,6 @@ impl Builder<'_> {
                 steps as i32,
             )?);
         }
-        let codes = codes(float, w, limit);
         let report = LinearReport {
             linear: name,
             bits: w.bits,

@@ -3,7 +3,7 @@
 //!
 //! The file has one record for each encoder layer: `activations`, the real value of a step at each
 //! site by the names of [`LayerScales::NAMES`], and `weights`, for each matrix by the names of
-//! [`Linear::name`] its `bits` and one scale for each output channel. What a record leaves out was
+//! [`Linear::name`] its `bits` and one scale for each output channel; `mid_zero` where the activation's codes are shifted. What a record leaves out was
 //! not learned and needs calibration data. `quantizer/qat/` writes such folders.
 
 mod build;
@@ -43,6 +43,10 @@ struct Document {
 struct Record {
     #[serde(default)]
     activations: BTreeMap<String, f32>,
+    /// What the activation's table takes off its codes, 0..=127 (docs/numerics.md, section 4): none with a learned scale of `mid` if
+    /// absent.
+    #[serde(default)]
+    mid_zero: Option<u8>,
     #[serde(default)]
     weights: BTreeMap<String, Weights>,
 }
@@ -138,6 +142,13 @@ impl LearnedScales {
                     )));
                 }
             }
+            if let Some(zero) = layer.mid_zero
+                && (zero > 127 || !layer.activations.contains_key("mid"))
+            {
+                return Err(bad(format!(
+                    "layer {i} mid_zero is {zero}; it is 0 to 127 and belongs to a scale of mid"
+                )));
+            }
             for (name, weights) in &layer.weights {
                 if !Linear::ALL.iter().any(|l| l.name() == name) {
                     let names = Linear::ALL.map(Linear::name).join(", ");
@@ -218,6 +229,9 @@ impl LearnedScales {
     /// Takes what is missing from a model of the same shape that was calibrated.
     fn fill(&mut self, calibrated: &QuantizedModel) -> Result<(), QuantizeError> {
         for (record, layer) in self.layers.iter_mut().zip(&calibrated.layers) {
+            if !record.activations.contains_key("mid") {
+                record.mid_zero = u8::try_from(layer.mid_zero()).ok();
+            }
             for (name, scale) in LayerScales::NAMES.iter().zip(layer.scales.to_array()) {
                 record.activations.entry((*name).into()).or_insert(scale);
             }
