@@ -385,23 +385,25 @@ fn accuracy(c: &Context_) -> Result<()> {
     Ok(())
 }
 
-/// The crates whose code differs on aarch64: kernels, drivers, and what stands on them.
+/// The crates whose code differs on aarch64: kernels, drivers, and what stands on them. All in one build: one by one they would ask for the same
+/// dependencies with other features.
 fn aarch64(c: &Context_) -> Result<()> {
+    let mut command = cargo(c, &["xtask", "cross"]);
+    // QEMU's CPU has all of them: none may be skipped.
+    command.env(
+        "FQBERT_EXPECT_KERNELS",
+        "portable,neon,neon-dotprod,neon-i8mm",
+    );
+    command.args(install(c)).arg("test");
     for package in [
         "fqbert-numerics",
         "fqbert-contract",
         "fqbert-emulator",
         "uio-driver",
     ] {
-        let mut command = cargo(c, &["xtask", "cross"]);
-        // QEMU's CPU has all of them: none may be skipped.
-        command.env(
-            "FQBERT_EXPECT_KERNELS",
-            "portable,neon,neon-dotprod,neon-i8mm",
-        );
-        run(command.args(install(c)).args(["test", "-p", package]))?;
+        command.args(["-p", package]);
     }
-    Ok(())
+    run(&mut command)
 }
 
 /// Passes on that missing Debian packages may be installed.
