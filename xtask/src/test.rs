@@ -422,6 +422,8 @@ fn board(c: &Context_) -> Result<()> {
         text,
     ];
     let mut command = cargo(c, &["xtask", "vm"]);
+    // One sentence needs no speed, and the compiler takes half the time.
+    command.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1");
     let board = output(command.args(install(c)).arg("--").args(words))?;
     let host = output(program(c)?.args(["--json", "classify", text]))?;
     let logits = |json: &str| -> Result<serde_json::Value> {
