@@ -6,7 +6,7 @@ use std::process::{Command, ExitCode};
 use anyhow::{Result, ensure};
 
 use crate::host::{note, root, run};
-use crate::python;
+use crate::{python, test};
 
 /// `cargo xtask qat`.
 #[derive(clap::Args)]
@@ -89,11 +89,10 @@ pub fn main(_: &Args) -> Result<ExitCode> {
     for export in [folder.join("export"), again.join("export")] {
         run(Command::new("cargo")
             .current_dir(&root)
-            .args(["test", "--locked", "--workspace", "--all-features"])
-            .args(["--exclude", "fqbert-peers"])
+            .args(test::TESTS)
             .args(["--test", "learned", "--", "--include-ignored"])
             // As the test command builds them.
-            .env("FQBERT_COSIM_TOPS", crate::test::COSIM_TOPS)
+            .env("FQBERT_COSIM_TOPS", test::COSIM_TOPS)
             .env("FQBERT_QAT_EXPORT", export))?;
     }
     Ok(ExitCode::SUCCESS)

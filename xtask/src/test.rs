@@ -285,7 +285,7 @@ fn rtl_style(c: &Context_) -> Result<()> {
 }
 
 /// All crates but the one that measures other runtimes.
-const TESTS: &[&str] = &[
+pub const TESTS: &[&str] = &[
     "test",
     "--locked",
     "--workspace",
@@ -328,7 +328,7 @@ fn device_tree(c: &Context_) -> Result<()> {
 
 /// The program that the tests have built: `cargo run --release`, which the README shows, would build everything once more, as any other choice of
 /// packages would. `full-check` runs the README's.
-fn program(c: &Context_) -> Result<Command> {
+fn program(c: &Context_) -> Result<PathBuf> {
     let mut build = cargo(c, TESTS);
     build.args(["--no-run", "--message-format", "json-render-diagnostics"]);
     let messages = output(&mut build)?;
@@ -337,18 +337,22 @@ fn program(c: &Context_) -> Result<Command> {
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
         .filter(|m| m["target"]["name"] == "fqbert" && m["profile"]["test"] == false)
         .find_map(|m| m["executable"].as_str().map(str::to_owned));
-    let mut command = Command::new(path.context("cargo names no executable of fqbert")?);
-    command.current_dir(&c.root);
-    Ok(command)
+    path.map(PathBuf::from)
+        .context("cargo names no executable of fqbert")
 }
 
 /// The README's sentence and its opposite.
 fn answers(c: &Context_) -> Result<()> {
+    let program = program(c)?;
     for (text, label) in [
         ("a gorgeous, witty, seductive movie.", "positive"),
         ("a dull, lifeless waste of two hours.", "negative"),
     ] {
-        let json = output(program(c)?.args(["classify", "--json", text]))?;
+        let json = output(
+            Command::new(&program)
+                .current_dir(&c.root)
+                .args(["classify", "--json", text]),
+        )?;
         let answer: serde_json::Value =
             serde_json::from_str(&json).context("classify --json printed something else")?;
         ensure!(
@@ -365,7 +369,8 @@ fn accuracy(c: &Context_) -> Result<()> {
     let data = data(&c.root).context("the data folder has gone")?;
     let logits = data.join("sst2/dev-float-logits.tsv");
     let json = output(
-        program(c)?
+        Command::new(program(c)?)
+            .current_dir(&c.root)
             .args(["eval", "--json", "--data"])
             .arg(data.join("sst2/dev.tsv"))
             .arg("--float-logits")
@@ -425,7 +430,11 @@ fn board(c: &Context_) -> Result<()> {
     // One sentence needs no speed, and the compiler takes half the time.
     command.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1");
     let board = output(command.args(install(c)).arg("--").args(words))?;
-    let host = output(program(c)?.args(["--json", "classify", text]))?;
+    let host = output(
+        Command::new(program(c)?)
+            .current_dir(&c.root)
+            .args(["--json", "classify", text]),
+    )?;
     let logits = |json: &str| -> Result<serde_json::Value> {
         let value: serde_json::Value =
             serde_json::from_str(json).with_context(|| format!("not JSON: {json}"))?;

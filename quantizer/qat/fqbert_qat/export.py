@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from .hf import Checkpoint
-from .model import MATRICES, NORMS
+from .model import MATRICES, NORMS, SOURCES
 from .numerics import MAX4
 
 SCALES = "fqbert-scales.json"
@@ -28,10 +28,9 @@ def scales(student, about):
     for i, layer in enumerate(student.layers):
         site = {name: s.scale() for name, s in layer.sites.items()}
         activations = {"x8": x8, "x16": s16[2 * i], **site, "attn16": s16[2 * i + 1], "y16": s16[2 * i + 2]}
-        inputs = dict.fromkeys("qkv", x8) | {"o": site["context"], "ffn_in": site["attn8"], "ffn_out": site["mid"]}
         matrices = {}
         for name, m in layer.matrices.items():
-            room = m.bias.abs() / (inputs[name] * BIAS_ROOM)
+            room = m.bias.abs() / (activations[SOURCES[name]] * BIAS_ROOM)
             by_channel = torch.maximum(m.log_scale.exp()[:, 0], room)
             matrices[name] = {"bits": 4 if m.limit == MAX4 else 8, "scales": [shortest(s) for s in by_channel.tolist()]}
         zero = int(layer.sites["mid"].zero)

@@ -19,6 +19,8 @@ MATRICES = {
     "q": "attention.self.query", "k": "attention.self.key", "v": "attention.self.value", "o": "attention.output.dense",
     "ffn_in": "intermediate.dense", "ffn_out": "output.dense",
 }
+# The site that a matrix takes its input from.
+SOURCES = {"q": "x8", "k": "x8", "v": "x8", "o": "context", "ffn_in": "attn8", "ffn_out": "mid"}
 NORMS = {"attn": "attention.output.LayerNorm", "out": "output.LayerNorm"}
 # Sites of 8 bits that a layer makes; its input's scale is the one of the layer before.
 SITES = ("q", "k", "v", "scores", "context", "attn8", "gelu_in", "mid", "y8")

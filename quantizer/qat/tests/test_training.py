@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from fqbert_qat import data, export, numerics, simulate, smoke, start
+from fqbert_qat.model import SOURCES
 from fqbert_qat.hf import Checkpoint, CheckpointError
 from fqbert_qat.train import Settings, train
 
@@ -148,7 +149,7 @@ def model_file(student, path, **config):
         for name, m in layer.matrices.items():
             scale = m.log_scale.detach().exp()
             found = (m.weight.detach() / scale).round().clamp(-m.limit, m.limit).to(torch.int64)
-            steps = (m.bias.detach() / (site[start.SOURCES[name]] * scale[:, 0])).round().to(torch.int32)
+            steps = (m.bias.detach() / (site[SOURCES[name]] * scale[:, 0])).round().to(torch.int32)
             lacking = zero * found.sum(1).to(torch.int32) if name == "ffn_out" else 0
             packed = (found[0::2] & 15 | (found[1::2] & 15) << 4).to(torch.uint8) if m.limit == numerics.MAX4 else found.to(torch.int8)
             for what, t in (("weight", packed), ("weight_scale", scale[:, 0].clone()), ("bias", steps + lacking)):
@@ -190,8 +191,10 @@ class Start(unittest.TestCase):
         model_file(run.student, file)
         with self.assertRaisesRegex(CheckpointError, "width of --weight-bits"):
             smoke.student(FOLDER, replace(smoke.SETTINGS, start=str(file), weight_bits=8))
-        with self.assertRaisesRegex(CheckpointError, "nowhere"):
-            smoke.student(FOLDER, replace(smoke.SETTINGS, start="nowhere"))
+        save_file({"x": torch.zeros(1)}, file, metadata={"fqbert.config": '{"layers":2,"heads":2,"hidden":16}'})
+        for path, says in (("nowhere", "nowhere"), (file, "layer.0.scales")):
+            with self.assertRaisesRegex(CheckpointError, says):
+                smoke.student(FOLDER, replace(smoke.SETTINGS, start=str(path)))
 
 
 class Refusals(unittest.TestCase):
