@@ -18,4 +18,53 @@ pub trait Ddr {
     /// # Errors
     /// The response of the bus, if not OKAY.
     fn write(&mut self, address: u64, data: &[u8]) -> Result<(), AxiFault>;
+
+    /// The bytes of a transfer where they lie, so that a device need not copy what it reads once; none from a memory that has them nowhere.
+    ///
+    /// # Errors
+    /// As those of [`Ddr::read`], which an implementation of both must agree with.
+    fn lend(&self, address: u64, length: usize) -> Result<Option<Lent<'_>>, AxiFault> {
+        let _ = (address, length);
+        Ok(None)
+    }
+}
+
+/// Bytes of a page of lent memory.
+pub const PAGE: usize = 4096;
+
+/// A range of bytes where they lie, page by page.
+#[derive(Clone, Debug)]
+pub struct Lent<'a> {
+    pages: Vec<&'a [u8; PAGE]>,
+    /// Of the first byte in its page.
+    offset: usize,
+}
+
+impl<'a> Lent<'a> {
+    /// The bytes from `offset` of the first of `pages` on.
+    pub fn new(pages: Vec<&'a [u8; PAGE]>, offset: usize) -> Self {
+        Self { pages, offset }
+    }
+
+    /// `N` bytes, if they lie in one page.
+    #[inline]
+    pub fn array<const N: usize>(&self, at: usize) -> Option<&'a [u8; N]> {
+        let at = self.offset + at;
+        self.pages.get(at / PAGE)?.get(at % PAGE..)?.first_chunk()
+    }
+
+    /// Copies bytes from `at` on, which may lie in several pages; what lies behind the last one is left as it was.
+    pub fn copy_to(&self, at: usize, mut out: &mut [u8]) {
+        let mut at = self.offset + at;
+        while let Some(page) = self.pages.get(at / PAGE)
+            && !out.is_empty()
+        {
+            let bytes = &page[at % PAGE..];
+            let count = bytes.len().min(out.len());
+            let (these, rest) = out.split_at_mut(count);
+            these.copy_from_slice(&bytes[..count]);
+            out = rest;
+            at += count;
+        }
+    }
 }

@@ -23,7 +23,7 @@ pub mod kernels;
 mod memories;
 mod options;
 
-pub use ddr::{AxiFault, Ddr, Refusal};
+pub use ddr::{AxiFault, Ddr, Lent, Refusal};
 pub use device::{Device, RunState};
 pub use fabric::{EmulatedFabric, OpenError, open};
 pub use kernels::{Kernel, KernelError};

@@ -2,6 +2,7 @@
 
 use fqbert_contract::isa::{BEAT_BYTES, FaultCause, Load, MemoryId, Operation, Store};
 
+use super::joined::Transfer;
 use super::{Device, axi_cause};
 use crate::ddr::Ddr;
 use crate::kernels;
@@ -13,35 +14,48 @@ impl Device {
         operation: &Operation,
         ddr: &mut dyn Ddr,
     ) -> Result<(), (FaultCause, u64)> {
-        let (g, memories, kernel) = (&self.geometry, &mut self.memories, self.kernel);
         match operation {
             Operation::Nop(_) | Operation::End(_) => Ok(()),
             Operation::Load(l) => self.load(l, ddr),
-            Operation::Store(s) => self.store(s, ddr),
-            Operation::Matmul(m) => {
-                kernels::matmul(g, m, memories, &mut self.workspace, kernel);
-                Ok(())
+            Operation::Store(s) => {
+                self.settle(ddr)?;
+                self.store(s, ddr)
             }
+            Operation::Matmul(m) => self.matmul(m, ddr),
             Operation::Softmax(s) => {
-                kernels::softmax(g, s, memories, kernel);
+                self.execute_waiting(ddr)?;
+                kernels::softmax(&self.geometry, s, &mut self.memories, self.kernel);
                 Ok(())
             }
             Operation::Layernorm(l) => {
-                kernels::layer_norm(g, l, memories, &mut self.workspace, kernel);
+                self.execute_waiting(ddr)?;
+                let (g, memories) = (&self.geometry, &mut self.memories);
+                kernels::layer_norm(g, l, memories, &mut self.workspace, self.kernel);
                 Ok(())
             }
         }
     }
 
-    fn load(&mut self, l: &Load, ddr: &mut dyn Ddr) -> Result<(), (FaultCause, u64)> {
+    fn load(&mut self, l: &Load, ddr: &dyn Ddr) -> Result<(), (FaultCause, u64)> {
         let bytes = self.check_window(l.address, l.beats)?;
-        let target = MemoryId::from_code(l.memory)
-            .and_then(|m| {
-                self.memories
-                    .words_from_mut(m, l.word_offset)
-                    .get_mut(..bytes)
-            })
-            .ok_or((FaultCause::IllegalField, 0))?;
+        let illegal = (FaultCause::IllegalField, 0);
+        let memory = MemoryId::from_code(l.memory).ok_or(illegal)?;
+        if let Some(slot) = slot_of(memory) {
+            let (start, word) = (usize::from(l.word_offset), self.memories.word_bytes(memory));
+            let transfer = Transfer {
+                address: l.address,
+                words: start..start + bytes / word,
+            };
+            // A word that is not loaded as a whole keeps some of its bytes.
+            if bytes.is_multiple_of(word) && self.leave(slot, transfer, bytes, ddr)? {
+                return Ok(());
+            }
+            self.fill_slot(slot, ddr)?;
+        } else if !is_apart(memory) {
+            self.execute_waiting(ddr)?;
+        }
+        let target = self.memories.words_from_mut(memory, l.word_offset);
+        let target = target.get_mut(..bytes).ok_or(illegal)?;
         ddr.read(l.address, target)
             .map_err(|e| (axi_cause(e), l.address))
     }
@@ -63,4 +77,23 @@ impl Device {
         // At most 2^28 bytes: `beats` has 24 bits.
         Ok(bytes as usize)
     }
+}
+
+/// The weight slot that a memory is.
+fn slot_of(memory: MemoryId) -> Option<usize> {
+    let slots = [
+        MemoryId::Wgt0,
+        MemoryId::Wgt1,
+        MemoryId::Wgt2,
+        MemoryId::Wgt3,
+    ];
+    slots.iter().position(|slot| *slot == memory)
+}
+
+/// Whether a MATMUL held back has no more to do with a memory: its parameters were read.
+fn is_apart(memory: MemoryId) -> bool {
+    matches!(
+        memory,
+        MemoryId::Par | MemoryId::Lnp | MemoryId::Exp | MemoryId::Rng | MemoryId::Resx
+    )
 }

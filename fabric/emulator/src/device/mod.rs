@@ -10,6 +10,7 @@
 //! - The first fault in the order of execution counts; instructions before it have had their effects.
 
 mod execute;
+mod joined;
 mod plan;
 mod registers;
 
@@ -17,13 +18,14 @@ use std::sync::Arc;
 
 use fqbert_contract::Geometry;
 use fqbert_contract::capability::Capabilities;
-use fqbert_contract::isa::{FaultCause, INSTRUCTION_BYTES, PROGRAM_MAX, SEMAPHORES};
+use fqbert_contract::isa::{FaultCause, INSTRUCTION_BYTES, PROGRAM_MAX, SEMAPHORES, WEIGHT_SLOTS};
 use fqbert_contract::registers::{irq_status, status};
 use fqbert_contract::timing::{self, Policy, Queue};
 
 use crate::ddr::{AxiFault, Ddr};
 use crate::kernels::{Kernel, Workspace};
 use crate::memories::Memories;
+use joined::{Transfer, Waiting};
 use plan::{Ending, Plan, PlanCache};
 use registers::Registers;
 
@@ -67,6 +69,9 @@ pub struct Device {
     kernel: Kernel,
     memories: Memories,
     workspace: Workspace,
+    waiting: Waiting,
+    /// What each weight slot stands for, where it was not copied.
+    lent: [Option<Transfer>; WEIGHT_SLOTS],
     registers: Registers,
     plans: PlanCache,
     run: Option<Run>,
@@ -94,6 +99,8 @@ impl Device {
             kernel: kernel.usable_for(g),
             memories: Memories::new(g),
             workspace: Workspace::default(),
+            waiting: Waiting::default(),
+            lent: Default::default(),
             registers: Registers::default(),
             plans: PlanCache::default(),
             run: None,
@@ -150,6 +157,23 @@ impl Device {
 
     /// Executes the accepted program against `ddr` until it ends, hangs, or `pause` says so. `pause` is asked between instructions.
     pub fn run_pending(&mut self, ddr: &mut dyn Ddr, pause: &mut dyn FnMut() -> bool) -> RunState {
+        let state = self.run_until(ddr, pause);
+        match self.settle(ddr) {
+            Ok(()) => state,
+            // Not of the instruction last executed, but of one whose weights DDR had lent and now does not.
+            Err((cause, address)) => {
+                let index = self.registers.fault_index;
+                self.fault(Fault {
+                    cause,
+                    index,
+                    address,
+                });
+                RunState::Idle
+            }
+        }
+    }
+
+    fn run_until(&mut self, ddr: &mut dyn Ddr, pause: &mut dyn FnMut() -> bool) -> RunState {
         loop {
             let (plan, position) = match self.run.take() {
                 None => return RunState::Idle,

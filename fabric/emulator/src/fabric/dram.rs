@@ -8,9 +8,8 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use crate::ddr::{AxiFault, Ddr, Refusal};
+use crate::ddr::{AxiFault, Ddr, Lent, PAGE, Refusal};
 
-const PAGE: usize = 4096;
 /// A transfer is cut into pieces of this size for the threads of a pool, if it is longer than two: weights come out of memory faster to several cores.
 const PIECE: usize = 16384;
 /// What the CPU reads where neither it nor a sync has written.
@@ -19,6 +18,9 @@ const CPU_POISON: u8 = 0xc3;
 const DEVICE_POISON: u8 = 0xd7;
 
 type Page = [u8; PAGE];
+
+/// What DMA reads of a page that was never written.
+static POISONED: Page = [DEVICE_POISON; PAGE];
 
 /// One image of the memory.
 #[derive(Debug)]
@@ -221,6 +223,14 @@ impl Ddr for Dram {
         self.device.write(offset, data);
         Ok(())
     }
+
+    fn lend(&self, address: u64, length: usize) -> Result<Option<Lent<'_>>, AxiFault> {
+        let offset = self.locate(address, length, true)?;
+        let pages = pieces(offset, length)
+            .map(|(piece, _)| self.device.page(piece.page).map_or(&POISONED, Arc::as_ref))
+            .collect();
+        Ok(Some(Lent::new(pages, offset as usize % PAGE)))
+    }
 }
 
 #[cfg(test)]
@@ -314,6 +324,12 @@ mod tests {
                 prop_assert!(seen == cpu);
                 m.device.read(0, &mut seen);
                 prop_assert!(seen == device);
+                let lent = m.lend(at, length).unwrap().unwrap();
+                let mut seen = vec![0; length];
+                lent.copy_to(0, &mut seen);
+                prop_assert!(seen == device[start.min(SIZE)..][..length]);
+                let four = lent.array::<4>(length / 2);
+                prop_assert!(four.is_none_or(|four| device[start + length / 2..].starts_with(four)));
             }
         }
     }

@@ -9,6 +9,7 @@ use fqbert_numerics::requant::Requant;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 use super::vector::{fused, path};
 use super::{Kernel, portable, scalar, write};
+use crate::ddr::Lent;
 use crate::memories::Memories;
 
 /// What a MATMUL computes from, with every address resolved.
@@ -213,8 +214,8 @@ pub fn matmul_by(
     kernel: Kernel,
     path: Option<&super::vector::path::Path>,
 ) {
-    read_params(memories, m, usize::from(m.channels), &mut workspace.params);
-    let done = path.is_some_and(|path| fused::matmul(path, g, m, memories, workspace));
+    read_params(memories, m, &mut workspace.params);
+    let done = path.is_some_and(|path| fused::matmul(path, g, m, memories, workspace, &[]));
     if !done {
         in_plain_code(g, m, memories, workspace, kernel);
     }
@@ -227,7 +228,7 @@ fn in_plain_code(
     workspace: &mut Workspace,
     kernel: Kernel,
 ) {
-    read_params(memories, m, usize::from(m.channels), &mut workspace.params);
+    read_params(memories, m, &mut workspace.params);
     let x = operands(g, m, memories, &workspace.params);
     if kernel == Kernel::Scalar {
         scalar::matmul(&x, &mut workspace.outputs);
@@ -235,6 +236,63 @@ fn in_plain_code(
         portable::matmul(&x, &mut workspace.outputs);
     }
     write::results(g, m, &workspace.outputs, memories);
+}
+
+/// One of several MATMULs that are executed as one: its channels, and where the weights of the first of them lie.
+#[derive(Debug)]
+#[cfg_attr(
+    not(any(target_arch = "x86_64", target_arch = "aarch64")),
+    allow(dead_code, reason = "for the vector kernels")
+)]
+pub struct Member<'a> {
+    pub channels: usize,
+    pub weights: Lent<'a>,
+    /// Byte of the first word.
+    pub first: usize,
+    /// Bytes from column tile to column tile.
+    pub stride: usize,
+}
+
+/// Whether `kernel` executes MATMULs that `m` is the whole of as one.
+pub fn joins(g: &Geometry, m: &Matmul, kernel: Kernel) -> bool {
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+    return path(kernel).is_some() && !m.b_opd && fused::in_any_order(g, m);
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    {
+        let _ = (g, m, kernel);
+        false
+    }
+}
+
+/// Whether [`joins`] can hold.
+pub fn joins_any(kernel: Kernel) -> bool {
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+    return path(kernel).is_some();
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    {
+        let _ = kernel;
+        false
+    }
+}
+
+/// Executes MATMULs that [`joins`] has accepted and `m` is the whole of. `params` are those of all their channels.
+pub fn matmul_joined(
+    g: &Geometry,
+    m: &Matmul,
+    members: &[Member<'_>],
+    params: &[Requant],
+    memories: &mut Memories,
+    workspace: &mut Workspace,
+    kernel: Kernel,
+) {
+    workspace.params.clear();
+    workspace.params.extend_from_slice(params);
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+    if let Some(path) = path(kernel) {
+        fused::matmul(path, g, m, memories, workspace, members);
+    }
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    let _ = (g, m, members, memories, kernel);
 }
 
 /// The operands of a MATMUL. One whose memory has been taken out is empty.
@@ -301,7 +359,7 @@ pub fn operands<'a>(
 }
 
 /// The memory of a weight slot.
-fn weight_slot(slot: u8) -> MemoryId {
+pub fn weight_slot(slot: u8) -> MemoryId {
     match slot & 3 {
         0 => MemoryId::Wgt0,
         1 => MemoryId::Wgt1,
@@ -310,15 +368,20 @@ fn weight_slot(slot: u8) -> MemoryId {
     }
 }
 
-/// The record of each output channel: two records a word, or the first for all.
-fn read_params(memories: &Memories, m: &Matmul, channels: usize, params: &mut Vec<Requant>) {
+/// The record of each output channel of `m`, instead of what `params` holds.
+fn read_params(memories: &Memories, m: &Matmul, params: &mut Vec<Requant>) {
+    params.clear();
+    add_params(memories, m, params);
+}
+
+/// Adds the record of each output channel of `m`: two records a word, or the first for all.
+pub fn add_params(memories: &Memories, m: &Matmul, params: &mut Vec<Requant>) {
     let records = memories
         .words_from(MemoryId::Par, m.par_base)
         .as_chunks::<8>()
         .0;
     let step = usize::from(!m.uniform);
-    params.clear();
-    params.extend((0..channels).map(|channel| {
+    params.extend((0..usize::from(m.channels)).map(|channel| {
         let record = records.get(channel * step).copied().unwrap_or_default();
         let ChannelParams {
             bias,

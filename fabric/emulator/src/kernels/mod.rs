@@ -19,7 +19,9 @@ use std::str::FromStr;
 use fqbert_contract::Geometry;
 
 pub(crate) use layernorm::layer_norm;
-pub(crate) use matmul::{Workspace, matmul};
+pub(crate) use matmul::{
+    Member, Workspace, add_params, joins, joins_any, matmul, matmul_joined, weight_slot,
+};
 pub(crate) use softmax::softmax;
 
 /// Environment variable that forces a kernel, by its name.

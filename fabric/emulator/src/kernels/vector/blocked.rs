@@ -12,6 +12,10 @@ use crate::kernels::matmul::{Operands, ParamsSource, Source};
 
 /// Pieces of work for each thread: enough that none waits long for the last.
 const PIECES_PER_THREAD: usize = 4;
+/// Multiply-accumulates below which a MATMUL is one thread's: some microseconds.
+const PARALLEL: usize = 1 << 18;
+/// Lines below which one thread unpacks them: likewise.
+const PARALLEL_LINES: usize = 512;
 /// Nothing is to be taken off the sums of these rows.
 const NOTHING: [i32; MOST_ROWS] = [0; MOST_ROWS];
 
@@ -20,7 +24,7 @@ const NOTHING: [i32; MOST_ROWS] = [0; MOST_ROWS];
 pub struct Buffers {
     /// By weight slot; the last one is for operands out of OPD.
     weights: [Weights; 5],
-    activations: ActivationSums,
+    pub activations: ActivationSums,
 }
 
 /// Weights as a path takes them, `[octet][word]`.
@@ -35,14 +39,14 @@ struct Weights {
 
 /// A multiple of the sum of each row's activations, `[row tile][row]`.
 #[derive(Debug, Default)]
-struct ActivationSums {
+pub struct ActivationSums {
     of: Option<Source>,
     sums: Vec<i32>,
 }
 
 /// What is known of the channels of an octet.
 #[derive(Clone, Debug)]
-struct Channels {
+pub struct Channels {
     /// Places that the MATMUL writes.
     valid: Range<usize>,
     scale: Scale,
@@ -51,15 +55,12 @@ struct Channels {
 }
 
 /// What all pieces of a MATMUL share.
-struct Job<'a> {
-    path: &'a Path,
-    x: &'a Operands<'a>,
-    format: Format<'a>,
-    weights: &'a Weights,
-    /// Lines of an octet.
-    lines: usize,
+pub struct Job<'a> {
+    pub path: &'a Path,
+    pub x: &'a Operands<'a>,
+    pub format: Format<'a>,
     /// `[row tile][row]`; empty where nothing is to be taken off.
-    row_sums: &'a [i32],
+    pub row_sums: &'a [i32],
 }
 
 /// Some octets of one row tile, and the bytes they go to.
@@ -83,31 +84,16 @@ pub fn matmul(path: &Path, x: &Operands<'_>, target: &mut Target<'_>, buffers: &
     let weights = &mut weights[x.b_slot.map_or(last, |slot| slot.min(last))];
     let count = (target.skew + x.channels).div_ceil(OCTET);
     weights.update(path, x, target.skew, count);
-    let row_sums: &[i32] = if path.row_factor != 0 && !x.mode8 {
-        activations.update(path, x);
-        &activations.sums
-    } else {
-        &[]
-    };
     let job = Job {
         path,
         x,
         format: target.format,
-        lines: lines(path, x),
-        weights,
-        row_sums,
+        row_sums: activations.update(path, x),
     };
 
-    let slab = target.format.bytes(x.rows);
-    let threads = rayon::current_num_threads();
-    let groups = if threads == 1 {
-        1
-    } else {
-        (PIECES_PER_THREAD * threads)
-            .div_ceil(x.row_tiles)
-            .clamp(1, count)
-    };
-    let length = count.div_ceil(groups);
+    let (slab, lines) = (target.format.bytes(x.rows), lines(path, x));
+    // The row tiles are pieces of their own.
+    let length = octets_of_a_piece(x, count * x.row_tiles).min(count);
     let pieces: Vec<Piece<'_>> = target
         .bytes
         .chunks_mut(target.stride)
@@ -123,16 +109,39 @@ pub fn matmul(path: &Path, x: &Operands<'_>, target: &mut Target<'_>, buffers: &
             })
         })
         .collect();
-    if threads == 1 {
-        pieces.into_iter().for_each(|piece| job.compute(piece));
+    let compute = |piece: Piece<'_>| {
+        let unpacked = &weights.lines[piece.first * lines..];
+        let channels = &weights.octets[piece.first..];
+        job.compute(piece.tile, piece.bytes, unpacked, channels);
+    };
+    if pieces_are_small(x) {
+        pieces.into_iter().for_each(compute);
     } else {
-        let pieces = pieces.into_par_iter().with_max_len(1);
-        pieces.for_each(|piece| job.compute(piece));
+        pieces.into_par_iter().with_max_len(1).for_each(compute);
+    }
+}
+
+/// Whether a MATMUL is done before another thread could have taken a part of it.
+fn pieces_are_small(x: &Operands<'_>) -> bool {
+    rayon::current_num_threads() == 1 || work(x) < PARALLEL
+}
+
+/// Multiply-accumulates.
+fn work(x: &Operands<'_>) -> usize {
+    x.row_tiles * x.rows * x.channels * x.chunks * x.lanes
+}
+
+/// Octets of a piece, of `octets` that all threads share.
+pub fn octets_of_a_piece(x: &Operands<'_>, octets: usize) -> usize {
+    if pieces_are_small(x) {
+        octets
+    } else {
+        octets.div_ceil(PIECES_PER_THREAD * rayon::current_num_threads())
     }
 }
 
 /// Lines that the words of an octet take.
-fn lines(path: &Path, x: &Operands<'_>) -> usize {
+pub fn lines(path: &Path, x: &Operands<'_>) -> usize {
     x.chunks * if x.mode8 { path.code_lines } else { 1 }
 }
 
@@ -149,25 +158,50 @@ fn channels(x: &Operands<'_>, skew: usize, octet: usize) -> Channels {
     }
 }
 
+/// Unpacks the weights of octet `octet` into its lines.
+pub fn unpack(
+    path: &Path,
+    x: &Operands<'_>,
+    skew: usize,
+    octet: usize,
+    weights: &Octet<'_>,
+    lines: &mut [Line],
+) -> Channels {
+    let mut channels = channels(x, skew, octet);
+    if !x.mode8 {
+        (path.unpack4)(weights, lines);
+        return channels;
+    }
+    (path.unpack8)(weights, lines);
+    // Signed and unsigned activations may differ in what is to be taken off.
+    let factor = path.channel_factors[usize::from(x.a_unsigned)];
+    if factor != 0 {
+        let sums = weights.sum_codes(x.chunks);
+        channels.by_channel.0 = sums.map(|sum| sum * factor);
+    }
+    channels
+}
+
 impl Job<'_> {
-    fn compute(&self, piece: Piece<'_>) {
-        let (path, x, tile) = (self.path, self.x, piece.tile);
+    /// Fills the slabs of `strip`, those of octets of row tile `tile`, with weights and channels from the first of these octets on.
+    pub fn compute(&self, tile: usize, strip: &mut [u8], unpacked: &[Line], channels: &[Channels]) {
+        let (path, x) = (self.path, self.x);
         let mut sums = [RowSums::default(); MOST_ROWS];
         let sums = &mut sums[..x.rows];
         let by_row = match self.row_sums {
             [] => &NOTHING[..x.rows],
             sums => &sums[tile * x.rows..][..x.rows],
         };
-        let slabs = piece.bytes.chunks_mut(self.format.bytes(x.rows));
-        for (slab, octet) in slabs.zip(piece.first..) {
-            let channels = &self.weights.octets[octet];
+        let slabs = strip.chunks_mut(self.format.bytes(x.rows));
+        let lines = unpacked.chunks_exact(lines(path, x));
+        for ((slab, lines), channels) in slabs.zip(lines).zip(channels) {
             let dot = Dot {
                 a: x.a_tile(tile),
                 stride: x.a_word(),
                 rows: x.rows,
                 chunks: x.chunks,
                 a_unsigned: x.a_unsigned,
-                b: &self.weights.lines[octet * self.lines..][..self.lines],
+                b: lines,
                 by_row,
                 by_channel: &channels.by_channel,
             };
@@ -200,8 +234,6 @@ impl Weights {
     /// Unpacks the weights of `x` and their channels' records, unless they are there from an earlier instruction.
     fn update(&mut self, path: &Path, x: &Operands<'_>, skew: usize, octets: usize) {
         let of = Some(x.b_source.arranged(skew));
-        // Signed and unsigned activations may differ in what is to be taken off.
-        let factor = path.channel_factors[usize::from(x.a_unsigned)];
         let kept = self.of == of && !(x.mode8 && path.channel_factors != [0, 0]);
         let octets_of = Some((x.params_source, x.limit()));
         if kept {
@@ -216,36 +248,36 @@ impl Weights {
         (self.of, self.octets_of) = (of, octets_of);
         let lines = lines(path, x);
         self.lines.resize(octets * lines, Line([0; 64]));
-        self.lines
-            .par_chunks_mut(lines)
-            .enumerate()
-            .map(|(octet, lines)| {
-                let mut channels = channels(x, skew, octet);
-                let weights = Octet::new(x, skew, octet);
-                if !x.mode8 {
-                    (path.unpack4)(&weights, lines);
-                    return channels;
-                }
-                (path.unpack8)(&weights, lines);
-                if factor != 0 {
-                    let sums = weights.sum_codes(x.chunks);
-                    channels.by_channel.0 = sums.map(|sum| sum * factor);
-                }
-                channels
-            })
-            .collect_into_vec(&mut self.octets);
+        let unpack = |(octet, lines): (usize, &mut [Line])| {
+            unpack(path, x, skew, octet, &Octet::new(x, skew, octet), lines)
+        };
+        if self.lines.len() < PARALLEL_LINES || rayon::current_num_threads() == 1 {
+            let octets = self.lines.chunks_mut(lines).enumerate();
+            self.octets.clear();
+            self.octets.extend(octets.map(unpack));
+        } else {
+            let octets = self.lines.par_chunks_mut(lines).enumerate();
+            octets.map(unpack).collect_into_vec(&mut self.octets);
+        }
     }
 }
 
 impl ActivationSums {
-    /// Makes the sums of the rows of `x`, unless they are there from an earlier instruction.
-    fn update(&mut self, path: &Path, x: &Operands<'_>) {
-        if self.of == Some(x.a_source) {
-            return;
+    /// The sums of the rows of `x`, made unless they are there from an earlier instruction; none where the path needs none.
+    pub fn update(&mut self, path: &Path, x: &Operands<'_>) -> &[i32] {
+        if path.row_factor == 0 || x.mode8 {
+            return &[];
         }
-        self.of = Some(x.a_source);
-        self.sums.resize(x.row_tiles * x.rows, 0);
-        let tiles = self.sums.par_chunks_mut(x.rows).enumerate();
-        tiles.for_each(|(tile, sums)| (path.sum_rows)(x, tile, sums));
+        if self.of != Some(x.a_source) {
+            self.of = Some(x.a_source);
+            self.sums.resize(x.row_tiles * x.rows, 0);
+            let sum = |(tile, sums): (usize, &mut [i32])| (path.sum_rows)(x, tile, sums);
+            if x.row_tiles == 1 {
+                self.sums.chunks_mut(x.rows).enumerate().for_each(sum);
+            } else {
+                self.sums.par_chunks_mut(x.rows).enumerate().for_each(sum);
+            }
+        }
+        &self.sums
     }
 }

@@ -3,12 +3,14 @@
 //! Channels are counted in octets of the destination, so that an octet is whole words: the first channel of the instruction is place
 //! `skew` of the first octet.
 
+use std::ops::Range;
+
 use fqbert_contract::Geometry;
 use fqbert_contract::isa::{Matmul, MemoryId};
 
-use super::blocked;
 use super::path::Path;
-use crate::kernels::matmul::{Workspace, operands};
+use super::{blocked, joined};
+use crate::kernels::matmul::{Member, Operands, Workspace, operands};
 use crate::kernels::write;
 use crate::memories::Memories;
 
@@ -69,14 +71,85 @@ pub struct Buffers {
     sources: Vec<u8>,
 }
 
-/// Executes `m`, whose parameters `workspace` holds; false where tiles overwrite each other, so that the order of writes counts.
+/// Words of a destination memory that a MATMUL writes.
+struct Written {
+    memory: MemoryId,
+    /// First word of the first row tile.
+    start: usize,
+    /// Words of a row tile, and from row tile to row tile.
+    words: usize,
+    stride: usize,
+    tiles: usize,
+}
+
+impl Written {
+    /// Those of destinations ACT, RESB and SCR.
+    fn of(m: &Matmul) -> Self {
+        let (memory, per_word) = match m.dest {
+            Matmul::DEST_ACT => (MemoryId::Act, OCTET),
+            Matmul::DEST_RESB => (MemoryId::Resb, 2),
+            _ => (MemoryId::Scr, 2),
+        };
+        let first = usize::from(m.dst_channel);
+        Self {
+            memory,
+            start: usize::from(m.dst_base) + first / OCTET * (OCTET / per_word),
+            words: (first % OCTET + usize::from(m.channels)).div_ceil(per_word),
+            stride: usize::from(m.dst_stride),
+            tiles: usize::from(m.row_tiles),
+        }
+    }
+
+    fn overlaps_itself(&self) -> bool {
+        self.tiles > 1 && self.stride < self.words
+    }
+
+    fn range(&self) -> Range<usize> {
+        self.start..self.start + (self.tiles - 1) * self.stride + self.words
+    }
+}
+
+/// Words of ACT or PRB that a MATMUL reads.
+fn sources(m: &Matmul) -> Range<usize> {
+    let (start, tiles) = (usize::from(m.a_base), usize::from(m.row_tiles));
+    start..start + (tiles - 1) * usize::from(m.a_stride) + usize::from(m.k_chunks)
+}
+
+fn overlap(a: &Range<usize>, b: &Range<usize>) -> bool {
+    a.start < b.end && b.start < a.end
+}
+
+/// Whether MATMULs that `m` is the whole of give the same in any order: no result is written twice, or to where activations are read.
+pub fn in_any_order(g: &Geometry, m: &Matmul) -> bool {
+    match m.dest {
+        Matmul::DEST_KEYS => !write::tiles_overlap(g, m),
+        Matmul::DEST_ACT | Matmul::DEST_RESB => {
+            let written = Written::of(m);
+            let same = written.memory == MemoryId::Act && !m.a_probs;
+            !(written.overlaps_itself() || same && overlap(&sources(m), &written.range()))
+        }
+        _ => false,
+    }
+}
+
+/// Executes `m`, whose parameters `workspace` holds, or what it is the whole of: MATMULs that can be executed in any order. False where
+/// tiles overwrite each other, so that the order of writes counts.
 pub fn matmul(
     path: &Path,
     g: &Geometry,
     m: &Matmul,
     memories: &mut Memories,
     workspace: &mut Workspace,
+    members: &[Member<'_>],
 ) -> bool {
+    let compute = |x: &Operands<'_>, target: &mut Target<'_>, buffers: &mut blocked::Buffers| {
+        if members.is_empty() {
+            blocked::matmul(path, x, target, buffers);
+        } else {
+            let row_sums = buffers.activations.update(path, x);
+            joined::matmul(path, x, members, row_sums, target);
+        }
+    };
     let Workspace { params, fused, .. } = workspace;
     let rows = g.rows as usize;
     let channels = usize::from(m.channels);
@@ -100,7 +173,7 @@ pub fn matmul(
             stride: length,
             length,
         };
-        blocked::matmul(path, &x, &mut target, &mut fused.unpacked);
+        compute(&x, &mut target, &mut fused.unpacked);
         if keys {
             write::keys_from_words(g, m, &fused.operands, memories);
         } else {
@@ -110,27 +183,23 @@ pub fn matmul(
     }
 
     let table = write::gelu_table(memories, m.table);
-    let (memory, format, per_word) = match m.dest {
-        Matmul::DEST_ACT if m.gelu => (MemoryId::Act, Format::Gelu(&table), OCTET),
-        Matmul::DEST_ACT => (MemoryId::Act, Format::Act, OCTET),
-        Matmul::DEST_RESB => (MemoryId::Resb, Format::Res, 2),
-        _ => (MemoryId::Scr, Format::Scores, 2),
+    let format = match m.dest {
+        Matmul::DEST_ACT if m.gelu => Format::Gelu(&table),
+        Matmul::DEST_ACT => Format::Act,
+        Matmul::DEST_RESB => Format::Res,
+        _ => Format::Scores,
     };
-    let first = usize::from(m.dst_channel);
-    let (octet, skew) = (first / OCTET, first % OCTET);
-    let words = (skew + channels).div_ceil(per_word);
-    let start = usize::from(m.dst_base) + octet * (OCTET / per_word);
-    let (stride, tiles) = (usize::from(m.dst_stride), usize::from(m.row_tiles));
-    if tiles > 1 && stride < words {
+    let to = Written::of(m);
+    if to.overlaps_itself() {
         return false;
     }
-    let sources = usize::from(m.a_base)
-        ..usize::from(m.a_base) + (tiles - 1) * usize::from(m.a_stride) + usize::from(m.k_chunks);
-    let written = start..start + (tiles - 1) * stride + words;
+    let (memory, words, stride, start) = (to.memory, to.words, to.stride, to.start);
+    let skew = usize::from(m.dst_channel) % OCTET;
+    let (sources, written) = (sources(m), to.range());
     let same = memory == MemoryId::Act && !m.a_probs;
     let word = memories.word_bytes(memory);
     let mut bank = memories.take(memory);
-    let overlap = same && sources.start < written.end && written.start < sources.end;
+    let overlap = same && overlap(&sources, &written);
     if overlap {
         let words = &bank[sources.start * word..sources.end * word];
         fused.sources.clear();
@@ -158,7 +227,7 @@ pub fn matmul(
         length: words * word,
     };
     let source = x.a_source;
-    blocked::matmul(path, &x, &mut target, &mut fused.unpacked);
+    compute(&x, &mut target, &mut fused.unpacked);
     memories.put(memory, bank);
     if same && !overlap {
         // Their memory was written, but not the activations.

@@ -2,6 +2,7 @@
 
 pub mod blocked;
 pub mod fused;
+mod joined;
 pub mod path;
 mod slab;
 
