@@ -63,8 +63,7 @@ impl Waiting {
             && next.weights == *weights
             && next.params == params
         {
-            let whole = self.whole(self.members.len(), self.steps + 1);
-            if !whole.is_some_and(|whole| kernels::joins(g, &whole, kernel)) {
+            if !self.joins(g, self.steps + 1, kernel) {
                 return false;
             }
             self.begun += 1;
@@ -80,13 +79,19 @@ impl Waiting {
             weights: weights.clone(),
             params,
         });
-        let whole = self.whole(self.members.len(), 1);
-        if !whole.is_some_and(|whole| kernels::joins(g, &whole, kernel)) {
+        if !self.joins(g, 1, kernel) {
             self.members.pop();
             return false;
         }
         kernels::add_params(memories, m, &mut self.params);
         true
+    }
+
+    /// Whether all members on `steps` times their rows can be executed as one.
+    fn joins(&self, g: &Geometry, steps: usize, kernel: Kernel) -> bool {
+        let members = self.members.iter().map(|held| &held.matmul);
+        let whole = self.whole(self.members.len(), steps);
+        whole.is_some_and(|whole| kernels::joins(g, &whole, members, kernel))
     }
 
     /// `m` on the rows `steps` times those of the first member further.
@@ -95,9 +100,9 @@ impl Waiting {
         let further = |base: u16, stride: u16| {
             u16::try_from(usize::from(base) + rows * usize::from(stride)).ok()
         };
-        // Keys count their rows in a field of their own.
-        let words = m.dest != Matmul::DEST_KEYS;
-        words.then_some(Matmul {
+        // Keys and values count their rows in a field of their own.
+        let by_words = !matches!(m.dest, Matmul::DEST_KEYS | Matmul::DEST_VALUES);
+        by_words.then_some(Matmul {
             a_base: further(m.a_base, m.a_stride)?,
             dst_base: further(m.dst_base, m.dst_stride)?,
             ..*m
@@ -111,6 +116,8 @@ impl Waiting {
         };
         let first = &first.matmul;
         let channel = usize::from(first.dst_channel) + self.channels(self.members.len());
+        // Values say of each channel where it goes; others go side by side.
+        let values = m.dest == Matmul::DEST_VALUES;
         // All that may differ: where weights and parameters lie, and how many channels there are.
         let alike = Matmul {
             b_slot: m.b_slot,
@@ -121,9 +128,10 @@ impl Waiting {
             par_base: m.par_base,
             uniform: m.uniform,
             dst_channel: m.dst_channel,
+            dst_base: if values { m.dst_base } else { first.dst_base },
             ..*first
         };
-        alike == *m && usize::from(m.dst_channel) == channel
+        alike == *m && (values || usize::from(m.dst_channel) == channel)
     }
 
     /// Channels of the first `members` members.
@@ -192,7 +200,7 @@ impl Device {
             let lent = ddr.lend(weights.address, weights.words.len() * word);
             let lent = lent.and_then(|lent| lent.ok_or(AxiFault::Decerr));
             members.push(kernels::Member {
-                channels: usize::from(matmul.channels),
+                matmul,
                 weights: lent.map_err(|e| (axi_cause(e), weights.address))?,
                 first: (usize::from(matmul.b_base) - weights.words.start) * word,
                 stride: usize::from(matmul.b_stride) * word,

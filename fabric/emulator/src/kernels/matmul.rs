@@ -238,14 +238,14 @@ fn in_plain_code(
     write::results(g, m, &workspace.outputs, memories);
 }
 
-/// One of several MATMULs that are executed as one: its channels, and where the weights of the first of them lie.
+/// One of several MATMULs that are executed as one, and where its weights lie.
 #[derive(Debug)]
 #[cfg_attr(
     not(any(target_arch = "x86_64", target_arch = "aarch64")),
     allow(dead_code, reason = "for the vector kernels")
 )]
 pub struct Member<'a> {
-    pub channels: usize,
+    pub matmul: &'a Matmul,
     pub weights: Lent<'a>,
     /// Byte of the first word.
     pub first: usize,
@@ -253,13 +253,18 @@ pub struct Member<'a> {
     pub stride: usize,
 }
 
-/// Whether `kernel` executes MATMULs that `m` is the whole of as one.
-pub fn joins(g: &Geometry, m: &Matmul, kernel: Kernel) -> bool {
+/// Whether `kernel` executes `members`, which `m` is the whole of, as one.
+pub fn joins<'a>(
+    g: &Geometry,
+    m: &Matmul,
+    members: impl Iterator<Item = &'a Matmul>,
+    kernel: Kernel,
+) -> bool {
     #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-    return path(kernel).is_some() && !m.b_opd && fused::in_any_order(g, m);
+    return path(kernel).is_some() && !m.b_opd && fused::in_any_order(g, m, members);
     #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     {
-        let _ = (g, m, kernel);
+        let _ = (g, m, members, kernel);
         false
     }
 }

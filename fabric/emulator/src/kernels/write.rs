@@ -140,16 +140,23 @@ fn values(g: &Geometry, m: &Matmul, outputs: &Outputs, memories: &mut Memories) 
 /// Whether key tiles or value tiles lie closer together than the words that are written of each.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 pub fn tiles_overlap(g: &Geometry, m: &Matmul) -> bool {
+    usize::from(m.dst_stride) < tile_words(g, m)
+}
+
+/// Words of a key tile or channel tile that are written.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+fn tile_words(g: &Geometry, m: &Matmul) -> usize {
     let lanes = g.lanes as usize;
-    let written = if m.dest == Matmul::DEST_KEYS {
-        let first = usize::from(m.dst_channel);
-        (first + usize::from(m.channels)).div_ceil(lanes) - first / lanes
+    let (first, count) = if m.dest == Matmul::DEST_KEYS {
+        (usize::from(m.dst_channel), usize::from(m.channels))
     } else {
-        let first = usize::from(m.row_tile0) * g.rows as usize;
-        let tokens = usize::from(m.row_tiles) * g.rows as usize;
-        (first + tokens).div_ceil(lanes) - first / lanes
+        let rows = g.rows as usize;
+        (
+            usize::from(m.row_tile0) * rows,
+            usize::from(m.row_tiles) * rows,
+        )
     };
-    usize::from(m.dst_stride) < written
+    (first + count).div_ceil(lanes) - first / lanes
 }
 
 /// As [`keys`], from words of ACT: `[row tile][octet][row][8]`, the first channel at its place in an octet of the destination.
@@ -177,14 +184,19 @@ pub fn keys_from_words(g: &Geometry, m: &Matmul, words: &[u8], memories: &mut Me
     }
 }
 
-/// As [`values`], from words of ACT: `[row tile][octet][row][8]`.
+/// As [`values`], from words of ACT: `[row tile][octet][row][8]`, to the [`value_places`] of all channels.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-pub fn values_from_words(g: &Geometry, m: &Matmul, words: &[u8], memories: &mut Memories) {
-    let (rows, pairs) = (g.rows as usize, g.pairs as usize);
+pub fn values_from_words(
+    g: &Geometry,
+    m: &Matmul,
+    places: &[(usize, usize)],
+    words: &[u8],
+    memories: &mut Memories,
+) {
+    let rows = g.rows as usize;
     let word_bytes = memories.word_bytes(MemoryId::Opd);
-    let slots = value_slots(m, pairs);
-    let target = memories.words_from_mut(MemoryId::Opd, m.dst_base);
-    let octets = slots.len().div_ceil(OCTET);
+    let target = memories.words_from_mut(MemoryId::Opd, 0);
+    let octets = places.len().div_ceil(OCTET);
     let start = usize::from(m.row_tile0) * rows;
     // Four rows are four tokens side by side: rows come in fours.
     for (at, quad) in words.as_chunks::<{ 4 * OCTET }>().0.iter().enumerate() {
@@ -194,7 +206,7 @@ pub fn values_from_words(g: &Geometry, m: &Matmul, words: &[u8], memories: &mut 
             at % (rows / 4) * 4,
         );
         let token = start + tile * rows + quad_row;
-        for (channel, (word, slot)) in slots[octet * OCTET..].iter().take(OCTET).enumerate() {
+        for (channel, (word, slot)) in places[octet * OCTET..].iter().take(OCTET).enumerate() {
             let at = (word + token / OCTET) * word_bytes + slot * OCTET + token % OCTET;
             let four = [
                 quad[channel],
@@ -205,6 +217,31 @@ pub fn values_from_words(g: &Geometry, m: &Matmul, words: &[u8], memories: &mut 
             target[at..at + 4].copy_from_slice(&four);
         }
     }
+}
+
+/// For each output channel the word of OPD with its first token, and its pair in it.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+pub fn value_places(m: &Matmul, pairs: usize) -> Vec<(usize, usize)> {
+    let mut places = value_slots(m, pairs);
+    for (word, _) in &mut places {
+        *word += usize::from(m.dst_base);
+    }
+    places
+}
+
+/// Whether no word of values of `members`, which `m` is the whole of, is that of other tokens too.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+pub fn values_are_apart<'a>(
+    g: &Geometry,
+    m: &Matmul,
+    members: impl Iterator<Item = &'a Matmul>,
+) -> bool {
+    let places = members.flat_map(|m| value_places(m, g.pairs as usize));
+    let mut words: Vec<usize> = places.map(|(word, _)| word).collect();
+    words.sort_unstable();
+    words.dedup();
+    let mut pairs = words.windows(2);
+    pairs.all(|pair| pair[1] - pair[0] >= tile_words(g, m))
 }
 
 /// For each output channel the first word of its channel tile, counted from `dst_base`, and its pair in it.

@@ -146,7 +146,7 @@ pub fn lines(path: &Path, x: &Operands<'_>) -> usize {
 }
 
 /// The channels of octet `octet` of a MATMUL whose first channel is place `skew` of the first one.
-fn channels(x: &Operands<'_>, skew: usize, octet: usize) -> Channels {
+pub fn channels(x: &Operands<'_>, skew: usize, octet: usize) -> Channels {
     let first = octet * OCTET;
     let valid = skew.saturating_sub(first).min(OCTET)..(skew + x.channels - first).min(OCTET);
     let params = first.saturating_sub(skew)..valid.end + first - skew;
@@ -158,28 +158,27 @@ fn channels(x: &Operands<'_>, skew: usize, octet: usize) -> Channels {
     }
 }
 
-/// Unpacks the weights of octet `octet` into its lines.
+/// Unpacks as many words of weights as there are lines for, and adds what is to be taken off the sums of their channels.
 pub fn unpack(
     path: &Path,
     x: &Operands<'_>,
-    skew: usize,
-    octet: usize,
     weights: &Octet<'_>,
     lines: &mut [Line],
-) -> Channels {
-    let mut channels = channels(x, skew, octet);
+    channels: &mut Channels,
+) {
     if !x.mode8 {
         (path.unpack4)(weights, lines);
-        return channels;
+        return;
     }
     (path.unpack8)(weights, lines);
     // Signed and unsigned activations may differ in what is to be taken off.
     let factor = path.channel_factors[usize::from(x.a_unsigned)];
     if factor != 0 {
-        let sums = weights.sum_codes(x.chunks);
-        channels.by_channel.0 = sums.map(|sum| sum * factor);
+        let sums = weights.sum_codes(lines.len() / path.code_lines);
+        for (off, sum) in channels.by_channel.0.iter_mut().zip(sums) {
+            *off += sum * factor;
+        }
     }
-    channels
 }
 
 impl Job<'_> {
@@ -249,7 +248,9 @@ impl Weights {
         let lines = lines(path, x);
         self.lines.resize(octets * lines, Line([0; 64]));
         let unpack = |(octet, lines): (usize, &mut [Line])| {
-            unpack(path, x, skew, octet, &Octet::new(x, skew, octet), lines)
+            let mut channels = channels(x, skew, octet);
+            unpack(path, x, &Octet::new(x, skew, octet), lines, &mut channels);
+            channels
         };
         if self.lines.len() < PARALLEL_LINES || rayon::current_num_threads() == 1 {
             let octets = self.lines.chunks_mut(lines).enumerate();

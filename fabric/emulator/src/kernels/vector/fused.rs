@@ -119,10 +119,15 @@ fn overlap(a: &Range<usize>, b: &Range<usize>) -> bool {
     a.start < b.end && b.start < a.end
 }
 
-/// Whether MATMULs that `m` is the whole of give the same in any order: no result is written twice, or to where activations are read.
-pub fn in_any_order(g: &Geometry, m: &Matmul) -> bool {
+/// Whether `members`, which `m` is the whole of, give the same in any order: no result is written twice, or to where activations are read.
+pub fn in_any_order<'a>(
+    g: &Geometry,
+    m: &Matmul,
+    members: impl Iterator<Item = &'a Matmul>,
+) -> bool {
     match m.dest {
         Matmul::DEST_KEYS => !write::tiles_overlap(g, m),
+        Matmul::DEST_VALUES => write::values_are_apart(g, m, members),
         Matmul::DEST_ACT | Matmul::DEST_RESB => {
             let written = Written::of(m);
             let same = written.memory == MemoryId::Act && !m.a_probs;
@@ -177,7 +182,15 @@ pub fn matmul(
         if keys {
             write::keys_from_words(g, m, &fused.operands, memories);
         } else {
-            write::values_from_words(g, m, &fused.operands, memories);
+            let pairs = g.pairs as usize;
+            let places: Vec<_> = match members {
+                [] => write::value_places(m, pairs),
+                _ => members
+                    .iter()
+                    .flat_map(|member| write::value_places(member.matmul, pairs))
+                    .collect(),
+            };
+            write::values_from_words(g, m, &places, &fused.operands, memories);
         }
         return true;
     }

@@ -4,61 +4,72 @@
 //! buffer that its second-level cache holds. Then it goes through the row tiles.
 
 use std::cell::RefCell;
+use std::ops::Range;
 
 use rayon::prelude::*;
 
 use super::blocked::{self, Channels, Job};
 use super::fused::{OCTET, Target};
-use super::path::{Line, Octet, Path, Place, Weights};
+use super::path::{Line, Octet, Path};
+use crate::ddr::Lent;
 use crate::kernels::matmul::{Member, Operands};
 
 /// Lines of the buffer: 128 KiB.
 const LINES: usize = 2048;
+/// Words of a column tile that are copied together, to be unpacked for one octet after the other: memory is read in order, and once.
+const WORDS: usize = 32;
+
+/// A thread's buffers.
+#[derive(Default)]
+struct Scratch {
+    /// Words of each column tile.
+    words: Vec<u8>,
+    unpacked: Vec<Line>,
+}
 
 thread_local! {
-    static UNPACKED: RefCell<Vec<Line>> = const { RefCell::new(Vec::new()) };
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
 
-/// Where each pair of the joined channels lies.
-struct Pairs<'a> {
-    members: &'a [Member<'a>],
-    /// First pair of each member.
-    first: Vec<usize>,
-    total: usize,
-    /// Pairs of a column tile.
-    per_tile: usize,
-    /// Bytes of a pair in a word.
-    bytes: usize,
+/// The column tiles of all members.
+struct Tiles<'a> {
+    tiles: Vec<Tile<'a>>,
+    /// Pairs of all.
+    pairs: usize,
 }
 
-impl<'a> Pairs<'a> {
+struct Tile<'a> {
+    first_pair: usize,
+    weights: &'a Lent<'a>,
+    /// Byte of its first word.
+    first: usize,
+}
+
+impl<'a> Tiles<'a> {
     fn new(x: &Operands<'_>, members: &'a [Member<'a>]) -> Self {
-        let mut total = 0;
-        let first = members.iter().map(|member| {
-            let first = total;
-            total += member.channels.div_ceil(x.channels_per_pair());
-            first
-        });
-        Self {
-            first: first.collect(),
-            members,
-            total,
-            per_tile: x.pairs,
-            bytes: x.lanes,
+        let (mut pairs, mut tiles) = (0, Vec::new());
+        for member in members {
+            let count = usize::from(member.matmul.channels).div_ceil(x.channels_per_pair());
+            tiles.extend((0..count.div_ceil(x.pairs)).map(|tile| Tile {
+                first_pair: pairs + tile * x.pairs,
+                weights: &member.weights,
+                first: member.first + tile * member.stride,
+            }));
+            pairs += count;
         }
+        Self { tiles, pairs }
     }
 
-    fn place(&self, pair: usize) -> Option<Place<'a>> {
-        if pair >= self.total {
-            return None;
-        }
-        let at = self.first.partition_point(|first| *first <= pair) - 1;
-        let (member, pair) = (self.members.get(at)?, pair - self.first[at]);
-        let (tile, pair) = (pair / self.per_tile, pair % self.per_tile);
-        Some(Place {
-            weights: Weights::Lent(&member.weights),
-            at: member.first + tile * member.stride + pair * self.bytes,
-        })
+    /// The column tile of a pair.
+    fn of(&self, pair: usize) -> usize {
+        self.tiles.partition_point(|tile| tile.first_pair <= pair) - 1
+    }
+
+    /// Those of some octets.
+    fn range(&self, x: &Operands<'_>, skew: usize, octets: Range<usize>) -> Range<usize> {
+        let pair = |octet: usize| (octet * OCTET).saturating_sub(skew) / x.channels_per_pair();
+        let last = pair(octets.end).min(self.pairs) - 1;
+        self.of(pair(octets.start))..self.of(last) + 1
     }
 }
 
@@ -84,7 +95,7 @@ pub fn matmul(
         row_sums,
     };
     let (skew, lines) = (target.skew, blocked::lines(path, x));
-    let pairs = Pairs::new(x, members);
+    let tiles = Tiles::new(x, members);
     let count = (skew + x.channels).div_ceil(OCTET);
     let length = blocked::octets_of_a_piece(x, count)
         .min(LINES / lines)
@@ -107,15 +118,23 @@ pub fn matmul(
         }
     }
     let compute = |piece: Piece<'_>| {
-        UNPACKED.with_borrow_mut(|unpacked| {
-            unpacked.resize(piece.octets * lines, Line([0; 64]));
-            let octets = unpacked.chunks_exact_mut(lines).zip(piece.first..);
-            let channels: Vec<Channels> = octets
-                .map(|(lines, octet)| {
-                    let weights = Octet::of(x, skew, octet, |pair| pairs.place(pair));
-                    blocked::unpack(path, x, skew, octet, &weights, lines)
-                })
+        SCRATCH.with_borrow_mut(|Scratch { words, unpacked }| {
+            let octets = piece.first..piece.first + piece.octets;
+            unpacked.resize(octets.len() * lines, Line([0; 64]));
+            let mut channels: Vec<Channels> = octets
+                .clone()
+                .map(|octet| blocked::channels(x, skew, octet))
                 .collect();
+            unpack(
+                path,
+                x,
+                skew,
+                octets,
+                &tiles,
+                words,
+                unpacked,
+                &mut channels,
+            );
             for (tile, strip) in piece.strips.into_iter().enumerate() {
                 job.compute(tile, strip, unpacked, &channels);
             }
@@ -125,5 +144,48 @@ pub fn matmul(
         pieces.into_iter().for_each(compute);
     } else {
         pieces.into_par_iter().with_max_len(1).for_each(compute);
+    }
+}
+
+/// Unpacks the weights of some octets, and adds what is to be taken off the sums of their channels.
+#[allow(clippy::too_many_arguments, reason = "buffers of the caller's")]
+fn unpack(
+    path: &Path,
+    x: &Operands<'_>,
+    skew: usize,
+    octets: Range<usize>,
+    tiles: &Tiles<'_>,
+    words: &mut Vec<u8>,
+    unpacked: &mut [Line],
+    channels: &mut [Channels],
+) {
+    let here = tiles.range(x, skew, octets.clone());
+    let block = WORDS * x.b_word();
+    words.resize(here.len() * block, 0);
+    let place = |pair: usize| {
+        let tile = (pair < tiles.pairs).then(|| tiles.of(pair))?;
+        let pair = pair - tiles.tiles[tile].first_pair;
+        Some((tile - here.start) * block + pair * x.lanes)
+    };
+    let weights: Vec<Octet<'_>> = octets
+        .map(|octet| Octet::of(x, skew, octet, place))
+        .collect();
+    let lines = unpacked.len() / weights.len();
+    for from in (0..x.chunks).step_by(WORDS) {
+        let count = WORDS.min(x.chunks - from);
+        let bytes = count * x.b_word();
+        for (tile, words) in tiles.tiles[here.clone()]
+            .iter()
+            .zip(words.chunks_mut(block))
+        {
+            let start = tile.first + from * x.b_word();
+            tile.weights.copy_to(start, &mut words[..bytes]);
+        }
+        let per_word = lines / x.chunks;
+        let parts = unpacked.chunks_exact_mut(lines).zip(&weights);
+        for ((lines, octet), channels) in parts.zip(&mut *channels) {
+            let lines = &mut lines[from * per_word..][..count * per_word];
+            blocked::unpack(path, x, &octet.over(words), lines, channels);
+        }
     }
 }

@@ -5,7 +5,6 @@
 
 use super::fused::OCTET;
 use super::slab::Slab;
-use crate::ddr::Lent;
 use crate::kernels::matmul::Operands;
 
 #[cfg(target_arch = "x86_64")]
@@ -52,108 +51,69 @@ pub struct Path {
     pub drain: fn(&Slab<'_>, &Scale, sums: &[RowSums], target: &mut [u8]),
 }
 
-/// Bytes of weights: in a memory of the device, or where DDR lends them.
-#[derive(Clone, Copy, Debug)]
-pub enum Weights<'a> {
-    Flat(&'a [u8]),
-    Lent(&'a Lent<'a>),
-}
-
-impl<'a> Weights<'a> {
-    #[inline]
-    fn array<const N: usize>(self, at: usize) -> Option<&'a [u8; N]> {
-        match self {
-            Self::Flat(bytes) => bytes.get(at..)?.first_chunk(),
-            Self::Lent(lent) => lent.array(at),
-        }
-    }
-
-    /// Whether they are the same bytes, so that places in them can be compared.
-    fn is(self, other: Self) -> bool {
-        match (self, other) {
-            (Self::Flat(a), Self::Flat(b)) => std::ptr::eq(a, b),
-            (Self::Lent(a), Self::Lent(b)) => std::ptr::eq(a, b),
-            _ => false,
-        }
-    }
-}
-
-/// Where the first term of a place lies.
-#[derive(Clone, Copy, Debug)]
-pub struct Place<'a> {
-    pub weights: Weights<'a>,
-    pub at: usize,
-}
-
-/// The weights of an octet where they lie.
+/// The weights of an octet where they lie in their memory.
 pub struct Octet<'a> {
+    bytes: &'a [u8],
     word: usize,
-    /// The first term of each of 4 pairs of nibbles, or of each of 8 codes; none for channels that the instruction does not have.
-    first: [Option<Place<'a>>; OCTET],
+    /// Byte of the first term: of each of 4 pairs of nibbles, or of each of 8 codes; none for channels that the instruction does not have.
+    first: [Option<usize>; OCTET],
     /// Of that many contiguous terms' bytes in a word the first, where it is so.
-    whole: Option<Place<'a>>,
+    whole: Option<usize>,
 }
 
 impl<'a> Octet<'a> {
     /// Octet `octet` of a MATMUL whose first channel is place `skew` of the first one.
     pub fn new(x: &Operands<'a>, skew: usize, octet: usize) -> Self {
         let total = x.channels.div_ceil(x.channels_per_pair());
-        Self::of(x, skew, octet, |pair| {
-            (pair < total).then(|| Place {
-                weights: Weights::Flat(x.b),
-                at: x.pair_offset(pair),
-            })
-        })
+        let place = |pair| (pair < total).then(|| x.pair_offset(pair));
+        Octet::of(x, skew, octet, place).over(x.b)
     }
 
-    /// Octet `octet` of channels whose pairs lie where `place` says.
+    /// Octet `octet` of channels whose pairs' first terms are the bytes that `place` says, of which there are none yet.
     pub fn of(
         x: &Operands<'_>,
         skew: usize,
         octet: usize,
-        place: impl Fn(usize) -> Option<Place<'a>>,
+        place: impl Fn(usize) -> Option<usize>,
     ) -> Self {
         let per_octet = OCTET / x.channels_per_pair();
         let skew = skew / x.channels_per_pair();
-        let first: [Option<Place<'a>>; OCTET] = std::array::from_fn(|at| {
+        let first: [Option<usize>; OCTET] = std::array::from_fn(|at| {
             let pair = (octet * per_octet + at).checked_sub(skew)?;
             if at < per_octet { place(pair) } else { None }
         });
-        let together = |start: Place<'a>| {
+        let together = |start: usize| {
             let mut places = first.iter().take(per_octet).enumerate();
-            places.all(|(at, place)| {
-                place.is_some_and(|p| p.weights.is(start.weights) && p.at == start.at + at * TERMS)
-            })
+            places.all(|(place, at)| *at == Some(start + place * TERMS))
         };
         Self {
+            bytes: &[],
             word: x.b_word(),
             first,
             whole: first[0].filter(|start| together(*start)),
         }
     }
 
+    /// The same places in other bytes.
+    pub fn over<'b>(&self, bytes: &'b [u8]) -> Octet<'b> {
+        Octet { bytes, ..*self }
+    }
+
     /// The bytes of the first `N / 8` places of word `chunk`, 8 terms each, where they lie side by side.
     #[inline]
     pub fn whole<const N: usize>(&self, chunk: usize) -> Option<&'a [u8; N]> {
         let start = self.whole?;
-        start.weights.array(start.at + chunk * self.word)
+        self.bytes.get(start + chunk * self.word..)?.first_chunk()
     }
 
     /// The 8 terms of a place of word `chunk`, the first one lowest; 0 where there is no channel.
     #[inline]
     pub fn terms(&self, place: usize, chunk: usize) -> u64 {
-        let Some(Place { weights, at }) = self.first[place] else {
-            return 0;
-        };
-        let at = at + chunk * self.word;
-        let terms = weights.array(at).copied().unwrap_or_else(|| {
-            let mut terms = [0; TERMS];
-            if let Weights::Lent(lent) = weights {
-                lent.copy_to(at, &mut terms);
-            }
-            terms
+        let terms = self.first[place].and_then(|first| {
+            let bytes = self.bytes.get(first + chunk * self.word..)?;
+            bytes.first_chunk()
         });
-        u64::from_le_bytes(terms)
+        u64::from_le_bytes(terms.copied().unwrap_or_default())
     }
 
     /// The bytes of the first `N / 8` places of word `chunk`.
