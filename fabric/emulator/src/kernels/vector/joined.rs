@@ -14,10 +14,10 @@ use super::path::{Line, Octet, Path};
 use crate::ddr::Lent;
 use crate::kernels::matmul::{Member, Operands};
 
-/// Lines of the buffer: 128 KiB.
-const LINES: usize = 2048;
+/// Lines of the buffer: 256 KiB.
+const LINES: usize = 4096;
 /// Words of a column tile that are copied together, to be unpacked for one octet after the other: memory is read in order, and once.
-const WORDS: usize = 32;
+const WORDS: usize = 96;
 
 /// A thread's buffers.
 #[derive(Default)]
@@ -80,6 +80,18 @@ struct Piece<'a> {
     strips: Vec<&'a mut [u8]>,
 }
 
+/// Octets of a piece: as for any MATMUL, but whole column tiles if they can be, since a tile that two pieces share is copied twice.
+fn octets_of_a_piece(x: &Operands<'_>, skew: usize, count: usize, lines: usize) -> usize {
+    let most = (LINES / lines).max(1);
+    let length = blocked::octets_of_a_piece(x, count).min(most);
+    let tile = x.pairs * x.channels_per_pair();
+    let whole = (1..=most).find(|octets| (octets * OCTET).is_multiple_of(tile));
+    match whole {
+        Some(whole) if skew == 0 => length.next_multiple_of(whole).min(most / whole * whole),
+        _ => length,
+    }
+}
+
 /// Computes the MATMULs `members`, whose parameters `x` holds one after the other, into `target`.
 pub fn matmul(
     path: &Path,
@@ -97,9 +109,7 @@ pub fn matmul(
     let (skew, lines) = (target.skew, blocked::lines(path, x));
     let tiles = Tiles::new(x, members);
     let count = (skew + x.channels).div_ceil(OCTET);
-    let length = blocked::octets_of_a_piece(x, count)
-        .min(LINES / lines)
-        .max(1);
+    let length = octets_of_a_piece(x, skew, count, lines);
     let slab = target.format.bytes(x.rows);
     let mut pieces: Vec<Piece<'_>> = (0..count)
         .step_by(length)
