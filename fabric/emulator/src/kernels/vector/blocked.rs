@@ -2,6 +2,7 @@
 //! destination's words, one row tile after the other, so that its activations are read once and the weights stay in the second-level cache.
 
 use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 
@@ -114,11 +115,27 @@ pub fn matmul(path: &Path, x: &Operands<'_>, target: &mut Target<'_>, buffers: &
         let channels = &weights.octets[piece.first..];
         job.compute(piece.tile, piece.bytes, unpacked, channels);
     };
-    if pieces_are_small(x) {
+    share(pieces, compute);
+}
+
+/// Computes pieces on all threads, each taking the next one when it has time.
+pub fn share<P: Send>(pieces: Vec<P>, compute: impl Fn(P) + Sync) {
+    if pieces.len() < 2 || rayon::current_num_threads() == 1 {
         pieces.into_iter().for_each(compute);
-    } else {
-        pieces.into_par_iter().with_max_len(1).for_each(compute);
+        return;
     }
+    let helpers = rayon::current_num_threads().min(pieces.len());
+    let pieces = Mutex::new(pieces.into_iter());
+    let next = || {
+        let mut pieces = pieces.lock().unwrap_or_else(PoisonError::into_inner);
+        pieces.next()
+    };
+    let helpers = (0..helpers).into_par_iter().with_max_len(1);
+    helpers.for_each(|_| {
+        while let Some(piece) = next() {
+            compute(piece);
+        }
+    });
 }
 
 /// Whether a MATMUL is done before another thread could have taken a part of it.

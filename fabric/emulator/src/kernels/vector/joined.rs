@@ -6,8 +6,6 @@
 use std::cell::RefCell;
 use std::ops::Range;
 
-use rayon::prelude::*;
-
 use super::blocked::{self, Channels, Job};
 use super::fused::{OCTET, Target};
 use super::path::{Line, Octet, Path};
@@ -18,6 +16,9 @@ use crate::kernels::matmul::{Member, Operands};
 const LINES: usize = 4096;
 /// Words of a column tile that are copied together, to be unpacked for one octet after the other: memory is read in order, and once.
 const WORDS: usize = 96;
+
+/// Octets of the smallest piece.
+const LEAST: usize = 2;
 
 /// A thread's buffers.
 #[derive(Default)]
@@ -75,21 +76,31 @@ impl<'a> Tiles<'a> {
 
 /// Some octets of all row tiles, and the bytes they go to.
 struct Piece<'a> {
-    first: usize,
-    octets: usize,
+    octets: Range<usize>,
     strips: Vec<&'a mut [u8]>,
 }
 
-/// Octets of a piece: as for any MATMUL, but whole column tiles if they can be, since a tile that two pieces share is copied twice.
-fn octets_of_a_piece(x: &Operands<'_>, skew: usize, count: usize, lines: usize) -> usize {
+/// Octets of each piece, in turn. First whole column tiles if they can be, since a tile that two pieces share is copied twice; then less and less,
+/// so that no thread waits long for the last.
+fn pieces(x: &Operands<'_>, skew: usize, count: usize, lines: usize) -> Vec<Range<usize>> {
     let most = (LINES / lines).max(1);
-    let length = blocked::octets_of_a_piece(x, count).min(most);
     let tile = x.pairs * x.channels_per_pair();
     let whole = (1..=most).find(|octets| (octets * OCTET).is_multiple_of(tile));
-    match whole {
-        Some(whole) if skew == 0 => length.next_multiple_of(whole).min(most / whole * whole),
-        _ => length,
+    let whole = whole.filter(|_| skew == 0).unwrap_or(1);
+    let mut pieces = Vec::new();
+    let mut first = 0;
+    while first < count {
+        let wanted = (2 * blocked::octets_of_a_piece(x, count - first)).min(most);
+        let length = if wanted < whole {
+            wanted.max(LEAST)
+        } else {
+            wanted / whole * whole
+        };
+        let end = count.min(first + length);
+        pieces.push(first..end);
+        first = end;
     }
+    pieces
 }
 
 /// Computes the MATMULs `members`, whose parameters `x` holds one after the other, into `target`.
@@ -109,27 +120,28 @@ pub fn matmul(
     let (skew, lines) = (target.skew, blocked::lines(path, x));
     let tiles = Tiles::new(x, members);
     let count = (skew + x.channels).div_ceil(OCTET);
-    let length = octets_of_a_piece(x, skew, count, lines);
     let slab = target.format.bytes(x.rows);
-    let mut pieces: Vec<Piece<'_>> = (0..count)
-        .step_by(length)
-        .map(|first| Piece {
-            first,
-            octets: length.min(count - first),
+    let mut pieces: Vec<Piece<'_>> = pieces(x, skew, count, lines)
+        .into_iter()
+        .map(|octets| Piece {
+            octets,
             strips: Vec::with_capacity(x.row_tiles),
         })
         .collect();
     let strips = target.bytes.chunks_mut(target.stride).take(x.row_tiles);
     for strip in strips {
         let end = target.length.min(strip.len());
-        let parts = strip[..end].chunks_mut(length * slab);
-        for (piece, bytes) in pieces.iter_mut().zip(parts) {
-            piece.strips.push(bytes);
+        let mut rest = &mut strip[..end];
+        for piece in &mut pieces {
+            let bytes = piece.octets.len() * slab;
+            let (these, others) = rest.split_at_mut(bytes.min(rest.len()));
+            piece.strips.push(these);
+            rest = others;
         }
     }
     let compute = |piece: Piece<'_>| {
         SCRATCH.with_borrow_mut(|Scratch { words, unpacked }| {
-            let octets = piece.first..piece.first + piece.octets;
+            let octets = piece.octets;
             unpacked.resize(octets.len() * lines, Line([0; 64]));
             let mut channels: Vec<Channels> = octets
                 .clone()
@@ -150,11 +162,7 @@ pub fn matmul(
             }
         });
     };
-    if pieces.len() == 1 {
-        pieces.into_iter().for_each(compute);
-    } else {
-        pieces.into_par_iter().with_max_len(1).for_each(compute);
-    }
+    blocked::share(pieces, compute);
 }
 
 /// Unpacks the weights of some octets, and adds what is to be taken off the sums of their channels.
