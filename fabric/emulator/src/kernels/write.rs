@@ -169,17 +169,21 @@ pub fn keys_from_words(g: &Geometry, m: &Matmul, words: &[u8], memories: &mut Me
     let octets = (skew + channels).div_ceil(OCTET);
     let target = memories.words_from_mut(MemoryId::Opd, m.dst_base);
     let start = usize::from(m.row_tile0) * rows;
-    for (at, codes) in words.as_chunks::<OCTET>().0.iter().enumerate() {
-        let (tile, octet, row) = (at / rows / octets, at / rows % octets, at % rows);
-        let token = start + tile * rows + row;
+    for (at, octets_words) in words.chunks_exact(rows * OCTET).enumerate() {
+        let (tile, octet) = (at / octets, at % octets);
         let low = skew.saturating_sub(octet * OCTET);
         let high = (skew + channels - octet * OCTET).min(OCTET);
-        let word = token / pairs * stride + first / OCTET + octet;
-        let eight = &mut target[word * word_bytes + token % pairs * OCTET..][..OCTET];
-        if high - low == OCTET {
-            eight.copy_from_slice(codes);
-        } else {
-            eight[low..high].copy_from_slice(&codes[low..high]);
+        for (row, codes) in octets_words.as_chunks::<OCTET>().0.iter().enumerate() {
+            let token = start + tile * rows + row;
+            let word = token / pairs * stride + first / OCTET + octet;
+            let eight = &mut target[word * word_bytes + token % pairs * OCTET..];
+            if let Some(eight) = eight.first_chunk_mut()
+                && high - low == OCTET
+            {
+                *eight = *codes;
+            } else {
+                eight[low..high].copy_from_slice(&codes[low..high]);
+            }
         }
     }
 }
@@ -198,23 +202,29 @@ pub fn values_from_words(
     let target = memories.words_from_mut(MemoryId::Opd, 0);
     let octets = places.len().div_ceil(OCTET);
     let start = usize::from(m.row_tile0) * rows;
-    // Four rows are four tokens side by side: rows come in fours.
-    for (at, quad) in words.as_chunks::<{ 4 * OCTET }>().0.iter().enumerate() {
-        let (tile, octet, quad_row) = (
-            at / (rows / 4) / octets,
-            at / (rows / 4) % octets,
-            at % (rows / 4) * 4,
-        );
-        let token = start + tile * rows + quad_row;
-        for (channel, (word, slot)) in places[octet * OCTET..].iter().take(OCTET).enumerate() {
-            let at = (word + token / OCTET) * word_bytes + slot * OCTET + token % OCTET;
-            let four = [
-                quad[channel],
-                quad[OCTET + channel],
-                quad[2 * OCTET + channel],
-                quad[3 * OCTET + channel],
-            ];
-            target[at..at + 4].copy_from_slice(&four);
+    for (at, octet_words) in words.chunks_exact(rows * OCTET).enumerate() {
+        let (tile, octet) = (at / octets, at % octets);
+        let places = &places[octet * OCTET..places.len().min((octet + 1) * OCTET)];
+        // Four rows are four tokens side by side: rows come in fours.
+        for (quad, codes) in octet_words
+            .as_chunks::<{ 4 * OCTET }>()
+            .0
+            .iter()
+            .enumerate()
+        {
+            let token = start + tile * rows + 4 * quad;
+            for (channel, (word, slot)) in places.iter().enumerate() {
+                let at = (word + token / OCTET) * word_bytes + slot * OCTET + token % OCTET;
+                let four = [
+                    codes[channel],
+                    codes[OCTET + channel],
+                    codes[2 * OCTET + channel],
+                    codes[3 * OCTET + channel],
+                ];
+                if let Some(target) = target[at..].first_chunk_mut() {
+                    *target = four;
+                }
+            }
         }
     }
 }

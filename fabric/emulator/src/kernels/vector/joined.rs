@@ -61,16 +61,17 @@ impl<'a> Tiles<'a> {
         Self { tiles, pairs }
     }
 
-    /// The column tile of a pair.
-    fn of(&self, pair: usize) -> usize {
-        self.tiles.partition_point(|tile| tile.first_pair <= pair) - 1
+    /// The column tile of a pair, one of `among`.
+    fn of(&self, pair: usize, among: &Range<usize>) -> usize {
+        let tiles = &self.tiles[among.clone()];
+        among.start + tiles.partition_point(|tile| tile.first_pair <= pair) - 1
     }
 
     /// Those of some octets.
     fn range(&self, x: &Operands<'_>, skew: usize, octets: Range<usize>) -> Range<usize> {
         let pair = |octet: usize| (octet * OCTET).saturating_sub(skew) / x.channels_per_pair();
-        let last = pair(octets.end).min(self.pairs) - 1;
-        self.of(pair(octets.start))..self.of(last) + 1
+        let (last, all) = (pair(octets.end).min(self.pairs) - 1, 0..self.tiles.len());
+        self.of(pair(octets.start), &all)..self.of(last, &all) + 1
     }
 }
 
@@ -140,23 +141,12 @@ pub fn matmul(
         }
     }
     let compute = |piece: Piece<'_>| {
-        SCRATCH.with_borrow_mut(|Scratch { words, unpacked }| {
-            let octets = piece.octets;
-            unpacked.resize(octets.len() * lines, Line([0; 64]));
-            let mut channels: Vec<Channels> = octets
-                .clone()
+        SCRATCH.with_borrow_mut(|scratch| {
+            let channels = piece.octets.clone();
+            let mut channels: Vec<Channels> = channels
                 .map(|octet| blocked::channels(x, skew, octet))
                 .collect();
-            unpack(
-                path,
-                x,
-                skew,
-                octets,
-                &tiles,
-                words,
-                unpacked,
-                &mut channels,
-            );
+            let unpacked = scratch.unpack(path, x, skew, piece.octets, &tiles, &mut channels);
             for (tile, strip) in piece.strips.into_iter().enumerate() {
                 job.compute(tile, strip, unpacked, &channels);
             }
@@ -165,45 +155,48 @@ pub fn matmul(
     blocked::share(pieces, compute);
 }
 
-/// Unpacks the weights of some octets, and adds what is to be taken off the sums of their channels.
-#[allow(clippy::too_many_arguments, reason = "buffers of the caller's")]
-fn unpack(
-    path: &Path,
-    x: &Operands<'_>,
-    skew: usize,
-    octets: Range<usize>,
-    tiles: &Tiles<'_>,
-    words: &mut Vec<u8>,
-    unpacked: &mut [Line],
-    channels: &mut [Channels],
-) {
-    let here = tiles.range(x, skew, octets.clone());
-    let block = WORDS * x.b_word();
-    words.resize(here.len() * block, 0);
-    let place = |pair: usize| {
-        let tile = (pair < tiles.pairs).then(|| tiles.of(pair))?;
-        let pair = pair - tiles.tiles[tile].first_pair;
-        Some((tile - here.start) * block + pair * x.lanes)
-    };
-    let weights: Vec<Octet<'_>> = octets
-        .map(|octet| Octet::of(x, skew, octet, place))
-        .collect();
-    let lines = unpacked.len() / weights.len();
-    for from in (0..x.chunks).step_by(WORDS) {
-        let count = WORDS.min(x.chunks - from);
-        let bytes = count * x.b_word();
-        for (tile, words) in tiles.tiles[here.clone()]
-            .iter()
-            .zip(words.chunks_mut(block))
-        {
-            let start = tile.first + from * x.b_word();
-            tile.weights.copy_to(start, &mut words[..bytes]);
-        }
+impl Scratch {
+    /// Unpacks the weights of some octets, and adds what is to be taken off the sums of their channels.
+    fn unpack(
+        &mut self,
+        path: &Path,
+        x: &Operands<'_>,
+        skew: usize,
+        octets: Range<usize>,
+        tiles: &Tiles<'_>,
+        channels: &mut [Channels],
+    ) -> &[Line] {
+        let here = tiles.range(x, skew, octets.clone());
+        let (block, lines) = (WORDS * x.b_word(), blocked::lines(path, x));
+        let (words, unpacked) = (here.len() * block, octets.len() * lines);
+        // Never shortened: what is added would be filled with zeros each time.
+        self.words.resize(words.max(self.words.len()), 0);
+        let least = unpacked.max(self.unpacked.len());
+        self.unpacked.resize(least, Line([0; 64]));
+        let (words, unpacked) = (&mut self.words[..words], &mut self.unpacked[..unpacked]);
+        let place = |pair: usize| {
+            let tile = (pair < tiles.pairs).then(|| tiles.of(pair, &here))?;
+            let pair = pair - tiles.tiles[tile].first_pair;
+            Some((tile - here.start) * block + pair * x.lanes)
+        };
+        let weights: Vec<Octet<'_>> = octets
+            .map(|octet| Octet::of(x, skew, octet, place))
+            .collect();
         let per_word = lines / x.chunks;
-        let parts = unpacked.chunks_exact_mut(lines).zip(&weights);
-        for ((lines, octet), channels) in parts.zip(&mut *channels) {
-            let lines = &mut lines[from * per_word..][..count * per_word];
-            blocked::unpack(path, x, &octet.over(words), lines, channels);
+        for from in (0..x.chunks).step_by(WORDS) {
+            let count = WORDS.min(x.chunks - from);
+            let bytes = count * x.b_word();
+            for (tile, words) in here.clone().zip(words.chunks_exact_mut(block)) {
+                let tile = &tiles.tiles[tile];
+                let start = tile.first + from * x.b_word();
+                tile.weights.copy_to(start, &mut words[..bytes]);
+            }
+            let parts = unpacked.chunks_exact_mut(lines).zip(&weights);
+            for ((lines, octet), channels) in parts.zip(&mut *channels) {
+                let lines = &mut lines[from * per_word..][..count * per_word];
+                blocked::unpack(path, x, &octet.over(words), lines, channels);
+            }
         }
+        unpacked
     }
 }
