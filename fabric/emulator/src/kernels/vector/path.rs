@@ -106,6 +106,12 @@ impl<'a> Octet<'a> {
         self.bytes.get(start + chunk * self.word..)?.first_chunk()
     }
 
+    /// [`Octet::whole`] of one word after the other.
+    pub fn whole_words<const N: usize>(&self) -> Option<impl Iterator<Item = &'a [u8; N]>> {
+        let words = self.bytes.get(self.whole?..)?.chunks(self.word);
+        Some(words.map_while(|word| word.first_chunk()))
+    }
+
     /// The 8 terms of a place of word `chunk`, the first one lowest; 0 where there is no channel.
     #[inline]
     pub fn terms(&self, place: usize, chunk: usize) -> u64 {

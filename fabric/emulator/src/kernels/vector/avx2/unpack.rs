@@ -21,27 +21,33 @@ pub fn unpack4(weights: &Octet<'_>, lines: &mut [Line]) {
 
 #[target_feature(enable = "avx2")]
 fn unpack4_words(weights: &Octet<'_>, lines: &mut [Line]) {
-    let (low, eights) = (_mm256_set1_epi8(15), _mm256_set1_epi8(8));
-    for (chunk, Line(line)) in lines.iter_mut().enumerate() {
-        // Not through memory: a vector loaded right behind its four parts' stores waits for them.
-        let word = match weights.whole::<32>(chunk) {
-            Some(word) => load(word),
-            None => {
-                let pair = |place| weights.terms(place, chunk) as i64;
-                _mm256_setr_epi64x(pair(0), pair(1), pair(2), pair(3))
-            }
-        };
-        let even = _mm256_xor_si256(_mm256_and_si256(word, low), eights);
-        let high = _mm256_and_si256(_mm256_srli_epi16::<4>(word), low);
-        // The one code that leaves the packed multiplier's pre-adder and counts as +8: `fqbert_numerics::packed::unpack_pair`.
-        let signs = _mm256_and_si256(word, _mm256_set1_epi8(0xf8u8 as i8));
-        let wraps = _mm256_cmpeq_epi8(signs, _mm256_set1_epi8(0x88u8 as i8));
-        let sixteen = _mm256_and_si256(wraps, _mm256_set1_epi8(16));
-        let odd = _mm256_or_si256(_mm256_xor_si256(high, eights), sixteen);
-        if let [first, second] = line.as_chunks_mut::<32>().0 {
-            store(first, _mm256_blend_epi32::<0b1010_1010>(even, odd));
-            store(second, _mm256_blend_epi32::<0b1010_1010>(odd, even));
+    // Not through memory: a vector loaded right behind its four parts' stores waits for them.
+    if let Some(words) = weights.whole_words::<32>() {
+        for (line, word) in lines.iter_mut().zip(words) {
+            unpack4_word(load(word), line);
         }
+    } else {
+        for (chunk, line) in lines.iter_mut().enumerate() {
+            let pair = |place| weights.terms(place, chunk) as i64;
+            unpack4_word(_mm256_setr_epi64x(pair(0), pair(1), pair(2), pair(3)), line);
+        }
+    }
+}
+
+#[target_feature(enable = "avx2")]
+#[inline]
+fn unpack4_word(word: __m256i, Line(line): &mut Line) {
+    let (low, eights) = (_mm256_set1_epi8(15), _mm256_set1_epi8(8));
+    let even = _mm256_xor_si256(_mm256_and_si256(word, low), eights);
+    let high = _mm256_and_si256(_mm256_srli_epi16::<4>(word), low);
+    // The one code that leaves the packed multiplier's pre-adder and counts as +8: `fqbert_numerics::packed::unpack_pair`.
+    let signs = _mm256_and_si256(word, _mm256_set1_epi8(0xf8u8 as i8));
+    let wraps = _mm256_cmpeq_epi8(signs, _mm256_set1_epi8(0x88u8 as i8));
+    let sixteen = _mm256_and_si256(wraps, _mm256_set1_epi8(16));
+    let odd = _mm256_or_si256(_mm256_xor_si256(high, eights), sixteen);
+    if let [first, second] = line.as_chunks_mut::<32>().0 {
+        store(first, _mm256_blend_epi32::<0b1010_1010>(even, odd));
+        store(second, _mm256_blend_epi32::<0b1010_1010>(odd, even));
     }
 }
 
