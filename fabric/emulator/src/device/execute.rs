@@ -46,8 +46,7 @@ impl Device {
                 address: l.address,
                 words: start..start + bytes / word,
             };
-            // A word that is not loaded as a whole keeps some of its bytes.
-            if bytes.is_multiple_of(word) && self.leave(slot, transfer, bytes, ddr)? {
+            if self.leave(slot, transfer, bytes, ddr)? {
                 return Ok(());
             }
             self.fill_slot(slot, ddr)?;

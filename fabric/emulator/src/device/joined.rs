@@ -274,3 +274,6 @@ impl Device {
         (0..self.lent.len()).try_for_each(|slot| self.fill_slot(slot, ddr))
     }
 }
+
+#[cfg(test)]
+mod tests;
