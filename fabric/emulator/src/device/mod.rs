@@ -8,6 +8,9 @@
 //! - A transfer is checked against the window as a whole before its first beat, so a refused one has no effect at all;
 //!   `FAULT_ADDRESS` is the transfer's first byte.
 //! - The first fault in the order of execution counts; instructions before it have had their effects.
+//!
+//! MATMULs may be held back and executed together, and weights stay in DDR until then ([`joined`]); when a call returns, all is as if each
+//! instruction had been executed in its turn.
 
 mod execute;
 mod joined;

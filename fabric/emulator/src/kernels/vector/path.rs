@@ -107,6 +107,7 @@ impl<'a> Octet<'a> {
     }
 
     /// [`Octet::whole`] of one word after the other.
+    #[cfg(target_arch = "x86_64")]
     pub fn whole_words<const N: usize>(&self) -> Option<impl Iterator<Item = &'a [u8; N]>> {
         let words = self.bytes.get(self.whole?..)?.chunks(self.word);
         Some(words.map_while(|word| word.first_chunk()))
