@@ -46,13 +46,6 @@ impl<'a> Lent<'a> {
         Self { pages, offset }
     }
 
-    /// `N` bytes, if they lie in one page.
-    #[inline]
-    pub fn array<const N: usize>(&self, at: usize) -> Option<&'a [u8; N]> {
-        let at = self.offset + at;
-        self.pages.get(at / PAGE)?.get(at % PAGE..)?.first_chunk()
-    }
-
     /// Copies bytes from `at` on, which may lie in several pages; what lies behind the last one is left as it was.
     pub fn copy_to(&self, at: usize, mut out: &mut [u8]) {
         let mut at = self.offset + at;

@@ -1,6 +1,8 @@
 //! What each instruction does to the memories.
 
-use fqbert_contract::isa::{BEAT_BYTES, FaultCause, Load, MemoryId, Operation, Store};
+use fqbert_contract::isa::{
+    BEAT_BYTES, FaultCause, Load, MemoryId, Operation, Store, WEIGHT_SLOTS,
+};
 
 use super::joined::Transfer;
 use super::{Device, axi_cause};
@@ -79,14 +81,8 @@ impl Device {
 }
 
 /// The weight slot that a memory is.
-fn slot_of(memory: MemoryId) -> Option<usize> {
-    let slots = [
-        MemoryId::Wgt0,
-        MemoryId::Wgt1,
-        MemoryId::Wgt2,
-        MemoryId::Wgt3,
-    ];
-    slots.iter().position(|slot| *slot == memory)
+pub(super) fn slot_of(memory: MemoryId) -> Option<usize> {
+    (0..WEIGHT_SLOTS).find(|slot| kernels::weight_slot(*slot as u8) == memory)
 }
 
 /// Whether a MATMUL held back has no more to do with a memory: its parameters were read.

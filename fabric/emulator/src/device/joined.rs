@@ -12,7 +12,7 @@ use fqbert_numerics::requant::Requant;
 
 use super::{Device, axi_cause};
 use crate::ddr::{AxiFault, Ddr};
-use crate::kernels::{self, Kernel};
+use crate::kernels;
 use crate::memories::Memories;
 
 /// What words of a weight slot stand for.
@@ -46,14 +46,7 @@ pub struct Waiting {
 
 impl Waiting {
     /// Holds `m` back, whose slot stands for `weights`; false if it must not be together with those that are.
-    fn hold(
-        &mut self,
-        g: &Geometry,
-        m: &Matmul,
-        weights: &Transfer,
-        memories: &Memories,
-        kernel: Kernel,
-    ) -> bool {
+    fn hold(&mut self, g: &Geometry, m: &Matmul, weights: &Transfer, memories: &Memories) -> bool {
         let params = memories.generation(MemoryId::Par);
         if self.members.is_empty() {
             self.steps = 1;
@@ -63,7 +56,7 @@ impl Waiting {
             && next.weights == *weights
             && next.params == params
         {
-            if !self.joins(g, self.steps + 1, kernel) {
+            if !self.in_any_order(g, self.steps + 1) {
                 return false;
             }
             self.begun += 1;
@@ -79,7 +72,7 @@ impl Waiting {
             weights: weights.clone(),
             params,
         });
-        if !self.joins(g, 1, kernel) {
+        if !self.in_any_order(g, 1) {
             self.members.pop();
             return false;
         }
@@ -88,10 +81,10 @@ impl Waiting {
     }
 
     /// Whether all members on `steps` times their rows can be executed as one.
-    fn joins(&self, g: &Geometry, steps: usize, kernel: Kernel) -> bool {
+    fn in_any_order(&self, g: &Geometry, steps: usize) -> bool {
         let members = self.members.iter().map(|held| &held.matmul);
         let whole = self.whole(self.members.len(), steps);
-        whole.is_some_and(|whole| kernels::joins(g, &whole, members, kernel))
+        whole.is_some_and(|whole| kernels::in_any_order(g, &whole, members))
     }
 
     /// `m` on the rows `steps` times those of the first member further.
@@ -156,9 +149,9 @@ impl Device {
     pub(super) fn matmul(&mut self, m: &Matmul, ddr: &dyn Ddr) -> Result<(), (FaultCause, u64)> {
         if let Some(weights) = self.lent_words(m) {
             for _ in 0..2 {
-                let held =
-                    self.waiting
-                        .hold(&self.geometry, m, &weights, &self.memories, self.kernel);
+                let held = self
+                    .waiting
+                    .hold(&self.geometry, m, &weights, &self.memories);
                 if held {
                     return Ok(());
                 }
@@ -240,7 +233,7 @@ impl Device {
         if !replaced {
             self.fill_slot(slot, ddr)?;
         }
-        if !kernels::joins_any(self.kernel) {
+        if !kernels::joins(self.kernel) {
             return Ok(false);
         }
         let lent = ddr.lend(transfer.address, bytes);

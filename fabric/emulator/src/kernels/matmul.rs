@@ -253,24 +253,8 @@ pub struct Member<'a> {
     pub stride: usize,
 }
 
-/// Whether `kernel` executes `members`, which `m` is the whole of, as one.
-pub fn joins<'a>(
-    g: &Geometry,
-    m: &Matmul,
-    members: impl Iterator<Item = &'a Matmul>,
-    kernel: Kernel,
-) -> bool {
-    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-    return path(kernel).is_some() && !m.b_opd && fused::in_any_order(g, m, members);
-    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-    {
-        let _ = (g, m, members, kernel);
-        false
-    }
-}
-
-/// Whether [`joins`] can hold.
-pub fn joins_any(kernel: Kernel) -> bool {
+/// Whether `kernel` executes MATMULs as one that [`in_any_order`] accepts.
+pub fn joins(kernel: Kernel) -> bool {
     #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
     return path(kernel).is_some();
     #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
@@ -280,7 +264,22 @@ pub fn joins_any(kernel: Kernel) -> bool {
     }
 }
 
-/// Executes MATMULs that [`joins`] has accepted and `m` is the whole of. `params` are those of all their channels.
+/// Whether `members`, which `m` is the whole of, give the same in any order.
+pub fn in_any_order<'a>(
+    g: &Geometry,
+    m: &Matmul,
+    members: impl Iterator<Item = &'a Matmul>,
+) -> bool {
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+    return fused::in_any_order(g, m, members);
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    {
+        let _ = (g, m, members);
+        false
+    }
+}
+
+/// Executes MATMULs that [`in_any_order`] has accepted and `m` is the whole of, by a kernel that [`joins`]. `params` are those of all their channels.
 pub fn matmul_joined(
     g: &Geometry,
     m: &Matmul,

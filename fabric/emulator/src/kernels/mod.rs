@@ -20,7 +20,7 @@ use fqbert_contract::Geometry;
 
 pub(crate) use layernorm::layer_norm;
 pub(crate) use matmul::{
-    Member, Workspace, add_params, joins, joins_any, matmul, matmul_joined, weight_slot,
+    Member, Workspace, add_params, in_any_order, joins, matmul, matmul_joined, weight_slot,
 };
 pub(crate) use softmax::softmax;
 

@@ -10,7 +10,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::device::RunState;
+use crate::device::execute::slot_of;
 use crate::fabric::dram::Dram;
+use crate::kernels::Kernel;
 
 /// Bytes of the memory. The program is at the start, what LOADs read behind it.
 const MEMORY: u64 = 1 << 20;
@@ -109,13 +111,7 @@ fn compare(operations: &[Operation], seed: u64) {
 
 fn load(memory: MemoryId, address: u64, word_offset: u16, words: u32) -> Operation {
     let bytes = words as usize * large().word_bytes(memory) as usize;
-    let slots = [
-        MemoryId::Wgt0,
-        MemoryId::Wgt1,
-        MemoryId::Wgt2,
-        MemoryId::Wgt3,
-    ];
-    let slot = slots.iter().position(|slot| *slot == memory);
+    let slot = slot_of(memory);
     Operation::Load(Load {
         memory: memory.code(),
         port: slot.map_or(0, |slot| large().slot_port(slot) as u8),
@@ -291,7 +287,7 @@ fn what_belongs_together_waits() {
         split: true,
         tiles: 3,
     };
-    if !kernels::joins_any(Kernel::detect()) {
+    if !kernels::joins(Kernel::detect()) {
         return;
     }
     let operations = matrix.operations();

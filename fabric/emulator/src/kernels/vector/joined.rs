@@ -1,6 +1,6 @@
 //! Several MATMULs of the same activations as one.
 //!
-//! Their weights are unpacked by the thread that multiplies with them, some octets at a time, right from where DDR has them into a
+//! Their weights are copied from where DDR has them and unpacked by the thread that multiplies with them, some octets at a time, into a
 //! buffer that its second-level cache holds. Then it goes through the row tiles.
 
 use std::cell::RefCell;
