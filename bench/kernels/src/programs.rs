@@ -6,7 +6,7 @@ use fqbert_contract::isa::{
 };
 use fqbert_contract::registers as regs;
 use fqbert_contract::timing::Policy;
-use fqbert_emulator::{AxiFault, Ddr, Device, Kernel};
+use fqbert_emulator::{Accelerator, AxiFault, Ddr, Kernel};
 
 /// Tokens of all operations.
 pub const TOKENS: u32 = 128;
@@ -110,7 +110,7 @@ impl Ddr for Code {
 
 /// A device and a program for it.
 pub struct Bench {
-    device: Device,
+    accelerator: Accelerator,
     code: Code,
     instructions: u32,
 }
@@ -127,7 +127,7 @@ impl Bench {
             code.extend_from_slice(&instruction.to_bytes().ok()?);
         }
         let mut bench = Self {
-            device: Device::with(g, kernel, Policy::Earliest),
+            accelerator: Accelerator::with(g, kernel, Policy::Earliest),
             instructions: (code.len() / INSTRUCTION_BYTES) as u32,
             code: Code(code),
         };
@@ -138,12 +138,12 @@ impl Bench {
     /// Runs the program once; `None` if it faulted.
     pub fn run(&mut self) -> Option<()> {
         let bytes = self.code.0.len() as u32;
-        self.device.write32(regs::WINDOW_LIMIT_LOW.0, bytes);
-        self.device
+        self.accelerator.write32(regs::WINDOW_LIMIT_LOW.0, bytes);
+        self.accelerator
             .write32(regs::PROGRAM_LENGTH.0, self.instructions);
-        self.device.write32(regs::DOORBELL.0, 1);
-        self.device.run_pending(&mut self.code, &mut || false);
-        (self.device.read32(regs::FAULT_CAUSE.0) == 0).then_some(())
+        self.accelerator.write32(regs::DOORBELL.0, 1);
+        self.accelerator.run_pending(&mut self.code, &mut || false);
+        (self.accelerator.read32(regs::FAULT_CAUSE.0) == 0).then_some(())
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::{Ddr, RegisterModel};
 use fqbert_contract::Geometry;
 use fqbert_contract::registers::BLOCK_BYTES;
-use fqbert_emulator::{AxiFault, Device, RunState};
+use fqbert_emulator::{Accelerator, AxiFault, RunState};
 use std::time::{Duration, Instant};
 
 /// How long the worker computes before it lets stores in and refreshes the registers.
@@ -11,7 +11,7 @@ const SLICE: Duration = Duration::from_millis(2);
 
 /// An emulated accelerator.
 pub struct FabricDevice {
-    device: Device,
+    accelerator: Accelerator,
     /// Deadlocked, so that there is nothing to run until the next store: without this the worker
     /// would spin until the guest's deadline.
     hung: bool,
@@ -21,7 +21,7 @@ impl FabricDevice {
     /// An accelerator of this geometry after power-on.
     pub fn new(geometry: &Geometry) -> Self {
         Self {
-            device: Device::new(geometry),
+            accelerator: Accelerator::new(geometry),
             hung: false,
         }
     }
@@ -33,20 +33,20 @@ impl RegisterModel for FabricDevice {
     }
 
     fn read32(&mut self, offset: u32) -> u32 {
-        self.device.read32(offset)
+        self.accelerator.read32(offset)
     }
 
     fn write32(&mut self, offset: u32, value: u32, _ddr: &mut Ddr) {
-        self.device.write32(offset, value);
+        self.accelerator.write32(offset, value);
         self.hung = false;
     }
 
     fn irq_level(&self) -> bool {
-        self.device.irq_level()
+        self.accelerator.irq_level()
     }
 
     fn busy(&self) -> bool {
-        self.device.is_busy() && !self.hung
+        self.accelerator.is_busy() && !self.hung
     }
 
     fn step(&mut self, ddr: &mut Ddr) {

@@ -8,7 +8,7 @@ use fqbert_contract::Geometry;
 use fqbert_contract::isa::{End, Header, Instruction, Layernorm, Matmul, Operation, Softmax};
 use fqbert_contract::registers as regs;
 use fqbert_contract::timing::Policy;
-use fqbert_emulator::{AxiFault, Ddr, Device, Kernel};
+use fqbert_emulator::{Accelerator, AxiFault, Ddr, Kernel};
 
 /// Memory that holds the program and nothing else.
 struct Code(Vec<u8>);
@@ -39,16 +39,16 @@ fn seconds(g: &Geometry, kernel: Kernel, operation: Operation, count: usize) -> 
         .collect();
     let limit = code.len() as u32;
     let mut ddr = Code(code);
-    let mut device = Device::with(g, kernel, Policy::Earliest);
-    device.write32(regs::WINDOW_LIMIT_LOW.0, limit);
-    device.write32(regs::PROGRAM_LENGTH.0, limit / 32);
+    let mut accelerator = Accelerator::with(g, kernel, Policy::Earliest);
+    accelerator.write32(regs::WINDOW_LIMIT_LOW.0, limit);
+    accelerator.write32(regs::PROGRAM_LENGTH.0, limit / 32);
     let mut best = f64::INFINITY;
     for _ in 0..7 {
-        device.write32(regs::DOORBELL.0, 1);
+        accelerator.write32(regs::DOORBELL.0, 1);
         let began = Instant::now();
-        device.run_pending(&mut ddr, &mut || false);
+        accelerator.run_pending(&mut ddr, &mut || false);
         best = best.min(began.elapsed().as_secs_f64());
-        assert_eq!(device.read32(regs::FAULT_CAUSE.0), 0, "{operation:?}");
+        assert_eq!(accelerator.read32(regs::FAULT_CAUSE.0), 0, "{operation:?}");
     }
     best / count as f64
 }

@@ -3,7 +3,7 @@
 //! Three layers, each usable without the next:
 //! - [`kernels`]: the arithmetic on the contract's packed layouts, with a path per instruction set of the CPU
 //!   ([`Kernel`]), every one equal to `fqbert-numerics` on every bit;
-//! - [`Device`]: registers, queues, on-chip memories and instruction semantics against any memory that implements
+//! - [`Accelerator`]: registers, queues, on-chip memories and instruction semantics against any memory that implements
 //!   [`Ddr`], with no threads and no clock of its own: a board model can put it behind its own bus;
 //! - [`EmulatedFabric`]: a device with memory of its own behind the seam [`fqbert_contract::seam::Fabric`], where
 //!   the CPU's and the device's view of a buffer are different bytes until synced.
@@ -16,15 +16,15 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod accelerator;
 mod ddr;
-mod device;
 mod fabric;
 pub mod kernels;
 mod memories;
 mod options;
 
+pub use accelerator::{Accelerator, RunState};
 pub use ddr::{AxiFault, Ddr, Lent, Refusal};
-pub use device::{Device, RunState};
 pub use fabric::{EmulatedFabric, OpenError, open};
 pub use kernels::{Kernel, KernelError};
 pub use options::{EmulatorOptions, OptionError};

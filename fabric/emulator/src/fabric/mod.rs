@@ -16,7 +16,7 @@ use fqbert_contract::simulated::{Refusal, Simulated};
 use fqbert_contract::{Bytes, DeviceAddress, RegisterOffset};
 use rayon::ThreadPool;
 
-use crate::device::{Device, RunState};
+use crate::accelerator::{Accelerator, RunState};
 use crate::kernels::{Kernel, KernelError};
 use crate::options::{EmulatorOptions, OptionError};
 use dram::Dram;
@@ -61,7 +61,7 @@ pub fn open(uri_rest: &str) -> Result<EmulatedFabric, OpenError> {
 #[derive(Debug)]
 pub struct EmulatedFabric {
     capabilities: Capabilities,
-    device: Device,
+    accelerator: Accelerator,
     dram: Dram,
     allocator: Allocator,
     pool: ThreadPool,
@@ -93,7 +93,7 @@ impl EmulatedFabric {
         let allocator = Allocator::new(options.memory_bytes.min(crate::options::MAX_MEMORY_BYTES));
         Ok(Self {
             capabilities: Capabilities::of(&options.geometry),
-            device: Device::with(&options.geometry, kernel, options.schedule),
+            accelerator: Accelerator::with(&options.geometry, kernel, options.schedule),
             dram: Dram::new(MEMORY_BASE, allocator.total()),
             allocator,
             pool,
@@ -103,7 +103,7 @@ impl EmulatedFabric {
 
     /// The kernels it computes with.
     pub fn kernel(&self) -> Kernel {
-        self.device.kernel()
+        self.accelerator.kernel()
     }
 
     /// Threads its kernels use.
@@ -113,12 +113,12 @@ impl EmulatedFabric {
 
     /// Lets a running program go on until `deadline`.
     fn advance(&mut self, deadline: Instant) -> RunState {
-        if !self.device.is_busy() {
+        if !self.accelerator.is_busy() {
             return RunState::Idle;
         }
-        let (device, dram) = (&mut self.device, &mut self.dram);
+        let (accelerator, dram) = (&mut self.accelerator, &mut self.dram);
         awake::install(&self.pool, || {
-            device.run_pending(dram, &mut || Instant::now() >= deadline)
+            accelerator.run_pending(dram, &mut || Instant::now() >= deadline)
         })
     }
 
@@ -250,21 +250,21 @@ impl Fabric for EmulatedFabric {
     fn read32(&mut self, register: RegisterOffset) -> Result<u32, FabricError> {
         let offset = Self::check_register(register)?;
         self.advance_a_little();
-        Ok(self.device.read32(offset))
+        Ok(self.accelerator.read32(offset))
     }
 
     fn write32(&mut self, register: RegisterOffset, value: u32) -> Result<(), FabricError> {
         let offset = Self::check_register(register)?;
-        self.device.write32(offset, value);
+        self.accelerator.write32(offset, value);
         Ok(())
     }
 
     fn wait_interrupt(&mut self, deadline: Instant) -> Result<u32, FabricError> {
         let began = Instant::now();
-        if self.device.interrupts() == self.waited {
+        if self.accelerator.interrupts() == self.waited {
             self.advance(deadline);
         }
-        let count = self.device.interrupts();
+        let count = self.accelerator.interrupts();
         if count != self.waited {
             self.waited = count;
             return Ok(count);
@@ -276,7 +276,8 @@ impl Fabric for EmulatedFabric {
     }
 
     fn reset(&mut self) -> Result<(), FabricError> {
-        self.device.write32(registers::CONTROL.0, control::RESET);
+        self.accelerator
+            .write32(registers::CONTROL.0, control::RESET);
         Ok(())
     }
 }
@@ -287,18 +288,18 @@ impl Simulated for EmulatedFabric {
     }
 
     fn advance(&mut self, cycles: u32) {
-        let (device, dram) = (&mut self.device, &mut self.dram);
-        let now = |device: &Device| {
-            u64::from(device.read32(registers::CYCLES_LOW.0))
-                | u64::from(device.read32(registers::CYCLES_HIGH.0)) << 32
+        let (accelerator, dram) = (&mut self.accelerator, &mut self.dram);
+        let now = |accelerator: &Accelerator| {
+            u64::from(accelerator.read32(registers::CYCLES_LOW.0))
+                | u64::from(accelerator.read32(registers::CYCLES_HIGH.0)) << 32
         };
         self.pool.install(|| {
-            let until = now(device) + u64::from(cycles);
-            while now(device) < until {
+            let until = now(accelerator) + u64::from(cycles);
+            while now(accelerator) < until {
                 // Not the first look, which comes before the next instruction, but the second.
                 let mut executed = false;
                 let state =
-                    device.run_pending(dram, &mut || std::mem::replace(&mut executed, true));
+                    accelerator.run_pending(dram, &mut || std::mem::replace(&mut executed, true));
                 if state != RunState::Paused {
                     break;
                 }

@@ -5,11 +5,11 @@ use fqbert_contract::isa::{
 };
 
 use super::joined::Transfer;
-use super::{Device, axi_cause};
+use super::{Accelerator, axi_cause};
 use crate::ddr::Ddr;
 use crate::kernels;
 
-impl Device {
+impl Accelerator {
     /// Executes one instruction whose fields `check_operation` has accepted. An error is the fault's cause and DDR address.
     pub(super) fn execute(
         &mut self,

@@ -5,7 +5,7 @@ use fqbert_contract::isa::{
     End, Engine, FaultCause, Header, Instruction, Load, MemoryId, Nop, Operation, Store,
 };
 use fqbert_contract::registers::{self as regs, control, irq_status, status};
-use fqbert_emulator::{AxiFault, Ddr, Device, RunState};
+use fqbert_emulator::{Accelerator, AxiFault, Ddr, RunState};
 use proptest::prelude::*;
 
 /// 1 MiB at address 0 with a page that fails.
@@ -44,7 +44,7 @@ fn tiny() -> &'static Geometry {
 }
 
 /// A device with the program at address 0 and everything in its window, and the memory.
-fn with_program(instructions: &[Operation]) -> (Device, Memory) {
+fn with_program(instructions: &[Operation]) -> (Accelerator, Memory) {
     let mut memory = Memory(vec![0; 1 << 20]);
     let end = Operation::End(End {});
     let program = instructions.iter().chain([&end]);
@@ -56,11 +56,11 @@ fn with_program(instructions: &[Operation]) -> (Device, Memory) {
         let bytes = instruction.to_bytes().expect("fields fit");
         memory.0[32 * at..32 * (at + 1)].copy_from_slice(&bytes);
     }
-    let mut device = Device::new(tiny());
-    device.write32(regs::WINDOW_LIMIT_HIGH.0, 1);
-    device.write32(regs::PROGRAM_LENGTH.0, instructions.len() as u32 + 1);
-    device.write32(regs::IRQ_ENABLE.0, 3);
-    (device, memory)
+    let mut accelerator = Accelerator::new(tiny());
+    accelerator.write32(regs::WINDOW_LIMIT_HIGH.0, 1);
+    accelerator.write32(regs::PROGRAM_LENGTH.0, instructions.len() as u32 + 1);
+    accelerator.write32(regs::IRQ_ENABLE.0, 3);
+    (accelerator, memory)
 }
 
 fn nop() -> Operation {
@@ -99,46 +99,55 @@ fn bus_errors_become_faults() {
         (load(1 << 20), FaultCause::AxiDecerr),
         (store((1 << 20) - 16), FaultCause::AxiDecerr),
     ] {
-        let (mut device, mut memory) = with_program(&[nop(), operation]);
+        let (mut accelerator, mut memory) = with_program(&[nop(), operation]);
         let before = memory.0.clone();
-        device.write32(regs::DOORBELL.0, 1);
+        accelerator.write32(regs::DOORBELL.0, 1);
         assert_eq!(
-            device.run_pending(&mut memory, &mut || false),
+            accelerator.run_pending(&mut memory, &mut || false),
             RunState::Idle
         );
-        assert_eq!(device.read32(regs::STATUS.0), status::IDLE | status::FAULT);
-        assert_eq!(device.read32(regs::FAULT_CAUSE.0), u32::from(cause.code()));
-        assert_eq!(device.read32(regs::FAULT_INDEX.0), 1);
+        assert_eq!(
+            accelerator.read32(regs::STATUS.0),
+            status::IDLE | status::FAULT
+        );
+        assert_eq!(
+            accelerator.read32(regs::FAULT_CAUSE.0),
+            u32::from(cause.code())
+        );
+        assert_eq!(accelerator.read32(regs::FAULT_INDEX.0), 1);
         let (Operation::Load(Load { address, .. }) | Operation::Store(Store { address, .. })) =
             operation
         else {
             unreachable!()
         };
-        assert_eq!(u64::from(device.read32(regs::FAULT_ADDRESS_LOW.0)), address);
-        assert_eq!(device.read32(regs::IRQ_STATUS.0), irq_status::FAULT);
+        assert_eq!(
+            u64::from(accelerator.read32(regs::FAULT_ADDRESS_LOW.0)),
+            address
+        );
+        assert_eq!(accelerator.read32(regs::IRQ_STATUS.0), irq_status::FAULT);
         assert!(memory.0 == before);
     }
     // FETCH too.
-    let (mut device, mut memory) = with_program(&[]);
-    device.write32(regs::PROGRAM_ADDRESS_LOW.0, 0x8000);
-    device.write32(regs::DOORBELL.0, 1);
-    device.run_pending(&mut memory, &mut || false);
+    let (mut accelerator, mut memory) = with_program(&[]);
+    accelerator.write32(regs::PROGRAM_ADDRESS_LOW.0, 0x8000);
+    accelerator.write32(regs::DOORBELL.0, 1);
+    accelerator.run_pending(&mut memory, &mut || false);
     let found = (
-        device.read32(regs::FAULT_CAUSE.0),
-        device.read32(regs::FAULT_ADDRESS_LOW.0),
+        accelerator.read32(regs::FAULT_CAUSE.0),
+        accelerator.read32(regs::FAULT_ADDRESS_LOW.0),
     );
     assert_eq!(found, (u32::from(FaultCause::AxiSlverr.code()), 0x8000));
 }
 
 #[test]
 fn a_doorbell_only_accepts_and_a_run_can_be_split() {
-    let (mut device, mut memory) = with_program(&[nop(), nop(), nop()]);
-    device.write32(regs::DOORBELL.0, 1);
-    assert_eq!(device.read32(regs::STATUS.0), status::BUSY);
-    assert!(!device.irq_level() && device.is_busy());
+    let (mut accelerator, mut memory) = with_program(&[nop(), nop(), nop()]);
+    accelerator.write32(regs::DOORBELL.0, 1);
+    assert_eq!(accelerator.read32(regs::STATUS.0), status::BUSY);
+    assert!(!accelerator.irq_level() && accelerator.is_busy());
     for retired in 0..4 {
         let mut asked = 0;
-        let state = device.run_pending(&mut memory, &mut || {
+        let state = accelerator.run_pending(&mut memory, &mut || {
             asked += 1;
             asked > 1
         });
@@ -151,51 +160,54 @@ fn a_doorbell_only_accepts_and_a_run_can_be_split() {
             }
         );
     }
-    assert_eq!(device.read32(regs::STATUS.0), status::IDLE | status::DONE);
-    assert_eq!(device.read32(regs::retired(regs::unit::VECTOR).0), 3);
-    assert!(device.irq_level());
-    assert_eq!(device.interrupts(), 1);
-    device.write32(regs::IRQ_STATUS.0, irq_status::DONE);
-    assert!(!device.irq_level());
     assert_eq!(
-        device.run_pending(&mut memory, &mut || false),
+        accelerator.read32(regs::STATUS.0),
+        status::IDLE | status::DONE
+    );
+    assert_eq!(accelerator.read32(regs::retired(regs::unit::VECTOR).0), 3);
+    assert!(accelerator.irq_level());
+    assert_eq!(accelerator.interrupts(), 1);
+    accelerator.write32(regs::IRQ_STATUS.0, irq_status::DONE);
+    assert!(!accelerator.irq_level());
+    assert_eq!(
+        accelerator.run_pending(&mut memory, &mut || false),
         RunState::Idle
     );
 }
 
 #[test]
 fn a_reset_drops_a_paused_run() {
-    let (mut device, mut memory) = with_program(&[nop(), nop()]);
-    device.write32(regs::DOORBELL.0, 1);
+    let (mut accelerator, mut memory) = with_program(&[nop(), nop()]);
+    accelerator.write32(regs::DOORBELL.0, 1);
     assert_eq!(
-        device.run_pending(&mut memory, &mut || true),
+        accelerator.run_pending(&mut memory, &mut || true),
         RunState::Paused
     );
-    device.write32(regs::CONTROL.0, control::RESET);
-    assert_eq!(device.read32(regs::STATUS.0), status::IDLE);
+    accelerator.write32(regs::CONTROL.0, control::RESET);
+    assert_eq!(accelerator.read32(regs::STATUS.0), status::IDLE);
     assert_eq!(
-        device.run_pending(&mut memory, &mut || false),
+        accelerator.run_pending(&mut memory, &mut || false),
         RunState::Idle
     );
-    assert_eq!(device.read32(regs::RUNS_COMPLETED.0), 0);
-    assert_eq!(device.interrupts(), 0);
+    assert_eq!(accelerator.read32(regs::RUNS_COMPLETED.0), 0);
+    assert_eq!(accelerator.interrupts(), 0);
 }
 
 #[test]
 fn a_changed_program_is_not_taken_from_the_cache() {
-    let (mut device, mut memory) = with_program(&[nop(), nop()]);
-    let run = |device: &mut Device, memory: &mut Memory| {
-        device.write32(regs::DOORBELL.0, 1);
-        device.run_pending(memory, &mut || false);
-        device.read32(regs::retired(regs::unit::VECTOR).0)
+    let (mut accelerator, mut memory) = with_program(&[nop(), nop()]);
+    let run = |accelerator: &mut Accelerator, memory: &mut Memory| {
+        accelerator.write32(regs::DOORBELL.0, 1);
+        accelerator.run_pending(memory, &mut || false);
+        accelerator.read32(regs::retired(regs::unit::VECTOR).0)
     };
-    assert_eq!(run(&mut device, &mut memory), 2);
-    assert_eq!(run(&mut device, &mut memory), 2);
+    assert_eq!(run(&mut accelerator, &mut memory), 2);
+    assert_eq!(run(&mut accelerator, &mut memory), 2);
     // The second NOP becomes the END, which may only be the last instruction.
     let end: Vec<u8> = memory.0[64..96].to_vec();
     memory.0[32..64].copy_from_slice(&end);
-    run(&mut device, &mut memory);
-    assert_eq!(device.read32(regs::FAULT_INDEX.0), 1);
+    run(&mut accelerator, &mut memory);
+    assert_eq!(accelerator.read32(regs::FAULT_INDEX.0), 1);
 }
 
 proptest! {
@@ -219,18 +231,18 @@ proptest! {
             }
         }
         let before = memory.0.clone();
-        let mut device = Device::new(tiny());
+        let mut accelerator = Accelerator::new(tiny());
         for (offset, value) in writes {
-            device.write32(offset, value);
-            device.read32(offset);
+            accelerator.write32(offset, value);
+            accelerator.read32(offset);
         }
-        device.write32(regs::CONTROL.0, control::RESET);
+        accelerator.write32(regs::CONTROL.0, control::RESET);
         let (base, limit) = window;
-        device.write32(regs::WINDOW_BASE_LOW.0, base);
-        device.write32(regs::WINDOW_LIMIT_LOW.0, limit);
-        device.write32(regs::PROGRAM_LENGTH.0, words.len() as u32);
-        device.write32(regs::DOORBELL.0, 1);
-        let state = device.run_pending(&mut memory, &mut || false);
+        accelerator.write32(regs::WINDOW_BASE_LOW.0, base);
+        accelerator.write32(regs::WINDOW_LIMIT_LOW.0, limit);
+        accelerator.write32(regs::PROGRAM_LENGTH.0, words.len() as u32);
+        accelerator.write32(regs::DOORBELL.0, 1);
+        let state = accelerator.run_pending(&mut memory, &mut || false);
         prop_assert!(state != RunState::Paused);
         for (at, (a, b)) in memory.0.iter().zip(&before).enumerate() {
             let inside = (base..limit).contains(&(at as u32));

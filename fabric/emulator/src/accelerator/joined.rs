@@ -10,7 +10,7 @@ use fqbert_contract::Geometry;
 use fqbert_contract::isa::{FaultCause, Matmul, MemoryId};
 use fqbert_numerics::requant::Requant;
 
-use super::{Device, axi_cause};
+use super::{Accelerator, axi_cause};
 use crate::ddr::{AxiFault, Ddr};
 use crate::kernels;
 use crate::memories::Memories;
@@ -144,7 +144,7 @@ impl Waiting {
     }
 }
 
-impl Device {
+impl Accelerator {
     /// Executes `m`, or holds it back.
     pub(super) fn matmul(&mut self, m: &Matmul, ddr: &dyn Ddr) -> Result<(), (FaultCause, u64)> {
         if let Some(weights) = self.lent_words(m) {

@@ -1,6 +1,6 @@
 //! The register-level model: what software on the other side of AXI-Lite and DDR can observe.
 //!
-//! A device has no threads and no clock. A write to DOORBELL only accepts the program; [`Device::run_pending`] executes it, whole
+//! The accelerator here has no threads and no clock. A write to DOORBELL only accepts the program; [`Accelerator::run_pending`] executes it, whole
 //! instructions one after the other in the order the timing model gives, and the counters are the timing model's. What the contract
 //! leaves open is decided here once, so that a fault is the same on every run:
 //! - FETCH runs ahead of the engines: a program that cannot be fetched, has an illegal instruction before its END, or no END, faults before
@@ -32,7 +32,7 @@ use joined::{Transfer, Waiting};
 use plan::{Ending, Plan, PlanCache};
 use registers::Registers;
 
-/// Where a device stands after [`Device::run_pending`].
+/// Where an accelerator stands after [`Accelerator::run_pending`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RunState {
     /// Nothing runs: no doorbell, or the program has ended or faulted.
@@ -64,7 +64,7 @@ enum Run {
 
 /// One accelerator: registers, on-chip memories, and the program that runs.
 #[derive(Debug)]
-pub struct Device {
+pub struct Accelerator {
     geometry: Geometry,
     /// Identity registers by offset.
     identity: Vec<(u32, u32)>,
@@ -82,13 +82,13 @@ pub struct Device {
     line: bool,
 }
 
-impl Device {
-    /// A device of geometry `g` after power-on, with the fastest kernels of this CPU.
+impl Accelerator {
+    /// An accelerator of geometry `g` after power-on, with the fastest kernels of this CPU.
     pub fn new(g: &Geometry) -> Self {
         Self::with(g, Kernel::detect(), Policy::Earliest)
     }
 
-    /// A device that computes with `kernel` and takes ready queues in the order of `policy`; neither changes a result.
+    /// An accelerator that computes with `kernel` and takes ready queues in the order of `policy`; neither changes a result.
     pub fn with(g: &Geometry, kernel: Kernel, policy: Policy) -> Self {
         let identity = Capabilities::of(g)
             .registers()
@@ -145,7 +145,7 @@ impl Device {
         self.registers.read(offset, self.run.is_some())
     }
 
-    /// Writes the register at byte offset `offset`. A write to DOORBELL only accepts the program: see [`Device::run_pending`].
+    /// Writes the register at byte offset `offset`. A write to DOORBELL only accepts the program: see [`Accelerator::run_pending`].
     pub fn write32(&mut self, offset: u32, value: u32) {
         match self.registers.write(offset, value, self.run.is_some()) {
             registers::Effect::None => {}

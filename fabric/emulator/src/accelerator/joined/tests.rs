@@ -9,8 +9,8 @@ use fqbert_contract::verify::check_operation;
 use proptest::prelude::*;
 
 use super::*;
-use crate::device::RunState;
-use crate::device::execute::slot_of;
+use crate::accelerator::RunState;
+use crate::accelerator::execute::slot_of;
 use crate::fabric::dram::Dram;
 use crate::kernels::Kernel;
 
@@ -70,36 +70,36 @@ fn memory(operations: &[Operation], seed: u64) -> (Dram, u32) {
 }
 
 /// A device after the program, executed in one go or with a pause after each instruction.
-fn after(operations: &[Operation], seed: u64, kernel: Kernel, pauses: bool) -> Device {
+fn after(operations: &[Operation], seed: u64, kernel: Kernel, pauses: bool) -> Accelerator {
     let (mut dram, count) = memory(operations, seed);
-    let mut device = Device::with(large(), kernel, Policy::Earliest);
-    device.write32(regs::WINDOW_LIMIT_LOW.0, MEMORY as u32);
-    device.write32(regs::PROGRAM_LENGTH.0, count);
-    device.write32(regs::DOORBELL.0, 1);
+    let mut accelerator = Accelerator::with(large(), kernel, Policy::Earliest);
+    accelerator.write32(regs::WINDOW_LIMIT_LOW.0, MEMORY as u32);
+    accelerator.write32(regs::PROGRAM_LENGTH.0, count);
+    accelerator.write32(regs::DOORBELL.0, 1);
     loop {
         let mut asked = false;
         let mut pause = || pauses && std::mem::replace(&mut asked, true);
-        if device.run_pending(&mut dram, &mut pause) != RunState::Paused {
+        if accelerator.run_pending(&mut dram, &mut pause) != RunState::Paused {
             break;
         }
-        assert!(device.waiting.members.is_empty() && device.lent == [const { None }; 4]);
+        assert!(accelerator.waiting.members.is_empty() && accelerator.lent == [const { None }; 4]);
     }
-    let cause = device.read32(regs::FAULT_CAUSE.0);
+    let cause = accelerator.read32(regs::FAULT_CAUSE.0);
     assert_eq!(
-        (cause, device.read32(regs::STATUS.0) & status::DONE),
+        (cause, accelerator.read32(regs::STATUS.0) & status::DONE),
         (0, status::DONE)
     );
-    device
+    accelerator
 }
 
 fn compare(operations: &[Operation], seed: u64) {
     let reference = after(operations, seed, Kernel::Scalar, false);
     for kernel in Kernel::supported().filter(|k| *k != Kernel::Scalar) {
         for pauses in [false, true] {
-            let device = after(operations, seed, kernel, pauses);
+            let accelerator = after(operations, seed, kernel, pauses);
             for memory in MemoryId::ALL {
                 assert!(
-                    device.memories.words_from(*memory, 0)
+                    accelerator.memories.words_from(*memory, 0)
                         == reference.memories.words_from(*memory, 0),
                     "{kernel}, pauses {pauses}: {} differs after {operations:#?}",
                     memory.name()
@@ -292,39 +292,42 @@ fn what_belongs_together_waits() {
     }
     let operations = matrix.operations();
     let (dram, _) = memory(&operations, 1);
-    let execute = |device: &mut Device, operation: &Operation| {
+    let execute = |accelerator: &mut Accelerator, operation: &Operation| {
         let mut dram = memory(&operations, 1).0;
-        device.execute(operation, &mut dram).expect("no fault");
+        accelerator.execute(operation, &mut dram).expect("no fault");
     };
-    let mut device = Device::new(large());
-    device.write32(regs::WINDOW_LIMIT_LOW.0, MEMORY as u32);
+    let mut accelerator = Accelerator::new(large());
+    accelerator.write32(regs::WINDOW_LIMIT_LOW.0, MEMORY as u32);
     for operation in &operations[..operations.len() - 1] {
-        execute(&mut device, operation);
+        execute(&mut accelerator, operation);
     }
-    let waiting = &device.waiting;
+    let waiting = &accelerator.waiting;
     assert_eq!(
         (waiting.members.len(), waiting.steps, waiting.begun),
         (3, 2, 2)
     );
-    execute(&mut device, &load(MemoryId::Par, 0, 0, 10));
-    assert_eq!(device.waiting.members.len(), 3, "parameters were read");
-    execute(&mut device, &operations[operations.len() - 1]);
-    let alone = device.waiting.members.len();
+    execute(&mut accelerator, &load(MemoryId::Par, 0, 0, 10));
+    assert_eq!(accelerator.waiting.members.len(), 3, "parameters were read");
+    execute(&mut accelerator, &operations[operations.len() - 1]);
+    let alone = accelerator.waiting.members.len();
     assert_eq!(alone, 1, "the last part now has other parameters");
-    let before = device.memories.generation(MemoryId::Act);
-    execute(&mut device, &load(MemoryId::Gel, 0, 0, 16));
-    assert!(device.waiting.members.is_empty());
-    assert!(device.memories.generation(MemoryId::Act) > before);
-    assert!(device.lent[0].is_some(), "a slot stays where DDR has it");
-    device.settle(&dram).expect("no fault");
-    assert!(device.lent[0].is_none());
+    let before = accelerator.memories.generation(MemoryId::Act);
+    execute(&mut accelerator, &load(MemoryId::Gel, 0, 0, 16));
+    assert!(accelerator.waiting.members.is_empty());
+    assert!(accelerator.memories.generation(MemoryId::Act) > before);
+    assert!(
+        accelerator.lent[0].is_some(),
+        "a slot stays where DDR has it"
+    );
+    accelerator.settle(&dram).expect("no fault");
+    assert!(accelerator.lent[0].is_none());
     let mut words = vec![0; 4 * 144];
     dram.lend(DATA, words.len())
         .unwrap()
         .unwrap()
         .copy_to(0, &mut words);
     assert!(
-        device
+        accelerator
             .memories
             .words_from(MemoryId::Wgt0, 0)
             .starts_with(&words)
