@@ -50,7 +50,7 @@ eval_three() {
     echo '['
     for turn in 1 2 3; do
         [ $turn = 1 ] || echo ','
-        measure "$bin/fqbert" --fabric "emu:zcu102?threads=$threads" --json eval --data "$@" |
+        measure "$bin/fqbert" --device "emu:zcu102?threads=$threads" --json eval --data "$@" |
             sed 's#"data": ".*/#"data": "#'
     done
     echo ']'

@@ -33,7 +33,7 @@ if {![dict exists $boardparts $board]} {
     exit 2
 }
 
-# Number of the board's geometry (fqbert_system_pkg), and the LOAD ports that it has (fabric/contract/geometry.toml).
+# Number of the board's geometry (fqbert_system_pkg), and the LOAD ports that it has (accelerator/contract/geometry.toml).
 set geometries {
     zcu102 {preset 2 ports 2}
     zcu111 {preset 3 ports 4}
@@ -41,7 +41,7 @@ set geometries {
 set g [dict get $geometries $board]
 
 # The sources in order, packages first, as fqbert.f lists them; the wrapper in Verilog is what the block design refers to.
-set rtl [file join $root fabric rtl]
+set rtl [file join $root programmable logic rtl]
 set sources {}
 set list [open [file join $rtl fqbert.f]]
 foreach line [split [read $list] "\n"] {

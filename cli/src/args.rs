@@ -12,16 +12,16 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 #[derive(Parser)]
 #[command(name = "fqbert", version, about, max_term_width = 100)]
 pub struct Cli {
-    /// The fabric to run on: emu:GEOMETRY[?threads=N] with GEOMETRY tiny, paper, zcu102 or zcu111, or uio:NAME, the accelerator on
+    /// The accelerator to run on: emu:GEOMETRY[?threads=N] with GEOMETRY tiny, paper, zcu102 or zcu111, or uio:NAME, the accelerator on
     /// this board by the name of its UIO device.
     #[arg(
         long,
         global = true,
-        env = "FQBERT_FABRIC",
+        env = "FQBERT_DEVICE",
         default_value = "emu:zcu102",
         value_name = "URI"
     )]
-    pub fabric: String,
+    pub device: String,
     /// Print one JSON object instead of text.
     #[arg(long, global = true)]
     pub json: bool,
@@ -62,7 +62,7 @@ pub struct ModelArgs {
 /// How requests run.
 #[derive(Args, Clone)]
 pub struct RunArgs {
-    /// Seconds one run of the fabric may take before it counts as hung.
+    /// Seconds one run of the accelerator may take before it counts as hung.
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86400), value_name = "SECONDS")]
     pub deadline: u64,
     /// Give each text a run of its own instead of packing short ones together. The answers are the same bit for bit.

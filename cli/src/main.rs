@@ -1,4 +1,4 @@
-//! The command line of fqbert. Every command takes `--fabric URI` and `--json`; see `docs/cli.md`.
+//! The command line of fqbert. Every command takes `--device URI` and `--json`; see `docs/cli.md`.
 
 mod args;
 mod commands;

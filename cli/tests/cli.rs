@@ -127,7 +127,7 @@ fn classes_of_texts_lines_and_ids() {
         "2 5 6 7 3",
     ]));
     assert!(ids.get("text").is_none() && ids["label"].is_string());
-    for fabric in [
+    for device in [
         "emu:paper",
         "emu:zcu102?threads=1",
         "emu:tiny?kernel=scalar",
@@ -139,10 +139,10 @@ fn classes_of_texts_lines_and_ids() {
             &m,
             "--ids",
             "2 5 6 7 3",
-            "--fabric",
-            fabric,
+            "--device",
+            device,
         ]));
-        assert_eq!(same, ids, "{fabric}");
+        assert_eq!(same, ids, "{device}");
     }
 }
 
@@ -215,7 +215,7 @@ fn the_papers_compression_and_cycles_of_bert_base() {
         "--json",
         "--shape",
         "bert-base",
-        "--fabric",
+        "--device",
         "emu:zcu102",
     ]));
     // Our per-channel scales cost a little, and there are no per-tensor ones to save: 7.90; the paper's scheme gives 7.94.
@@ -229,16 +229,19 @@ fn the_papers_compression_and_cycles_of_bert_base() {
 
 #[test]
 fn stalls_of_bert_base_are_those_of_the_documentation() {
-    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/fabric.md");
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/accelerator.md");
     let page = fs::read_to_string(page).unwrap();
     let command = ["bench", "--cycles", "--stalls", "--shape", "bert-base"];
-    for fabric in ["emu:paper", "emu:zcu102", "emu:zcu111"] {
-        let table = fqbert(&[&command[..], &["--fabric", fabric]].concat());
+    for device in ["emu:paper", "emu:zcu102", "emu:zcu111"] {
+        let table = fqbert(&[&command[..], &["--device", device]].concat());
         let table = String::from_utf8(table.stdout).unwrap();
-        assert!(page.contains(&table), "docs/fabric.md has not\n{table}");
+        assert!(
+            page.contains(&table),
+            "docs/accelerator.md has not\n{table}"
+        );
     }
     let b = json(&fqbert(
-        &[&command[..], &["--json", "--fabric", "emu:zcu102"]].concat(),
+        &[&command[..], &["--json", "--device", "emu:zcu102"]].concat(),
     ));
     for unit in b["units"].as_array().unwrap() {
         let waits = unit["waits"].as_array().unwrap();
@@ -323,19 +326,19 @@ fn tables_with_bad_rows() {
 }
 
 #[test]
-fn fabrics_and_models_that_do_not_fit() {
+fn devices_and_models_that_do_not_fit() {
     let m = model("classes");
     let m = m.as_str();
     refused(
-        &fqbert(&["classify", "--model", m, "--fabric", "nothing", "x"]),
+        &fqbert(&["classify", "--model", m, "--device", "nothing", "x"]),
         &["\"nothing\"", "emu:GEOMETRY"],
     );
     refused(
-        &fqbert(&["classify", "--model", m, "--fabric", "emu:huge", "x"]),
+        &fqbert(&["classify", "--model", m, "--device", "emu:huge", "x"]),
         &["huge", "zcu102"],
     );
     refused(
-        &fqbert(&["inspect", "--shape", "bert-large", "--fabric", "emu:tiny"]),
+        &fqbert(&["inspect", "--shape", "bert-large", "--device", "emu:tiny"]),
         &["1024", "768"],
     );
     refused(

@@ -165,7 +165,7 @@ impl Known {
     }
 }
 
-/// Codes and scales to the layer that the fabric runs.
+/// Codes and scales to the layer that the accelerator runs.
 fn assemble(
     layer: usize,
     job: &Job<'_>,

@@ -1,5 +1,5 @@
 //! Post-training quantization: a float checkpoint and some sentences to the integer model that the
-//! fabric runs.
+//! device runs.
 //!
 //! Layer after layer, each watched in float and then quantized in the order of its stages, so that
 //! the weights of every stage are chosen knowing the integers that the stages before it really

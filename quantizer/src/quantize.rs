@@ -77,7 +77,7 @@ impl Job<'_> {
     ///
     /// # Errors
     /// [`QuantizeError`]: options out of range, calibration data that does not fit the model, a shape
-    /// that the fabric does not take, numbers that its parameters cannot hold, stage files that are
+    /// that the accelerator does not take, numbers that its parameters cannot hold, stage files that are
     /// damaged or another run's.
     pub fn quantize(
         &self,

@@ -1,4 +1,4 @@
-//! The integer layer in its stages, as the fabric computes them, on many sequences at once.
+//! The integer layer in its stages, as the accelerator computes them, on many sequences at once.
 //!
 //! The quantizer chooses the weights of each stage knowing the integers that the stages before it
 //! really give. The numerics are `fqbert-numerics`; [`encode`] chains the stages of a finished
@@ -28,7 +28,7 @@ pub(crate) fn requant(p: ChannelParams) -> Requant {
     }
 }
 
-/// The fabric's record.
+/// The accelerator's record.
 pub(crate) fn channel_params(r: Requant) -> ChannelParams {
     ChannelParams {
         bias: r.bias,

@@ -14,7 +14,7 @@ use fqbert_quantizer::{
     Calibration, LearnedScales, QuantizeError, QuantizeOptions, Report, Scheme, Silent,
     quantize_learned,
 };
-use fqbert_runtime::{Host, Session, SessionOptions, Tokens, open_fabric};
+use fqbert_runtime::{Host, Session, SessionOptions, Tokens, open_device};
 use half::f16;
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
@@ -103,8 +103,8 @@ fn agrees(folder: &Path, expected: &Path) {
     let model = Arc::new(QuantizedModel::load(&file).unwrap());
     std::fs::remove_dir_all(file.parent().unwrap()).unwrap();
     let host = Host::new(&model).unwrap();
-    let fabric = open_fabric("emu:tiny").unwrap();
-    let mut session = Session::new(model.clone(), fabric, SessionOptions::default()).unwrap();
+    let device = open_device("emu:tiny").unwrap();
+    let mut session = Session::new(model.clone(), device, SessionOptions::default()).unwrap();
     let tokenizer = Tokenizer::load(folder).unwrap();
     let expected = json(expected);
     let sentences = expected["sentences"].as_array().unwrap();
@@ -363,7 +363,7 @@ fn a_broken_file_is_refused_by_name_and_number() {
     v = whole.clone();
     v["layers"][0]["weights"]["ffn_in"]["scales"] = serde_json::json!([0.1]);
     assert!(quantize(&v).contains("1 scales for 32 output channels"));
-    // Scales that the fabric's parameters cannot hold are an error too, not a panic.
+    // Scales that the accelerator's parameters cannot hold are an error too, not a panic.
     v = whole.clone();
     v["layers"][0]["activations"]["gelu_in"] = 1e-30.into();
     assert!(quantize(&v).contains("layer 0"));

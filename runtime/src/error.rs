@@ -3,10 +3,10 @@
 use fqbert_checkpoint::InputError;
 use fqbert_compiler::CompileError;
 use fqbert_contract::capability::Difference;
+use fqbert_contract::device::DeviceError;
 use fqbert_contract::isa::FaultCause;
 use fqbert_contract::layout::LayoutError;
 use fqbert_contract::program::BindError;
-use fqbert_contract::seam::FabricError;
 use fqbert_contract::verify::Violation;
 
 use crate::post_mortem::PostMortem;
@@ -34,10 +34,10 @@ pub enum SessionError {
     /// The host's part.
     #[error(transparent)]
     Host(#[from] HostError),
-    /// The fabric cannot run this model.
-    #[error("the fabric does not fit the program: {}", list(.0))]
+    /// The accelerator cannot run this model.
+    #[error("the accelerator does not fit the program: {}", list(.0))]
     Incompatible(Vec<Difference>),
-    /// The model does not fit the fabric.
+    /// The model does not fit the accelerator.
     #[error(transparent)]
     Compile(#[from] CompileError),
     /// The compiler made a program that its own verifier refuses: a bug, never run.
@@ -51,12 +51,12 @@ pub enum SessionError {
     /// The program's addresses cannot be bound.
     #[error(transparent)]
     Bind(#[from] BindError),
-    /// A matrix of a wrong size met the fabric's layout.
+    /// A matrix of a wrong size met the accelerator's layout.
     #[error(transparent)]
     Layout(#[from] LayoutError),
-    /// A sequence longer than any program that fits the fabric.
+    /// A sequence longer than any program that fits the accelerator.
     #[error(
-        "the text has {tokens} tokens, the longest sequence of this model on this fabric is {longest}; shorten or split it"
+        "the text has {tokens} tokens, the longest sequence of this model on this device is {longest}; shorten or split it"
     )]
     TooLong {
         /// Tokens of the sequence.
@@ -64,26 +64,26 @@ pub enum SessionError {
         /// The largest bucket.
         longest: usize,
     },
-    /// A call on the fabric failed.
+    /// A call on the accelerator failed.
     #[error("{doing}")]
-    Fabric {
+    Device {
         /// What was being done.
         doing: &'static str,
         /// The cause.
         #[source]
-        source: FabricError,
+        source: DeviceError,
     },
-    /// The fabric stopped with a fault.
-    #[error("the fabric stopped with {} ({}) at instruction {}: {post_mortem}", .cause.name(), .cause.doc(), .post_mortem.fault_index)]
+    /// The accelerator stopped with a fault.
+    #[error("the accelerator stopped with {} ({}) at instruction {}: {post_mortem}", .cause.name(), .cause.doc(), .post_mortem.fault_index)]
     Fault {
         /// The cause it gave.
         cause: FaultCause,
         /// Its state.
         post_mortem: Box<PostMortem>,
     },
-    /// The fabric did not answer before the deadline, in any of the attempts.
+    /// The accelerator did not answer before the deadline, in any of the attempts.
     #[error(
-        "the fabric did not finish within {deadline_ms} ms in {attempts} attempts, and was reset: {post_mortem}"
+        "the accelerator did not finish within {deadline_ms} ms in {attempts} attempts, and was reset: {post_mortem}"
     )]
     Hang {
         /// The deadline of one attempt.
@@ -106,13 +106,13 @@ fn list<T: std::fmt::Display>(items: &[T]) -> String {
         .join("; ")
 }
 
-/// Adds what was being done to a fabric's error.
+/// Adds what was being done to a device's error.
 pub(crate) trait Doing<T> {
     fn doing(self, doing: &'static str) -> Result<T, SessionError>;
 }
 
-impl<T> Doing<T> for Result<T, FabricError> {
+impl<T> Doing<T> for Result<T, DeviceError> {
     fn doing(self, doing: &'static str) -> Result<T, SessionError> {
-        self.map_err(|source| SessionError::Fabric { doing, source })
+        self.map_err(|source| SessionError::Device { doing, source })
     }
 }

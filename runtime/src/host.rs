@@ -1,4 +1,4 @@
-//! What runs on the CPU: embeddings before the fabric, the task head after it (paper, section III).
+//! What runs on the CPU: embeddings before the accelerator, the task head after it (paper, section III).
 //!
 //! All of it is plain f32 arithmetic in a fixed order with `libm`'s functions, so that the answer is the same bit for bit on every machine: a
 //! laptop's emulation can stand for a board.
@@ -21,7 +21,7 @@ pub struct Host {
     hidden: usize,
 }
 
-/// The fabric's input for some tokens, `[tokens][hidden]`.
+/// The accelerator's input for some tokens, `[tokens][hidden]`.
 pub struct QuantizedInput {
     /// At the scale of the first layer's matrices.
     pub x8: Vec<i8>,
@@ -77,7 +77,7 @@ impl Host {
         self.hidden
     }
 
-    /// Token ids to the fabric's input.
+    /// Token ids to the accelerator's input.
     pub fn embed(&self, tokens: &Tokens) -> Result<QuantizedInput, HostError> {
         let values = self.embeddings.embed(&tokens.ids, &tokens.type_ids)?;
         Ok(QuantizedInput {
@@ -92,7 +92,7 @@ impl Host {
         })
     }
 
-    /// Hidden states of one sequence, `[tokens][hidden]`, from the fabric's 16-bit output.
+    /// Hidden states of one sequence, `[tokens][hidden]`, from the accelerator's 16-bit output.
     pub fn hidden_states(&self, y16: &[i16]) -> Vec<f32> {
         y16.iter().map(|v| f32::from(*v) * self.scale_y16).collect()
     }

@@ -1,4 +1,4 @@
-//! Text in, classes out, on any fqbert fabric.
+//! Text in, classes out, on any fqbert accelerator.
 //!
 //! ```no_run
 //! use fqbert_runtime::{Classifier, SessionOptions};
@@ -12,10 +12,10 @@
 //!
 //! Four nouns, from the outside in:
 //! - [`Classifier`], [`Embedder`], [`Tagger`]: text to answers.
-//! - [`Session`]: token ids to hidden states and head outputs. It owns a fabric and a model bound to it, compiles a program
+//! - [`Session`]: token ids to hidden states and head outputs. It owns a device and a model bound to it, compiles a program
 //!   per sequence bucket, packs short sequences into one run, and recovers from a hang. [`AsyncSession`] is the same, awaited.
-//! - [`open_fabric`]: a fabric by its URI, such as `emu:zcu102`.
-//! - [`Host`]: what runs on the CPU before and after the fabric: embeddings and the task head, as in the paper.
+//! - [`open_device`]: a device by its URI, such as `emu:zcu102`.
+//! - [`Host`]: what runs on the CPU before and after the accelerator: embeddings and the task head, as in the paper.
 
 #[cfg(feature = "tokio")]
 mod asynchronous;
@@ -39,4 +39,4 @@ pub use host::Host;
 pub use post_mortem::PostMortem;
 pub use session::{RunStatistics, Session, SessionOptions, fitting_buckets};
 pub use task::{Classification, Classifier, Embedder, TaggedWord, Tagger, TaskError};
-pub use uri::{FABRICS, OpenError, open_fabric};
+pub use uri::{DEVICES, OpenError, open_device};

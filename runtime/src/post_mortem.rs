@@ -1,14 +1,14 @@
-//! What the registers say of a fabric that stopped or hangs.
+//! What the registers say of a device that stopped or hangs.
 
 use std::fmt;
 
 use fqbert_contract::RegisterOffset;
+use fqbert_contract::device::{Device, DeviceError};
 use fqbert_contract::isa::{FaultCause, Instruction, SEMAPHORES};
 use fqbert_contract::registers as regs;
-use fqbert_contract::seam::{Fabric, FabricError};
 use fqbert_contract::timing::{UNITS, unit_name};
 
-/// The state of a fabric, read from its registers, with the instruction it points at.
+/// The state of a device, read from its registers, with the instruction it points at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PostMortem {
     /// STATUS register.
@@ -23,7 +23,7 @@ pub struct PostMortem {
     pub layer: Option<u8>,
     /// That instruction's mnemonic.
     pub mnemonic: Option<&'static str>,
-    /// Interrupts seen since the fabric was opened.
+    /// Interrupts seen since the device was opened.
     pub interrupts: u32,
     /// Cycles since the doorbell.
     pub cycles: u64,
@@ -38,11 +38,11 @@ pub struct PostMortem {
 impl PostMortem {
     /// Reads the registers. `instructions` is the program that ran.
     pub fn read(
-        fabric: &mut dyn Fabric,
+        device: &mut dyn Device,
         instructions: &[Instruction],
         interrupts: u32,
-    ) -> Result<Self, FabricError> {
-        let mut read = |offset: RegisterOffset| fabric.read32(offset);
+    ) -> Result<Self, DeviceError> {
+        let mut read = |offset: RegisterOffset| device.read32(offset);
         let mut retired = [0; UNITS];
         let mut stall = [0; UNITS];
         for unit in 0..UNITS {

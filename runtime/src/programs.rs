@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use fqbert_compiler::{CompileOptions, ConstantsLayout, pack_constants_in_parts};
 use fqbert_contract::Bytes;
+use fqbert_contract::device::{Allocation, CpuBuffer, Device, DeviceBuffer};
 use fqbert_contract::geometry::Geometry;
 use fqbert_contract::program::{PerRegion, Placement, Program};
-use fqbert_contract::seam::{Allocation, CpuBuffer, DeviceBuffer, Fabric};
 use fqbert_contract::verify::verify;
 use fqbert_model::QuantizedModel;
 use tracing::{debug, info_span};
@@ -28,27 +28,27 @@ pub(crate) struct Programs {
 }
 
 impl Programs {
-    /// Packs a model's constants and copies them to the fabric, one matrix after the other.
+    /// Packs a model's constants and copies them to the accelerator, one matrix after the other.
     pub fn new(
-        fabric: &mut dyn Fabric,
+        device: &mut dyn Device,
         model: &QuantizedModel,
         geometry: &Geometry,
     ) -> Result<Self, SessionError> {
         let size = ConstantsLayout::new(model, geometry).bytes;
         let _span = info_span!("constants", bytes = size).entered();
         let mut buffer =
-            CpuBuffer::allocate(fabric, Bytes(size)).doing("allocating the model's constants")?;
+            CpuBuffer::allocate(device, Bytes(size)).doing("allocating the model's constants")?;
         let packed = pack_constants_in_parts(model, geometry, |offset, part| {
             buffer
-                .write(fabric, Bytes(offset), part)
+                .write(device, Bytes(offset), part)
                 .doing("copying the model's constants")
         });
         if let Err(e) = packed {
-            buffer.free(fabric).doing("freeing the model's constants")?;
+            buffer.free(device).doing("freeing the model's constants")?;
             return Err(e);
         }
         let constants = buffer
-            .into_device(fabric)
+            .into_device(device)
             .doing("syncing the model's constants")?;
         Ok(Self {
             constants,
@@ -59,27 +59,27 @@ impl Programs {
     /// The program for an extent, compiled, verified and copied if it is not there yet.
     pub fn get(
         &mut self,
-        fabric: &mut dyn Fabric,
+        device: &mut dyn Device,
         model: &QuantizedModel,
         geometry: &Geometry,
         extent: Extent,
     ) -> Result<&mut Loaded, SessionError> {
         let loaded = match self.loaded.remove(&extent) {
             Some(loaded) => loaded,
-            None => load(fabric, model, geometry, extent, self.constants.allocation())?,
+            None => load(device, model, geometry, extent, self.constants.allocation())?,
         };
         Ok(self.loaded.entry(extent).or_insert(loaded))
     }
 
     /// Gives all memory back.
-    pub fn free(self, fabric: &mut dyn Fabric) -> Result<(), SessionError> {
+    pub fn free(self, device: &mut dyn Device) -> Result<(), SessionError> {
         for loaded in self.loaded.into_values() {
             for buffer in [loaded.code, loaded.input, loaded.output] {
-                buffer.free(fabric).doing("freeing a program's buffers")?;
+                buffer.free(device).doing("freeing a program's buffers")?;
             }
         }
         self.constants
-            .free(fabric)
+            .free(device)
             .doing("freeing the model's constants")
     }
 }
@@ -92,7 +92,7 @@ fn place(a: Allocation) -> Placement {
 }
 
 fn load(
-    fabric: &mut dyn Fabric,
+    device: &mut dyn Device,
     model: &QuantizedModel,
     geometry: &Geometry,
     Extent { rows, block }: Extent,
@@ -113,13 +113,13 @@ fn load(
         cycles = report.cycles,
         "verified"
     );
-    let missing = fabric.capabilities().differences(&program.requirements);
+    let missing = device.capabilities().differences(&program.requirements);
     if !missing.is_empty() {
         return Err(SessionError::Incompatible(missing));
     }
     let mut allocate = |size, doing| -> Result<DeviceBuffer, SessionError> {
-        CpuBuffer::allocate(fabric, size)
-            .and_then(|b| b.into_device(fabric))
+        CpuBuffer::allocate(device, size)
+            .and_then(|b| b.into_device(device))
             .doing(doing)
     };
     let input = allocate(program.sizes.input, "allocating an input buffer")?;
@@ -131,7 +131,7 @@ fn load(
         output: place(output.allocation()),
     };
     let bytes = program.bind(&placement)?;
-    code.refill(fabric, &[(Bytes(0), &bytes)])
+    code.refill(device, &[(Bytes(0), &bytes)])
         .doing("copying a program")?;
     Ok(Loaded {
         program,

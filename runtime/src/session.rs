@@ -1,4 +1,4 @@
-//! A model bound to a fabric: token ids in, head outputs out.
+//! A model bound to a device: token ids in, head outputs out.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,9 +6,9 @@ use std::time::Duration;
 use fqbert_checkpoint::HeadOutput;
 use fqbert_compiler::{CompileError, CompileOptions};
 use fqbert_contract::DeviceAddress;
+use fqbert_contract::device::{Device, DeviceError};
 use fqbert_contract::geometry::Geometry;
 use fqbert_contract::registers as regs;
-use fqbert_contract::seam::{Fabric, FabricError};
 use fqbert_model::QuantizedModel;
 use tracing::info_span;
 
@@ -22,7 +22,7 @@ mod run;
 /// How a session behaves.
 #[derive(Clone, Debug)]
 pub struct SessionOptions {
-    /// How long one run may take before the fabric counts as hung.
+    /// How long one run may take before the accelerator counts as hung.
     pub deadline: Duration,
     /// How often a run is tried again after a hang or a lost interrupt, each time after a reset.
     pub retries: u32,
@@ -49,7 +49,7 @@ pub struct RunStatistics {
     pub sequences: u64,
     /// Tokens of those sequences.
     pub tokens: u64,
-    /// Cycles that the fabric counted, all runs together.
+    /// Cycles that the accelerator counted, all runs together.
     pub cycles: u64,
     /// Cycles of the last run.
     pub last_cycles: u64,
@@ -94,9 +94,9 @@ fn packings(
         .collect()
 }
 
-/// A model bound to a fabric.
+/// A model bound to a device.
 pub struct Session {
-    fabric: Box<dyn Fabric>,
+    device: Box<dyn Device>,
     model: Arc<QuantizedModel>,
     host: Host,
     programs: Programs,
@@ -109,23 +109,23 @@ pub struct Session {
 }
 
 impl Session {
-    /// Binds a model to a fabric: checks that they fit, resets the fabric and copies the weights.
+    /// Binds a model to a device: checks that they fit, resets the accelerator and copies the weights.
     pub fn new(
         model: Arc<QuantizedModel>,
-        mut fabric: Box<dyn Fabric>,
+        mut device: Box<dyn Device>,
         options: SessionOptions,
     ) -> Result<Self, SessionError> {
         let _span = info_span!("open session").entered();
         let host = Host::new(&model)?;
-        let geometry = fabric.capabilities().geometry.clone();
+        let geometry = device.capabilities().geometry.clone();
         let buckets = fitting_buckets(&geometry, &model)?;
         let packings = options.pack.map_or_else(Vec::new, |tokens| {
             packings(&geometry, &model, &buckets, tokens)
         });
-        fabric.reset().doing("resetting the fabric")?;
-        let programs = Programs::new(fabric.as_mut(), &model, &geometry)?;
+        device.reset().doing("resetting the accelerator")?;
+        let programs = Programs::new(device.as_mut(), &model, &geometry)?;
         let mut session = Self {
-            fabric,
+            device,
             model,
             host,
             programs,
@@ -138,7 +138,7 @@ impl Session {
         };
         session
             .configure()
-            .doing("setting up the fabric's registers")?;
+            .doing("setting up the accelerator's registers")?;
         Ok(session)
     }
 
@@ -147,9 +147,9 @@ impl Session {
         &self.model
     }
 
-    /// The fabric, to look at.
-    pub fn fabric(&self) -> &dyn Fabric {
-        self.fabric.as_ref()
+    /// The accelerator, to look at.
+    pub fn device(&self) -> &dyn Device {
+        self.device.as_ref()
     }
 
     /// Sequence buckets, ascending; the last is the longest sequence.
@@ -157,7 +157,7 @@ impl Session {
         &self.buckets
     }
 
-    /// The longest sequence in tokens: of the model's positions and of the programs that fit the fabric.
+    /// The longest sequence in tokens: of the model's positions and of the programs that fit the accelerator.
     pub fn longest(&self) -> usize {
         let bucket = self.buckets.last().copied().unwrap_or(0) as usize;
         bucket.min(self.model.config.max_sequence())
@@ -172,7 +172,7 @@ impl Session {
     pub fn prepare(&mut self, tokens: usize) -> Result<(), SessionError> {
         let extent = Extent::whole(self.bucket_for(tokens)?);
         self.programs
-            .get(self.fabric.as_mut(), &self.model, &self.geometry, extent)?;
+            .get(self.device.as_mut(), &self.model, &self.geometry, extent)?;
         Ok(())
     }
 
@@ -224,15 +224,15 @@ impl Session {
         Ok(outputs.into_iter().flatten().collect())
     }
 
-    /// Frees the fabric's memory and returns the fabric.
-    pub fn close(self) -> Result<Box<dyn Fabric>, SessionError> {
+    /// Frees the accelerator's memory and returns the accelerator.
+    pub fn close(self) -> Result<Box<dyn Device>, SessionError> {
         let Self {
-            mut fabric,
+            mut device,
             programs,
             ..
         } = self;
-        programs.free(fabric.as_mut())?;
-        Ok(fabric)
+        programs.free(device.as_mut())?;
+        Ok(device)
     }
 
     fn bucket_for(&self, tokens: usize) -> Result<u32, SessionError> {
@@ -252,8 +252,8 @@ impl Session {
     }
 
     /// Registers that a reset clears.
-    fn configure(&mut self) -> Result<(), FabricError> {
-        let memory = self.fabric.memory();
+    fn configure(&mut self) -> Result<(), DeviceError> {
+        let memory = self.device.memory();
         let base = memory.base;
         let limit = DeviceAddress(base.0.saturating_add(memory.total.0));
         for (register, value) in [
@@ -263,17 +263,17 @@ impl Session {
             (regs::WINDOW_LIMIT_HIGH, limit.high()),
             (regs::IRQ_ENABLE, regs::irq::DONE | regs::irq::FAULT),
         ] {
-            self.fabric.write32(register, value)?;
+            self.device.write32(register, value)?;
         }
         Ok(())
     }
 
-    /// Resets a fabric that hangs or faulted, so that the next run finds it as after opening.
+    /// Resets a device that hangs or faulted, so that the next run finds it as after opening.
     fn recover(&mut self) -> Result<(), SessionError> {
-        self.fabric
+        self.device
             .reset()
-            .doing("resetting the fabric after a failure")?;
+            .doing("resetting the accelerator after a failure")?;
         self.configure()
-            .doing("setting up the fabric's registers after a reset")
+            .doing("setting up the accelerator's registers after a reset")
     }
 }

@@ -10,7 +10,7 @@ use crate::batch::Tokens;
 use crate::error::SessionError;
 use crate::host::task_name;
 use crate::session::{Session, SessionOptions};
-use crate::uri::{OpenError, open_fabric};
+use crate::uri::{OpenError, open_device};
 
 /// Why a text gets no answer.
 #[derive(Debug, thiserror::Error)]
@@ -25,7 +25,7 @@ pub enum TaskError {
         #[source]
         source: ModelError,
     },
-    /// The fabric cannot be opened.
+    /// The accelerator cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
     /// The session failed.
@@ -92,7 +92,7 @@ impl Text {
             path: path.display().to_string(),
             source,
         })?;
-        let session = Session::new(Arc::new(model), open_fabric(uri)?, options.clone())?;
+        let session = Session::new(Arc::new(model), open_device(uri)?, options.clone())?;
         Self::new(session)
     }
 
@@ -166,7 +166,7 @@ macro_rules! session_access {
 pub struct Classifier(Text);
 
 impl Classifier {
-    /// Loads a model file and binds it to the fabric of a URI.
+    /// Loads a model file and binds it to the accelerator of a URI.
     pub fn open(
         model: impl AsRef<Path>,
         uri: &str,
@@ -245,7 +245,7 @@ impl Classifier {
 pub struct Embedder(Text);
 
 impl Embedder {
-    /// Loads a model file and binds it to the fabric of a URI.
+    /// Loads a model file and binds it to the accelerator of a URI.
     pub fn open(
         model: impl AsRef<Path>,
         uri: &str,
@@ -295,7 +295,7 @@ impl Embedder {
 pub struct Tagger(Text);
 
 impl Tagger {
-    /// Loads a model file and binds it to the fabric of a URI.
+    /// Loads a model file and binds it to the accelerator of a URI.
     pub fn open(
         model: impl AsRef<Path>,
         uri: &str,

@@ -1,9 +1,9 @@
-//! A fabric by its URI.
+//! A device by its URI.
 
-use fqbert_contract::seam::Fabric;
+use fqbert_contract::device::Device;
 
-/// The fabrics of this build: scheme, form and meaning.
-pub const FABRICS: &[(&str, &str, &str)] = &[
+/// The devices of this build: scheme, form and meaning.
+pub const DEVICES: &[(&str, &str, &str)] = &[
     (
         "emu",
         "emu:GEOMETRY[?threads=N&kernel=NAME&seed=N&memory=SIZE]",
@@ -23,17 +23,17 @@ pub const FABRICS: &[(&str, &str, &str)] = &[
     ),
 ];
 
-/// Why a URI opens no fabric.
+/// Why a URI opens no device.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// No scheme, or one that this build does not have.
-    #[error("\"{uri}\" names no fabric; there are: {}", schemes())]
+    #[error("\"{uri}\" names no device; there are: {}", schemes())]
     UnknownScheme {
         /// The URI.
         uri: String,
     },
     /// The emulator refuses its part of the URI.
-    #[error("fabric \"{uri}\": {source}")]
+    #[error("device \"{uri}\": {source}")]
     Emulator {
         /// The URI.
         uri: String,
@@ -43,7 +43,7 @@ pub enum OpenError {
     },
     /// The RTL cannot be simulated.
     #[cfg(feature = "cosim")]
-    #[error("fabric \"{uri}\": {source}")]
+    #[error("device \"{uri}\": {source}")]
     Cosim {
         /// The URI.
         uri: String,
@@ -53,7 +53,7 @@ pub enum OpenError {
     },
     /// The accelerator on this board cannot be opened.
     #[cfg(target_os = "linux")]
-    #[error("fabric \"{uri}\": {source}")]
+    #[error("device \"{uri}\": {source}")]
     Uio {
         /// The URI.
         uri: String,
@@ -64,18 +64,18 @@ pub enum OpenError {
 }
 
 fn schemes() -> String {
-    FABRICS
+    DEVICES
         .iter()
         .map(|(_, form, what)| format!("{form} ({what})"))
         .collect::<Vec<_>>()
         .join(", ")
 }
 
-/// Opens the fabric a URI names. See [`FABRICS`].
-pub fn open_fabric(uri: &str) -> Result<Box<dyn Fabric>, OpenError> {
+/// Opens the accelerator a URI names. See [`DEVICES`].
+pub fn open_device(uri: &str) -> Result<Box<dyn Device>, OpenError> {
     match uri.split_once(':') {
         Some(("emu", rest)) => match fqbert_emulator::open(rest) {
-            Ok(fabric) => Ok(Box::new(fabric)),
+            Ok(device) => Ok(Box::new(device)),
             Err(source) => Err(OpenError::Emulator {
                 uri: uri.to_owned(),
                 source,
@@ -83,7 +83,7 @@ pub fn open_fabric(uri: &str) -> Result<Box<dyn Fabric>, OpenError> {
         },
         #[cfg(feature = "cosim")]
         Some(("cosim", rest)) => match fqbert_cosim::open(rest) {
-            Ok(fabric) => Ok(Box::new(fabric)),
+            Ok(device) => Ok(Box::new(device)),
             Err(source) => Err(OpenError::Cosim {
                 uri: uri.to_owned(),
                 source,
@@ -91,7 +91,7 @@ pub fn open_fabric(uri: &str) -> Result<Box<dyn Fabric>, OpenError> {
         },
         #[cfg(target_os = "linux")]
         Some(("uio", rest)) => match fqbert_uio::open(rest) {
-            Ok(fabric) => Ok(Box::new(fabric)),
+            Ok(device) => Ok(Box::new(device)),
             Err(source) => Err(OpenError::Uio {
                 uri: uri.to_owned(),
                 source,

@@ -1,4 +1,4 @@
-//! Models on the fabric's RTL in simulation: the bits and, where the memory is the timing model's, the cycles of the emulator.
+//! Models on the accelerator's RTL in simulation: the bits and, where the memory is the timing model's, the cycles of the emulator.
 //!
 //! The layers of BERT-base at full geometry are ignored tests: their models take minutes to compile, and only when they are asked for by
 //! `FQBERT_COSIM_TOPS=top_tiny,top_paper,top_zcu102` (`cargo xtask full-check` does).
@@ -8,13 +8,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fqbert_contract::seam::Fabric;
+use fqbert_contract::device::Device;
 use fqbert_model::testing::{Rng, Shape, random_model};
-use fqbert_runtime::{Classifier, OpenError, Session, SessionOptions, Tokens, open_fabric};
+use fqbert_runtime::{Classifier, OpenError, Session, SessionOptions, Tokens, open_device};
 
-fn open(uri: &str) -> Option<Box<dyn Fabric>> {
-    match open_fabric(uri) {
-        Ok(fabric) => Some(fabric),
+fn open(uri: &str) -> Option<Box<dyn Device>> {
+    match open_device(uri) {
+        Ok(device) => Some(device),
         Err(OpenError::Cosim {
             source: fqbert_cosim::OpenError::Unavailable(why),
             ..
@@ -71,7 +71,7 @@ fn a_sentence_through_all_layers_of_minilm() {
 
 /// One layer of BERT-base at sequence 128: hidden states and cycles of RTL and emulator.
 fn layer_of_bert_base(geometry: &str) {
-    let Some(fabric) = open(&format!("cosim:{geometry}")) else {
+    let Some(device) = open(&format!("cosim:{geometry}")) else {
         return;
     };
     let model = Arc::new(random_model(
@@ -84,12 +84,12 @@ fn layer_of_bert_base(geometry: &str) {
     let mut rng = Rng::new(128);
     let ids = (0..128).map(|_| rng.range(0, 63) as u32).collect();
     let tokens = Tokens::from_ids(ids);
-    let run = |fabric| {
-        let mut session = Session::new(model.clone(), fabric, options()).unwrap();
+    let run = |device| {
+        let mut session = Session::new(model.clone(), device, options()).unwrap();
         let states = session.hidden_states(&tokens).unwrap();
         (bits(&states), session.statistics().last_cycles)
     };
-    let (states, cycles) = run(fabric);
+    let (states, cycles) = run(device);
     let (expected, modelled) = run(open(&format!("emu:{geometry}")).unwrap());
     println!("{geometry}: a layer in {cycles} cycles, {modelled} by the timing model");
     assert!(states == expected, "{geometry}: hidden states differ");

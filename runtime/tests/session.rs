@@ -1,4 +1,4 @@
-//! Sessions on the emulated fabric: equal to the plain interpretation, however sequences are run, and whole again after a hang.
+//! Sessions on the emulated accelerator: equal to the plain interpretation, however sequences are run, and whole again after a hang.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use fqbert_contract::address::{Bytes, RegisterOffset};
 use fqbert_contract::capability::Capabilities;
+use fqbert_contract::device::{Allocation, BufferId, Device, DeviceError, MemoryInfo};
 use fqbert_contract::registers as regs;
-use fqbert_contract::seam::{Allocation, BufferId, Fabric, FabricError, MemoryInfo};
 use fqbert_model::QuantizedModel;
 use fqbert_model::reference::EncoderInput;
 use fqbert_model::testing::{Rng, Shape, random_model};
 use fqbert_runtime::{
-    AsyncSession, HeadOutput, Host, Session, SessionError, SessionOptions, Tokens, open_fabric,
+    AsyncSession, HeadOutput, Host, Session, SessionError, SessionOptions, Tokens, open_device,
 };
 
 fn model(seed: u64) -> Arc<QuantizedModel> {
@@ -43,7 +43,7 @@ fn session(model: &Arc<QuantizedModel>, uri: &str, pack: Option<u32>) -> Session
         pack,
         ..SessionOptions::default()
     };
-    Session::new(model.clone(), open_fabric(uri).unwrap(), options).unwrap()
+    Session::new(model.clone(), open_device(uri).unwrap(), options).unwrap()
 }
 
 /// Every logit's bits.
@@ -153,7 +153,7 @@ fn a_model_too_large_for_the_geometry_names_the_memory() {
     let model = Arc::new(random_model(wide, 0));
     let error = Session::new(
         model,
-        open_fabric("emu:tiny").unwrap(),
+        open_device("emu:tiny").unwrap(),
         SessionOptions::default(),
     )
     .err()
@@ -161,28 +161,28 @@ fn a_model_too_large_for_the_geometry_names_the_memory() {
     assert!(error.to_string().contains("768"), "{error}");
 }
 
-/// A fabric that loses things: doorbells, or interrupts with their count.
+/// A device that loses things: doorbells, or interrupts with their count.
 struct Flaky {
-    inner: Box<dyn Fabric>,
+    inner: Box<dyn Device>,
     doorbells_to_lose: u32,
     interrupts_to_lose: u32,
     resets: Arc<AtomicU32>,
 }
 
-impl Fabric for Flaky {
+impl Device for Flaky {
     fn capabilities(&self) -> &Capabilities {
         self.inner.capabilities()
     }
     fn memory(&self) -> MemoryInfo {
         self.inner.memory()
     }
-    fn allocate(&mut self, size: Bytes) -> Result<Allocation, FabricError> {
+    fn allocate(&mut self, size: Bytes) -> Result<Allocation, DeviceError> {
         self.inner.allocate(size)
     }
-    fn free(&mut self, buffer: BufferId) -> Result<(), FabricError> {
+    fn free(&mut self, buffer: BufferId) -> Result<(), DeviceError> {
         self.inner.free(buffer)
     }
-    fn write(&mut self, buffer: BufferId, offset: Bytes, data: &[u8]) -> Result<(), FabricError> {
+    fn write(&mut self, buffer: BufferId, offset: Bytes, data: &[u8]) -> Result<(), DeviceError> {
         self.inner.write(buffer, offset, data)
     }
     fn read(
@@ -190,7 +190,7 @@ impl Fabric for Flaky {
         buffer: BufferId,
         offset: Bytes,
         data: &mut [u8],
-    ) -> Result<(), FabricError> {
+    ) -> Result<(), DeviceError> {
         self.inner.read(buffer, offset, data)
     }
     fn sync_to_device(
@@ -198,7 +198,7 @@ impl Fabric for Flaky {
         buffer: BufferId,
         offset: Bytes,
         length: Bytes,
-    ) -> Result<(), FabricError> {
+    ) -> Result<(), DeviceError> {
         self.inner.sync_to_device(buffer, offset, length)
     }
     fn sync_to_cpu(
@@ -206,28 +206,28 @@ impl Fabric for Flaky {
         buffer: BufferId,
         offset: Bytes,
         length: Bytes,
-    ) -> Result<(), FabricError> {
+    ) -> Result<(), DeviceError> {
         self.inner.sync_to_cpu(buffer, offset, length)
     }
-    fn read32(&mut self, register: RegisterOffset) -> Result<u32, FabricError> {
+    fn read32(&mut self, register: RegisterOffset) -> Result<u32, DeviceError> {
         self.inner.read32(register)
     }
-    fn write32(&mut self, register: RegisterOffset, value: u32) -> Result<(), FabricError> {
+    fn write32(&mut self, register: RegisterOffset, value: u32) -> Result<(), DeviceError> {
         if register == regs::DOORBELL && self.doorbells_to_lose > 0 {
             self.doorbells_to_lose -= 1;
             return Ok(());
         }
         self.inner.write32(register, value)
     }
-    fn wait_interrupt(&mut self, deadline: Instant) -> Result<u32, FabricError> {
+    fn wait_interrupt(&mut self, deadline: Instant) -> Result<u32, DeviceError> {
         let count = self.inner.wait_interrupt(deadline)?;
         if self.interrupts_to_lose > 0 {
             self.interrupts_to_lose -= 1;
-            return Err(FabricError::Timeout { waited_ms: 0 });
+            return Err(DeviceError::Timeout { waited_ms: 0 });
         }
         Ok(count)
     }
-    fn reset(&mut self) -> Result<(), FabricError> {
+    fn reset(&mut self) -> Result<(), DeviceError> {
         self.resets.fetch_add(1, Ordering::Relaxed);
         self.inner.reset()
     }
@@ -239,8 +239,8 @@ fn flaky(
 ) -> (Session, Arc<QuantizedModel>, Arc<AtomicU32>) {
     let model = model(4);
     let resets = Arc::new(AtomicU32::new(0));
-    let inner = open_fabric("emu:tiny").unwrap();
-    let fabric = Flaky {
+    let inner = open_device("emu:tiny").unwrap();
+    let device = Flaky {
         inner,
         doorbells_to_lose,
         interrupts_to_lose,
@@ -253,7 +253,7 @@ fn flaky(
     };
     // The emulator is fast enough for this deadline on a model of this size, also on a busy machine: it answers before it is waited for.
     (
-        Session::new(model.clone(), Box::new(fabric), options).unwrap(),
+        Session::new(model.clone(), Box::new(device), options).unwrap(),
         model,
         resets,
     )
@@ -327,11 +327,11 @@ async fn awaited_requests_share_runs_and_one_bad_request_harms_no_other() {
 #[test]
 fn closing_gives_all_memory_back() {
     let model = model(6);
-    let before = open_fabric("emu:tiny").unwrap().memory().free;
+    let before = open_device("emu:tiny").unwrap().memory().free;
     let mut session = session(&model, "emu:tiny", Some(64));
     session
         .run_batch(&sequences(&model, &[3, 40, 64], 1))
         .unwrap();
-    let fabric = session.close().unwrap();
-    assert_eq!(fabric.memory().free, before);
+    let device = session.close().unwrap();
+    assert_eq!(device.memory().free, before);
 }

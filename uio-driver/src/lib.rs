@@ -1,4 +1,4 @@
-//! Userspace drivers for logic in a Zynq UltraScale+ (or any other) fabric, on the interfaces
+//! Userspace drivers for logic in a Zynq UltraScale+ (or any other) programmable logic, on the interfaces
 //! the kernel offers: UIO for registers and interrupts, a reserved-memory UIO map or `u-dma-buf`
 //! for DMA memory, the FPGA manager for the bitstream. The crate knows nothing of what the
 //! logic computes.
@@ -10,7 +10,7 @@
 //! * [`UioDevice`]: a UIO node found by *name* (numbers change from boot to boot), held under an
 //!   exclusive lock. It gives [`Registers`] and one [`Interrupt`].
 //! * [`dma::DmaMemory`]: memory the device reads and writes, whoever provides it.
-//! * [`fpga::FpgaManager`]: is the fabric configured at all, and how to load it.
+//! * [`fpga::FpgaManager`]: is the programmable logic configured at all, and how to load it.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -18,7 +18,7 @@
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let roots = Roots::system();
-//! // A register read of an unconfigured fabric can hang the whole system: ask first.
+//! // A register read of unconfigured programmable logic can hang the whole system: ask first.
 //! FpgaManager::find(&roots)?.require_operating()?;
 //! let device = UioDevice::open(&roots, "accel0")?;
 //! let regs = device.registers(0, 0x1000)?;

@@ -63,7 +63,7 @@ pub fn main(_: &Args) -> Result<ExitCode> {
         "--workspace",
         "--all-features",
         "--test",
-        "top_fabric",
+        "top_device",
         "--",
         "--ignored",
         "many_random",

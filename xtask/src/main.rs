@@ -40,7 +40,7 @@ enum Task {
     Synth(synth::Args),
     /// Run every check that a change must pass.
     Test(test::Args),
-    /// Boot a virtual ZCU102 with the emulated fabric and run a command in it.
+    /// Boot a virtual ZCU102 with the emulated accelerator and run a command in it.
     Vm(vm::Args),
 }
 

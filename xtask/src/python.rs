@@ -25,7 +25,7 @@ pub const GEN: Set = Set {
     folder: ".venv",
     complete: false,
 };
-/// numpy for the referee, dt-schema for the device tree.
+/// numpy for the NumPy model, dt-schema for the device tree.
 pub const TEST: Set = Set {
     name: "test",
     requirements: include_str!("../requirements-test.txt"),

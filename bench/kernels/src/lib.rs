@@ -3,7 +3,7 @@
 use anyhow::Result;
 use fqbert_model::QuantizedModel;
 use fqbert_model::testing::{Shape, random_model};
-use fqbert_runtime::{Session, SessionOptions, Tokens, open_fabric};
+use fqbert_runtime::{Session, SessionOptions, Tokens, open_device};
 
 pub mod programs;
 
@@ -35,7 +35,7 @@ pub fn session(model: QuantizedModel, kernel: Option<&str>, threads: usize) -> R
     }
     Ok(Session::new(
         model.into(),
-        open_fabric(&uri)?,
+        open_device(&uri)?,
         SessionOptions::default(),
     )?)
 }

@@ -1,8 +1,8 @@
-//! fqbert: a session on the emulated fabric.
+//! fqbert: a session on the emulated accelerator.
 
 use anyhow::{Context, Result};
 use fqbert_model::testing::{Shape, random_model};
-use fqbert_runtime::{Session, SessionOptions, Tokens, open_fabric};
+use fqbert_runtime::{Session, SessionOptions, Tokens, open_device};
 
 use crate::peer::{self, Job, Peer, Sample};
 use crate::shape::{POSITIONS, VOCABULARY};
@@ -37,7 +37,7 @@ impl Ours {
             uri = format!("{uri}&kernel={kernel}");
         }
         let mut session =
-            Session::new(model.into(), open_fabric(&uri)?, SessionOptions::default())?;
+            Session::new(model.into(), open_device(&uri)?, SessionOptions::default())?;
         session.prepare(job.ids.len())?;
         Ok(Self {
             session,

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use fqbert_compiler::CompileOptions;
 use fqbert_contract::timing::{self, Policy, UNITS, unit_name};
-use fqbert_runtime::{Session, Tokens, open_fabric};
+use fqbert_runtime::{Session, Tokens, open_device};
 use serde::Serialize;
 
 use super::stalls::{self, UnitStalls};
@@ -27,7 +27,7 @@ struct UnitCycles {
 #[derive(Serialize)]
 struct Result {
     model: String,
-    fabric: String,
+    device: String,
     sequence: u32,
     /// Wall time of an inference from token ids to the head's output; absent with --cycles.
     median_ms: Option<f64>,
@@ -42,7 +42,7 @@ struct Result {
 }
 
 pub fn run(cli: &Cli, args: &Bench) -> anyhow::Result<()> {
-    let geometry = subject::geometry(&cli.fabric)?;
+    let geometry = subject::geometry(&cli.device)?;
     let (name, model) = subject::load(&args.subject)?;
     let seq = args.subject.seq;
     let bucket = subject::bucket(&geometry, &model, seq)?;
@@ -55,7 +55,7 @@ pub fn run(cli: &Cli, args: &Bench) -> anyhow::Result<()> {
         let tokens = Tokens::from_ids((0..seq as u32).map(|i| (i * 7919 + 13) % vocab).collect());
         let mut session = Session::new(
             model.into(),
-            open_fabric(&cli.fabric)?,
+            open_device(&cli.device)?,
             super::session_options(&args.run),
         )?;
         session.prepare(seq)?;
@@ -84,7 +84,7 @@ pub fn run(cli: &Cli, args: &Bench) -> anyhow::Result<()> {
         .collect();
     let result = Result {
         model: name,
-        fabric: cli.fabric.clone(),
+        device: cli.device.clone(),
         sequence: program.sequence,
         median_ms: timed.then_some(median),
         min_ms: timed.then_some(min),
@@ -105,7 +105,7 @@ fn table(r: &Result, geometry: &str) -> anyhow::Result<String> {
     writeln!(
         out,
         "{}, sequence {}, batch 1, {}",
-        r.model, r.sequence, r.fabric
+        r.model, r.sequence, r.device
     )?;
     if let (Some(median), Some(min)) = (r.median_ms, r.min_ms) {
         writeln!(

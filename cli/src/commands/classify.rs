@@ -29,7 +29,7 @@ pub fn run(cli: &Cli, args: &Classify) -> anyhow::Result<()> {
     let inputs = Inputs::read(&args.texts)?;
     let path = super::model_path(args.model.model.as_ref())?;
     let mut classifier =
-        Classifier::open(path, &cli.fabric, &super::session_options(&args.model.run))?;
+        Classifier::open(path, &cli.device, &super::session_options(&args.model.run))?;
     let (texts, tokens) = match inputs {
         Inputs::Texts(texts) => {
             let encode = |t: &String| classifier.encode(t).map(Tokens::from);

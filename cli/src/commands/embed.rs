@@ -18,7 +18,7 @@ struct Vectors {
 pub fn run(cli: &Cli, args: &Embed) -> anyhow::Result<()> {
     let inputs = Inputs::read(&args.texts)?;
     let path = super::model_path(args.model.model.as_ref())?;
-    let mut embedder = Embedder::open(path, &cli.fabric, &super::session_options(&args.model.run))?;
+    let mut embedder = Embedder::open(path, &cli.device, &super::session_options(&args.model.run))?;
     let tokens: Vec<Tokens> = match inputs {
         Inputs::Texts(texts) => texts
             .iter()

@@ -73,7 +73,7 @@ struct Report {
 }
 
 pub fn run(cli: &Cli, args: &Inspect) -> anyhow::Result<()> {
-    let geometry = subject::geometry(&cli.fabric)?;
+    let geometry = subject::geometry(&cli.device)?;
     let (name, model) = subject::load(&args.subject)?;
     let bucket = subject::bucket(&geometry, &model, args.subject.seq)?;
     let program = compile(&model, &geometry, bucket, &CompileOptions::default())?;

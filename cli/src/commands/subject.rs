@@ -4,7 +4,7 @@ use anyhow::Context;
 use fqbert_contract::Geometry;
 use fqbert_model::QuantizedModel;
 use fqbert_model::testing::{Shape, random_model};
-use fqbert_runtime::open_fabric;
+use fqbert_runtime::open_device;
 
 use crate::args::Subject;
 
@@ -88,9 +88,9 @@ fn parse_shape(text: &str) -> anyhow::Result<[usize; 4]> {
     Ok(shape)
 }
 
-/// The geometry of the fabric a URI names.
+/// The geometry of the accelerator a URI names.
 pub fn geometry(uri: &str) -> anyhow::Result<Geometry> {
-    Ok(open_fabric(uri)?.capabilities().geometry.clone())
+    Ok(open_device(uri)?.capabilities().geometry.clone())
 }
 
 /// The shortest program that holds `tokens`.

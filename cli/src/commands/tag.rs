@@ -24,7 +24,7 @@ struct Words {
 
 pub fn run(cli: &Cli, args: &Tag) -> anyhow::Result<()> {
     let path = super::model_path(args.model.model.as_ref())?;
-    let mut tagger = Tagger::open(path, &cli.fabric, &super::session_options(&args.model.run))?;
+    let mut tagger = Tagger::open(path, &cli.device, &super::session_options(&args.model.run))?;
     let words: Vec<Word> = tagger
         .tag(&args.text)?
         .into_iter()

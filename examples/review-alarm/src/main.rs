@@ -11,10 +11,10 @@ use fqbert_runtime::{Classifier, SessionOptions};
 const MODEL: &str = "models/minilm-l6-sst2/model.safetensors";
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let fabric = std::env::args()
+    let device = std::env::args()
         .nth(1)
         .unwrap_or_else(|| "emu:zcu102".into());
-    let mut classifier = Classifier::open(MODEL, &fabric, &SessionOptions::default())?;
+    let mut classifier = Classifier::open(MODEL, &device, &SessionOptions::default())?;
     for line in stdin().lock().lines() {
         let review = line?;
         if review.trim().is_empty() {

@@ -1,4 +1,4 @@
-"""BERT for sequence classification, in float (the teacher) or with the fabric's integers in its forward pass.
+"""BERT for sequence classification, in float (the teacher) or with the accelerator's integers in its forward pass.
 
 One class is both, so that the two can differ in nothing but what quantization does. The names of matrices and sites are
 those of `fqbert_model` (`Linear::name`, `LayerScales::NAMES`).

@@ -1,11 +1,11 @@
-"""The fabric's integers in the forward pass, and gradients through them.
+"""The accelerator's integers in the forward pass, and gradients through them.
 
 Every function gives real values that are codes times a scale, the codes being those of `docs/numerics.md`. Rounding has
 the gradient of the identity within the range of the codes and none outside (straight-through estimator); scales learn as
 in LSQ (arXiv 1902.08153), but as logarithms, so that an optimizer's step is a ratio and a scale stays above zero.
 
 Softmax and layer norm are computed in the document's integers to the bit. Linear layers are computed in f32 on values
-that are codes times scales: the fabric's 16-bit multipliers and this f32 differ by parts in 10^5, which moves a code by
+that are codes times scales: the accelerator's 16-bit multipliers and this f32 differ by parts in 10^5, which moves a code by
 one now and then, and never a learned quantity.
 """
 
@@ -44,7 +44,7 @@ class FakeQuant(Function):
 
 
 def fake_quant(x, log_scale, limit, half_up=True, zero=0):
-    """`x` on the grid of codes zero-limit..zero+limit, half rounded up (the fabric) or to even (weights, tables and the host).
+    """`x` on the grid of codes zero-limit..zero+limit, half rounded up (the accelerator) or to even (weights, tables and the host).
 
     `log_scale` has one value, or one for each row `[out, 1]` of a matrix `x` `[out, in]`.
     """
@@ -93,7 +93,7 @@ def from_factor(factor):
     if m == 2 ** 16:
         m, s = 2 ** 15, s - 1
     if s < 1:
-        raise ValueError(f"a factor of {factor} needs a shift of {s}, and the fabric has 1 to 40: a scale has collapsed")
+        raise ValueError(f"a factor of {factor} needs a shift of {s}, and the accelerator has 1 to 40: a scale has collapsed")
     return m, s
 
 

@@ -1,6 +1,6 @@
-"""An export in the fabric's integers, in numpy: what its model must answer, computed without PyTorch and without Rust.
+"""An export in the accelerator's integers, in numpy: what its model must answer, computed without PyTorch and without Rust.
 
-The operations are the referee's, written from docs/numerics.md alone; this file only chains them and makes the parameters
+The operations are the NumPy model's, written from docs/numerics.md alone; this file only chains them and makes the parameters
 from the export's scales.
 """
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file
 
-from . import referee
+from . import numpy_model
 from .export import SCALES
 from .hf import CheckpointError
 from .model import MATRICES, NORMS
@@ -34,13 +34,13 @@ class Linear:
         self.codes = np.clip(codes, -LIMITS[bits], LIMITS[bits]).astype(np.int64)
         step = s_in * s
         self.bias = np.rint(bias.astype(np.float64) / step).astype(np.int64) + zero * self.codes.sum(1)
-        params = [referee.from_factor(float(f)) for f in step / s_out]
+        params = [numpy_model.from_factor(float(f)) for f in step / s_out]
         if None in params:
             raise CheckpointError("a factor is too large for the requantization")
         self.m, self.s = (np.array(p, dtype=np.int64) for p in zip(*params))
 
     def __call__(self, bits, x):
-        return referee.requant(bits, dot(x, self.codes), self.bias, self.m, self.s)
+        return numpy_model.requant(bits, dot(x, self.codes), self.bias, self.m, self.s)
 
 
 class Layer:
@@ -61,19 +61,19 @@ class Layer:
             parts = tensors[f"{tensor}.weight"], tensors[f"{tensor}.bias"]
             self.linear[name] = Linear(*parts, scales, w["bits"], a[s_in], a[s_out], zero if name == "ffn_out" else 0)
         root = math.sqrt(hidden // self.heads)
-        self.scores = referee.from_factor(a["q"] * a["k"] / root / a["scores"])
-        self.context = referee.from_factor(a["v"] / 255.0 / a["context"])
-        self.exp = referee.exp_table(a["scores"])
-        self.gelu = np.array(referee.gelu_table(GELU[config.get("hidden_act", "gelu")], a["gelu_in"], a["mid"], zero))
+        self.scores = numpy_model.from_factor(a["q"] * a["k"] / root / a["scores"])
+        self.context = numpy_model.from_factor(a["v"] / 255.0 / a["context"])
+        self.exp = numpy_model.exp_table(a["scores"])
+        self.gelu = np.array(numpy_model.gelu_table(GELU[config.get("hidden_act", "gelu")], a["gelu_in"], a["mid"], zero))
         eps = float(np.float32(config.get("layer_norm_eps", 1e-12)))
         self.norms = {}
         for name, scales in (("attn", ("x16", "attn16", "attn8")), ("out", ("attn16", "y16", "y8"))):
             gamma, beta = (tensors[f"{prefix}{NORMS[name]}.{part}"].astype(np.float64).tolist() for part in ("weight", "bias"))
-            self.norms[name] = referee.layernorm_parameters(gamma, beta, eps, *(a[s] for s in scales))
+            self.norms[name] = numpy_model.layernorm_parameters(gamma, beta, eps, *(a[s] for s in scales))
         self.scales = a
 
     def add_norm(self, name, x, branch):
-        rows = [referee.layernorm_row(row, self.norms[name]) for row in referee.residual_add(x, branch)]
+        rows = [numpy_model.layernorm_row(row, self.norms[name]) for row in numpy_model.residual_add(x, branch)]
         return np.array([r[1] for r in rows]), np.array([r[2] for r in rows])
 
     def __call__(self, x8, x16):
@@ -81,9 +81,9 @@ class Layer:
         q, k, v = (self.linear[name](8, x8).reshape(tokens, self.heads, -1) for name in "qkv")
         context = []
         for head in range(self.heads):
-            scores = referee.requant(8, dot(q[:, head], k[:, head]), 0, *self.scores)
-            p = np.array([referee.softmax_row(row, 0, tokens, self.exp) for row in scores])
-            context.append(referee.requant(8, dot(p, v[:, head].T), 0, *self.context))
+            scores = numpy_model.requant(8, dot(q[:, head], k[:, head]), 0, *self.scores)
+            p = np.array([numpy_model.softmax_row(row, 0, tokens, self.exp) for row in scores])
+            context.append(numpy_model.requant(8, dot(p, v[:, head].T), 0, *self.context))
         attn16, attn8 = self.add_norm("attn", x16, self.linear["o"](16, np.concatenate(context, axis=1)))
         mid = self.gelu[self.linear["ffn_in"](8, attn8) + 128]
         return self.add_norm("out", attn16, self.linear["ffn_out"](16, mid))
@@ -123,7 +123,7 @@ class Model:
     def encode(self, ids):
         """The last layer's 16-bit output, `[tokens][hidden]`."""
         x, first = self.embed(ids), self.layers[0].scales
-        x8, x16 = referee.host(8, x, first["x8"]), referee.host(16, x, first["x16"])
+        x8, x16 = numpy_model.host(8, x, first["x8"]), numpy_model.host(16, x, first["x16"])
         for layer in self.layers:
             x16, x8 = layer(x8, x16)
         return x16

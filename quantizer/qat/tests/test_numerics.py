@@ -1,11 +1,11 @@
-"""The forward pass against the referee of docs/numerics.md, the backward pass against what it stands for."""
+"""The forward pass against the NumPy model of docs/numerics.md, the backward pass against what it stands for."""
 
 import unittest
 
 import numpy as np
 import torch
 
-from fqbert_qat import numerics, referee
+from fqbert_qat import numerics, numpy_model
 
 
 class Integers(unittest.TestCase):
@@ -20,9 +20,9 @@ class Integers(unittest.TestCase):
             log_scale = torch.tensor(scale).log()
             x = torch.from_numpy(codes).float() * log_scale.exp()
             p = numerics.Softmax.apply(x, log_scale, torch.from_numpy(mask))
-            table = referee.exp_table(float(log_scale.exp()))
+            table = numpy_model.exp_table(float(log_scale.exp()))
             for row in range(40):
-                want = referee.softmax_row(codes[row], 0, int(mask[row].sum()), table)
+                want = numpy_model.softmax_row(codes[row], 0, int(mask[row].sum()), table)
                 self.assertTrue(np.array_equal((p[row] * 255).round().numpy().astype(int), want), (scale, row))
 
     def test_layer_norm_is_the_documents_to_the_bit(self):
@@ -34,24 +34,24 @@ class Integers(unittest.TestCase):
             codes[0] = 17
             x = torch.from_numpy((codes * np.float32(s_in)).astype(np.float32))
             y = numerics.layer_norm(x, gamma, beta, s_in, s_out, 1e-12)
-            p = referee.layernorm_parameters(gamma.double().tolist(), beta.double().tolist(), 1e-12, s_in, s_out, 0.03)
+            p = numpy_model.layernorm_parameters(gamma.double().tolist(), beta.double().tolist(), 1e-12, s_in, s_out, 0.03)
             for row in range(30):
-                want = referee.layernorm_row(codes[row].astype(int), p)[1]
+                want = numpy_model.layernorm_row(codes[row].astype(int), p)[1]
                 self.assertTrue(np.array_equal((y[row] / s_out).round().numpy().astype(int), want), (n, row))
 
     def test_reciprocal_root_over_the_whole_range(self):
         rng = np.random.default_rng(3)
         v = [1, 2, 3, 2 ** 53 - 1, 2 ** 53, 2 ** 54 - 1] + [int(2 ** e) for e in rng.uniform(0, 54, 500)]
         r, k = numerics.reciprocal_root(torch.tensor(v))
-        self.assertEqual(list(zip(r.tolist(), k.tolist())), [referee.rsqrt(x) for x in v])
+        self.assertEqual(list(zip(r.tolist(), k.tolist())), [numpy_model.rsqrt(x) for x in v])
 
     def test_factors(self):
         for f in (0.0, 2.0 ** -30, 1e-4, 0.3, 0.99999999, 1.0, 100.0):
-            self.assertEqual(numerics.from_factor(f), referee.from_factor(f))
+            self.assertEqual(numerics.from_factor(f), numpy_model.from_factor(f))
         with self.assertRaises(ValueError):
             numerics.from_factor(1e9)
 
-    def test_halves_round_up_in_the_fabric_and_to_even_on_the_host(self):
+    def test_halves_round_up_in_the_accelerator_and_to_even_on_the_host(self):
         x, zero = torch.tensor([0.5, 1.5, -0.5, -1.5, 200.0, -200.0]), torch.tensor(0.0)
         self.assertEqual(numerics.fake_quant(x, zero, 127).tolist(), [1, 2, 0, -1, 127, -127])
         self.assertEqual(numerics.fake_quant(x, zero, 127, half_up=False).tolist(), [0, 2, 0, -2, 127, -127])

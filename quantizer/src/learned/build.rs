@@ -32,7 +32,7 @@ const BIAS_LIMIT: f64 = (1u32 << 26) as f64 - 1.0;
 ///
 /// # Errors
 /// [`QuantizeError`]: scales that are not this checkpoint's, some missing without calibration data,
-/// another scheme than `w4a8` asked for, numbers that the fabric's parameters cannot hold.
+/// another scheme than `w4a8` asked for, numbers that the accelerator's parameters cannot hold.
 pub fn quantize_learned(
     checkpoint: &Checkpoint,
     tokenizer: Option<&Tokenizer>,

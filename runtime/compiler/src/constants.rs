@@ -1,4 +1,4 @@
-//! The constants region: everything of a model that the fabric reads, in the order and form in which it is loaded.
+//! The constants region: everything of a model that the accelerator reads, in the order and form in which it is loaded.
 //!
 //! It depends on model and geometry alone, so the programs of all sequence lengths share it. A matrix is its column tiles one after
 //! another, each as a weight slot holds it; so any run of tiles is one copy.

@@ -32,7 +32,7 @@ pub struct RegionUse {
     pub moved: Bytes,
 }
 
-/// What a program takes of its fabric.
+/// What a program takes of its device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemoryPlan {
     /// Every on-chip memory.

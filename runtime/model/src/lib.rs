@@ -4,7 +4,7 @@
 //!   codes, head, tokenizer, and where it came from.
 //! - [`QuantizedModel::load`] and [`QuantizedModel::save`] keep it in one safetensors file that any safetensors reader
 //!   opens; the tensors are listed at [`mod@file`].
-//! - [`mod@reference`] interprets the encoder as plain matrices, after `docs/numerics.md`, to compare a fabric against.
+//! - [`mod@reference`] interprets the encoder as plain matrices, after `docs/numerics.md`, to compare a device against.
 //!
 //! A model that was loaded, or that passed [`QuantizedModel::validate`], is consistent: every size agrees with the configuration and every code
 //! is in its range, so that code working on it need not check again.

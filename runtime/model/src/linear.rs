@@ -7,7 +7,7 @@ use crate::error::ModelError;
 
 /// Weight codes of a linear layer, `[out][in]`.
 ///
-/// 8-bit codes are one byte each, row-major. 4-bit codes are kept as file and fabric hold them: byte `[j][i]` of an `[out / 2][in]` matrix has
+/// 8-bit codes are one byte each, row-major. 4-bit codes are kept as file and device hold them: byte `[j][i]` of an `[out / 2][in]` matrix has
 /// channel `2j` in its low nibble and channel `2j + 1` in its high nibble, two's complement.
 #[derive(Clone, PartialEq, Eq)]
 pub struct WeightCodes {
@@ -161,7 +161,7 @@ pub struct QuantizedLinear {
     pub weights: WeightCodes,
     /// Bias, multiplier and shift of each output channel.
     pub params: Vec<ChannelParams>,
-    /// Real value of a weight code step: one for each output channel, or one for all. For reports only; the fabric
+    /// Real value of a weight code step: one for each output channel, or one for all. For reports only; the accelerator
     /// has its effect in the multipliers.
     pub weight_scales: Vec<f32>,
 }

@@ -69,7 +69,7 @@ impl Table {
     }
 }
 
-/// Tables and layer norm of the embeddings. The normalised sum enters the fabric at [`QuantizedModel::input_scales`].
+/// Tables and layer norm of the embeddings. The normalised sum enters the accelerator at [`QuantizedModel::input_scales`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Embeddings {
     /// `[vocab][hidden]`.
@@ -234,7 +234,7 @@ pub struct QuantizedLayerNorm {
     pub beta: Vec<i32>,
 }
 
-/// Real value of one step at each site of a layer. The fabric has their ratios in its multipliers; the host needs the first layer's
+/// Real value of one step at each site of a layer. The accelerator has their ratios in its multipliers; the host needs the first layer's
 /// `x8` and `x16` and the last layer's `y16`, and reports use the rest.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LayerScales {

@@ -1,7 +1,7 @@
-//! The encoder of a quantized model as plain matrices, with no fabric in sight.
+//! The encoder of a quantized model as plain matrices, with no device in sight.
 //!
 //! Written after `docs/numerics.md` on the scalar kernels of `fqbert-numerics`; knows nothing of tiles, memories or instructions. Slow, and
-//! what every fabric's result is compared against.
+//! what every device's result is compared against.
 
 use fqbert_contract::layout::ChannelParams;
 use fqbert_numerics::dot::{context, linear, linear_i16, scores};

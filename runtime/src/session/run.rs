@@ -1,12 +1,12 @@
-//! One run of the fabric: input laid out, one doorbell, one wait, output taken apart.
+//! One run of the accelerator: input laid out, one doorbell, one wait, output taken apart.
 
 use std::time::Instant;
 
 use fqbert_contract::Bytes;
+use fqbert_contract::device::{Device, DeviceError};
 use fqbert_contract::isa::{FaultCause, Instruction};
 use fqbert_contract::layout;
 use fqbert_contract::registers as regs;
-use fqbert_contract::seam::{Fabric, FabricError};
 use tracing::{info_span, warn};
 
 use super::Session;
@@ -85,10 +85,10 @@ impl Session {
 
     /// Writes the input, rings once, waits once, reads the output.
     fn attempt(&mut self, extent: Extent, images: &[Vec<u8>; 3]) -> Result<Vec<u8>, Failed> {
-        let fabric = self.fabric.as_mut();
+        let device = self.device.as_mut();
         let loaded = self
             .programs
-            .get(fabric, &self.model, &self.geometry, extent)?;
+            .get(device, &self.model, &self.geometry, extent)?;
         let program = &loaded.program;
         let spans = [program.input_x8, program.input_x16, program.input_ranges];
         let parts: Vec<(Bytes, &[u8])> = spans
@@ -98,7 +98,7 @@ impl Session {
             .collect();
         loaded
             .input
-            .refill(fabric, &parts)
+            .refill(device, &parts)
             .doing("writing the input")?;
         let address = loaded.code.allocation().address;
         let length = program.instructions.len() as u32;
@@ -108,62 +108,62 @@ impl Session {
             (regs::PROGRAM_LENGTH, length),
             (regs::DOORBELL, 1),
         ] {
-            fabric
+            device
                 .write32(register, value)
                 .doing("ringing the doorbell")?;
         }
         self.statistics.runs += 1;
         let waited = {
             let _span = info_span!("wait").entered();
-            fabric.wait_interrupt(Instant::now() + self.options.deadline)
+            device.wait_interrupt(Instant::now() + self.options.deadline)
         };
         let instructions = &loaded.program.instructions;
         match waited {
             Ok(count) => self.interrupts = count,
             // One lost or spurious interrupt does not make the run invalid: STATUS decides.
-            Err(FabricError::InterruptCount { after, .. }) => {
+            Err(DeviceError::InterruptCount { after, .. }) => {
                 warn!(
                     before = self.interrupts,
                     after, "interrupts were lost or spurious"
                 );
                 self.interrupts = after;
             }
-            Err(FabricError::Timeout { .. }) => {}
+            Err(DeviceError::Timeout { .. }) => {}
             Err(source) => {
-                return Err(Failed::Final(SessionError::Fabric {
-                    doing: "waiting for the fabric",
+                return Err(Failed::Final(SessionError::Device {
+                    doing: "waiting for the accelerator",
                     source,
                 }));
             }
         }
-        let status = fabric.read32(regs::STATUS).doing("reading STATUS")?;
-        fabric
+        let status = device.read32(regs::STATUS).doing("reading STATUS")?;
+        device
             .write32(regs::IRQ_STATUS, regs::irq::DONE | regs::irq::FAULT)
             .doing("clearing the interrupt")?;
         if status & regs::status::FAULT != 0 {
-            let post_mortem = Box::new(autopsy(fabric, instructions, self.interrupts)?);
+            let post_mortem = Box::new(autopsy(device, instructions, self.interrupts)?);
             let cause = post_mortem.cause.unwrap_or(FaultCause::None);
             self.recover()?;
             return Err(Failed::Final(SessionError::Fault { cause, post_mortem }));
         }
         if status & regs::status::DONE == 0 {
             return Err(Failed::Again(Box::new(autopsy(
-                fabric,
+                device,
                 instructions,
                 self.interrupts,
             )?)));
         }
-        let low = fabric.read32(regs::CYCLES_LOW).doing("reading CYCLES")?;
-        let high = fabric.read32(regs::CYCLES_HIGH).doing("reading CYCLES")?;
+        let low = device.read32(regs::CYCLES_LOW).doing("reading CYCLES")?;
+        let high = device.read32(regs::CYCLES_HIGH).doing("reading CYCLES")?;
         self.statistics.last_cycles = u64::from(low) | u64::from(high) << 32;
         self.statistics.cycles += self.statistics.last_cycles;
-        Ok(read_output(fabric, loaded)?)
+        Ok(read_output(device, loaded)?)
     }
 }
 
 /// How an attempt failed.
 enum Failed {
-    /// The fabric gave no answer: worth a reset and another attempt.
+    /// The accelerator gave no answer: worth a reset and another attempt.
     Again(Box<PostMortem>),
     Final(SessionError),
 }
@@ -174,21 +174,21 @@ impl<E: Into<SessionError>> From<E> for Failed {
     }
 }
 
-/// The registers of a fabric that failed.
+/// The registers of a device that failed.
 fn autopsy(
-    fabric: &mut dyn Fabric,
+    device: &mut dyn Device,
     instructions: &[Instruction],
     interrupts: u32,
 ) -> Result<PostMortem, SessionError> {
-    PostMortem::read(fabric, instructions, interrupts).doing("reading registers after a failure")
+    PostMortem::read(device, instructions, interrupts).doing("reading registers after a failure")
 }
 
-fn read_output(fabric: &mut dyn Fabric, loaded: &Loaded) -> Result<Vec<u8>, SessionError> {
+fn read_output(device: &mut dyn Device, loaded: &Loaded) -> Result<Vec<u8>, SessionError> {
     let span = loaded.program.output_y16;
     let mut bytes = vec![0; span.length as usize];
     loaded
         .output
-        .fetch(fabric, Bytes(span.offset), &mut bytes)
+        .fetch(device, Bytes(span.offset), &mut bytes)
         .doing("reading the output")?;
     Ok(bytes)
 }

@@ -32,9 +32,9 @@ pub enum FpgaError {
         names: Vec<String>,
     },
 
-    /// The fabric is not configured; a register access could hang the system.
+    /// The programmable logic is not configured; a register access could hang the system.
     #[error(
-        "FPGA manager {manager} reports `{state}`, not `operating`: the fabric holds no design, and a register \
+        "FPGA manager {manager} reports `{state}`, not `operating`: the programmable logic holds no design, and a register \
          access could hang the system. Load the bitstream first (at boot, or by firmware name)"
     )]
     NotOperating {

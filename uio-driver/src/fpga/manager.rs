@@ -54,7 +54,7 @@ pub struct Load<'a> {
     pub firmware: &'a str,
     /// How long it may take. A full ZU9EG stream (26 MB) takes well under a second.
     pub limit: Duration,
-    /// UIO devices that live in the fabric: those that exist must be free, and are held while it
+    /// UIO devices that live in the programmable logic: those that exist must be free, and are held while it
     /// is reconfigured, so that nobody's registers vanish under them.
     pub devices: &'a [&'a str],
 }
@@ -120,12 +120,12 @@ impl FpgaManager {
         }
     }
 
-    /// Loads a bitstream by firmware name, and returns when the fabric operates.
+    /// Loads a bitstream by firmware name, and returns when the programmable logic operates.
     ///
     /// # Errors
     /// [`FpgaError::BadFirmwareName`], [`FpgaError::FirmwareAbsent`],
     /// [`FpgaError::NoLoadByName`] on mainline, [`FpgaError::ManagerBusy`], [`Error::Busy`] when a
-    /// device of the fabric is in use, [`FpgaError::LoadFailed`], [`FpgaError::LoadTimeout`].
+    /// device of the programmable logic is in use, [`FpgaError::LoadFailed`], [`FpgaError::LoadTimeout`].
     pub fn load(&self, roots: &Roots, load: &Load<'_>) -> Result<(), FpgaError> {
         check_name(load.firmware)?;
         let attribute = self.dir.join("firmware");
@@ -198,7 +198,7 @@ impl FpgaManager {
         loop {
             match self.state()? {
                 ManagerState::Operating => {
-                    tracing::info!(firmware = load.firmware, "fabric configured");
+                    tracing::info!(firmware = load.firmware, "programmable logic configured");
                     return Ok(());
                 }
                 ManagerState::Loading(_) if !deadline.expired() => std::thread::sleep(POLL),

@@ -1,4 +1,4 @@
-//! The configured fabric: is there one, which one, and how to load another.
+//! The configured programmable logic: is there one, which one, and how to load another.
 //!
 //! [`FpgaManager`] reads the state and loads a bitstream by firmware name (vendor kernels).
 //! [`Overlay`] applies a device-tree overlay through configfs, where the kernel has that: with an

@@ -16,8 +16,8 @@ pub fn render(isa: &Isa, geometries: &Geometries, registers: &[Register]) -> Res
         o,
         "# The contract, version {}.{}\n\n\
          What the accelerator and its software agree on: registers, instruction words, on-chip memories, faults and geometries. \
-         The arithmetic behind the instructions is in [numerics.md](numerics.md). Sources: `fabric/contract/registers.rdl`, `isa.toml` and `geometry.toml`; \
-         Rust (`fqbert-contract`), SystemVerilog (`fabric/rtl/generated/`), C (`fabric/contract/include/fqbert_contract.h`) and this page are \
+         The arithmetic behind the instructions is in [numerics.md](numerics.md). Sources: `accelerator/contract/registers.rdl`, `isa.toml` and `geometry.toml`; \
+         Rust (`fqbert-contract`), SystemVerilog (`accelerator/rtl/generated/`), C (`accelerator/contract/include/fqbert_contract.h`) and this page are \
          generated from them.\n",
         c.major, c.minor
     )?;

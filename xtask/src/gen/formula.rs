@@ -61,7 +61,7 @@ mod tests {
     use super::super::model::Geometries;
     use super::*;
 
-    const GEOMETRY: &str = include_str!("../../../fabric/contract/geometry.toml");
+    const GEOMETRY: &str = include_str!("../../../accelerator/contract/geometry.toml");
 
     #[test]
     fn formulas_follow_the_geometry() {

@@ -1,6 +1,6 @@
 //! `cargo xtask gen`: everything that is derived from the contract's sources.
 //!
-//! `fabric/contract/isa.toml`, `geometry.toml` and `registers.rdl` become the Rust constants and codec, the
+//! `accelerator/contract/isa.toml`, `geometry.toml` and `registers.rdl` become the Rust constants and codec, the
 //! SystemVerilog packages and register block, the C header and `docs/contract.md`. The results are committed;
 //! `--check` renders them again and fails where a file differs.
 
@@ -23,15 +23,15 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::host::{root, write_atomically};
 
-const ISA: &str = "fabric/contract/isa.toml";
-const GEOMETRY: &str = "fabric/contract/geometry.toml";
-const REGISTERS: &str = "fabric/contract/registers.rdl";
+const ISA: &str = "accelerator/contract/isa.toml";
+const GEOMETRY: &str = "accelerator/contract/geometry.toml";
+const REGISTERS: &str = "accelerator/contract/registers.rdl";
 
 /// Folders that hold generated files only.
 const FOLDERS: [&str; 3] = [
-    "fabric/contract/src/generated",
-    "fabric/contract/include",
-    "fabric/rtl/generated",
+    "accelerator/contract/src/generated",
+    "accelerator/contract/include",
+    "accelerator/rtl/generated",
 ];
 
 /// A file to be, its path relative to the root.
@@ -99,38 +99,38 @@ fn render(root: &Path) -> Result<Vec<Output>> {
                    pub mod geometry;\npub mod isa;\npub mod registers;\n";
     Ok(vec![
         Output {
-            path: "fabric/contract/src/generated/mod.rs",
+            path: "accelerator/contract/src/generated/mod.rs",
             text: rust(&all, modules.into())?,
         },
         Output {
-            path: "fabric/contract/src/generated/isa.rs",
+            path: "accelerator/contract/src/generated/isa.rs",
             text: rust(&[ISA], rust_isa::render(&isa)?)?,
         },
         Output {
-            path: "fabric/contract/src/generated/geometry.rs",
+            path: "accelerator/contract/src/generated/geometry.rs",
             text: rust(&[GEOMETRY], rust_geometry::render(&geometries)?)?,
         },
         Output {
-            path: "fabric/contract/src/generated/registers.rs",
+            path: "accelerator/contract/src/generated/registers.rs",
             text: rust(
                 &[REGISTERS, ISA],
                 rust_registers::render(&registers, &isa.unit)?,
             )?,
         },
         Output {
-            path: "fabric/contract/include/fqbert_contract.h",
+            path: "accelerator/contract/include/fqbert_contract.h",
             text: plain(&all, c_header::render(&isa, &geometries, &registers)?),
         },
         Output {
-            path: "fabric/rtl/generated/fqbert_pkg.sv",
+            path: "accelerator/rtl/generated/fqbert_pkg.sv",
             text: plain(&[ISA, GEOMETRY], systemverilog::render(&isa, &geometries)?),
         },
         Output {
-            path: "fabric/rtl/generated/fqbert_regs_pkg.sv",
+            path: "accelerator/rtl/generated/fqbert_regs_pkg.sv",
             text: plain(&[REGISTERS], package),
         },
         Output {
-            path: "fabric/rtl/generated/fqbert_regs.sv",
+            path: "accelerator/rtl/generated/fqbert_regs.sv",
             text: plain(&[REGISTERS], block),
         },
         Output {
@@ -228,7 +228,7 @@ mod tests {
         let root = tempfile::tempdir().expect("a folder");
         let outputs = [
             Output {
-                path: "fabric/contract/include/a.h",
+                path: "accelerator/contract/include/a.h",
                 text: "one\ntwo\n".into(),
             },
             Output {
@@ -247,7 +247,7 @@ mod tests {
         write(root.path(), &outputs, &stale_files).expect("written");
         check().expect("as generated");
 
-        let header = root.path().join("fabric/contract/include/a.h");
+        let header = root.path().join("accelerator/contract/include/a.h");
         std::fs::write(&header, "one\n2\n").expect("written");
         std::fs::write(header.with_file_name("old.h"), "").expect("written");
         let drift = check().expect_err("two files are wrong").to_string();

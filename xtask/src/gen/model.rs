@@ -379,8 +379,8 @@ pub fn camel(snake: &str) -> String {
 mod tests {
     use super::*;
 
-    const ISA: &str = include_str!("../../../fabric/contract/isa.toml");
-    const GEOMETRY: &str = include_str!("../../../fabric/contract/geometry.toml");
+    const ISA: &str = include_str!("../../../accelerator/contract/isa.toml");
+    const GEOMETRY: &str = include_str!("../../../accelerator/contract/geometry.toml");
 
     /// The error that the source gives after one replacement, which must change it.
     fn refused(from: &str, to: &str) -> String {

@@ -112,7 +112,7 @@ impl PeakRdl {
         Ok(Self {
             environment,
             exporter: root.join("xtask/src/gen/registers.py"),
-            source: root.join("fabric/contract/registers.rdl"),
+            source: root.join("accelerator/contract/registers.rdl"),
             parameters: vec![
                 format!("MAGIC={:#x}", contract.magic),
                 format!("MAJOR={}", contract.major),

@@ -7,8 +7,9 @@ use anyhow::Result;
 use super::model::{Geometries, PARAMETERS};
 
 pub fn render(all: &Geometries) -> Result<String> {
-    let mut out =
-        String::from("//! The geometries that bitstreams and emulated fabrics are built with.\n\n");
+    let mut out = String::from(
+        "//! The geometries that bitstreams and emulated accelerators are built with.\n\n",
+    );
     out.push_str("use crate::geometry::Geometry;\n\n");
     for g in &all.geometry {
         let name = g.name.to_uppercase();

@@ -30,7 +30,7 @@ fn constants(out: &mut String, isa: &Isa) -> Result<()> {
          //! An instruction is {words} little-endian 32-bit words. Decoding is total: every {bytes}-byte pattern is\n\
          //! either one instruction or a [`DecodeError`], and what decodes encodes to the same bits.\n\n\
          use crate::geometry::Geometry;\n\n\
-         /// The ID register of a fabric.\npub const MAGIC: u32 = {magic:#010x};\n\
+         /// The ID register of a device.\npub const MAGIC: u32 = {magic:#010x};\n\
          /// Contracts of another major version are not understood.\npub const CONTRACT_MAJOR: u16 = {major};\n\
          /// A higher minor version only adds.\npub const CONTRACT_MINOR: u16 = {minor};\n\
          /// Bytes of an instruction in DDR.\npub const INSTRUCTION_BYTES: usize = {bytes};\n\
@@ -223,7 +223,7 @@ fn faults(out: &mut String, isa: &Isa) -> Result<()> {
     enumeration(
         out,
         "FaultCause",
-        "Why the fabric stopped: the FAULT_CAUSE register.",
+        "Why the accelerator stopped: the FAULT_CAUSE register.",
         &variants,
     )
 }

@@ -143,7 +143,7 @@ fn enumerations(out: &mut String, isa: &Isa) -> Result<()> {
 fn geometry(out: &mut String, isa: &Isa, geometries: &Geometries) -> Result<()> {
     writeln!(
         out,
-        "  // What a fabric is built with: the parameter of every module whose size depends on it."
+        "  // What a device is built with: the parameter of every module whose size depends on it."
     )?;
     writeln!(out, "  typedef struct packed {{")?;
     for parameter in PARAMETERS {

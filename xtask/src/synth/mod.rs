@@ -1,6 +1,6 @@
 //! `cargo xtask synth`: what the RTL takes on the ZCU102's part, by Yosys, per module and per geometry.
 //!
-//! The figures are in `fabric/rtl/synth/resources.json`, and `docs/resources.md` is made of them. Synthesis takes minutes of processor
+//! The figures are in `accelerator/rtl/synth/resources.json`, and `docs/resources.md` is made of them. Synthesis takes minutes of processor
 //! time from nothing; each module's result is kept under `target/synth` until the module changes. It runs in `full-check`;
 //! the test command only compares page and figures.
 
@@ -33,7 +33,7 @@ pub struct Args {
     page: bool,
 }
 
-const FIGURES: &str = "fabric/rtl/synth/resources.json";
+const FIGURES: &str = "accelerator/rtl/synth/resources.json";
 const PAGE: &str = "docs/resources.md";
 const REMEDY: &str = "run `cargo xtask synth`";
 
@@ -109,7 +109,7 @@ fn synthesize(root: &Path) -> Result<Report> {
         .collect::<Result<Vec<_>>>()?;
     Ok(Report {
         tool,
-        sources: yosys::sources_hash(&root.join("fabric/rtl"))?,
+        sources: yosys::sources_hash(&root.join("accelerator/rtl"))?,
         cascade,
         geometries,
     })
@@ -150,7 +150,7 @@ pub fn check_page(root: &Path) -> Result<()> {
         page == page::page(&report),
         "{PAGE} is not what {FIGURES} gives; {REMEDY}"
     );
-    if report.sources != yosys::sources_hash(&root.join("fabric/rtl"))? {
+    if report.sources != yosys::sources_hash(&root.join("accelerator/rtl"))? {
         note(format!(
             "the RTL has changed since {FIGURES} was made: {REMEDY}"
         ));

@@ -1,4 +1,4 @@
-//! The figures of `fabric/rtl/synth/resources.json`: what a geometry takes, by block and by module.
+//! The figures of `accelerator/rtl/synth/resources.json`: what a geometry takes, by block and by module.
 
 use std::collections::BTreeMap;
 

@@ -56,7 +56,7 @@ impl Yosys {
     /// The package cannot be installed, or a source is missing.
     pub fn new(root: &Path) -> Result<Self> {
         let environment = python::environment(root, python::SYNTH)?;
-        let rtl = root.join("fabric/rtl");
+        let rtl = root.join("accelerator/rtl");
         let results = root.join("target/synth");
         fs::create_dir_all(&results)?;
         let driver = results.join("driver.py");

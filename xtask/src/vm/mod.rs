@@ -1,5 +1,5 @@
 //! `cargo xtask vm`: a ZCU102 without the board. The unmodified aarch64 binary on a real arm64 Linux,
-//! in QEMU's xlnx-zcu102, with the emulated fabric behind its registers.
+//! in QEMU's xlnx-zcu102, with the emulated accelerator behind its registers.
 
 mod cpio;
 mod initramfs;
@@ -18,7 +18,7 @@ use std::process::{Command, ExitCode};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const USAGE: &str = "\
-  cargo xtask vm -- fqbert --fabric uio:fqbert0 classify \"a fine film\"
+  cargo xtask vm -- fqbert --device uio:fqbert0 classify \"a fine film\"
   cargo xtask vm --shell
   cargo xtask vm --test uio-driver -- --nocapture
   cargo xtask vm --model test --test fqbert-board-sim      self-test of the virtual hardware

@@ -42,7 +42,7 @@ struct Args {
 struct Start {
     /// Reading and checking the file.
     load_ms: f64,
-    /// Fabric and session: constants packed and copied to device memory.
+    /// Device and session: constants packed and copied to device memory.
     open_ms: f64,
     /// Packing alone, done once more at the end.
     pack_ms: f64,
@@ -111,7 +111,7 @@ fn child(path: &Path, args: &Args) -> Result<()> {
     session.run(&tokens)?;
     let (second_ms, _) = lap();
     let (resident, peak) = (status("VmRSS")?, status("VmHWM")?);
-    let geometry = session.fabric().capabilities().geometry.clone();
+    let geometry = session.device().capabilities().geometry.clone();
     lap();
     fqbert_compiler::pack_constants_in_parts(session.model(), &geometry, |_, part| {
         std::hint::black_box(part);

@@ -1,13 +1,13 @@
 //! The error of each layer against the float run.
 //!
-//! What a layer gives in the quantized run is had from the fabric itself, without a second implementation of it: the model cut off after
+//! What a layer gives in the quantized run is had from the accelerator itself, without a second implementation of it: the model cut off after
 //! that layer is a model too, and its hidden states are what the whole one has there, bit for bit. L layers so cost about L/2 runs.
 //! Beside it the error of the layer alone, which is given the float run's input: it says which layer loses, where the first says what has
 //! been lost until there.
 
 use anyhow::{Context, ensure};
 use fqbert_checkpoint::{Checkpoint, Observer, Site};
-use fqbert_contract::seam;
+use fqbert_contract::device;
 use fqbert_model::QuantizedModel;
 use fqbert_numerics::host::{quantize_i8, quantize_i16};
 use fqbert_runtime::{Session, SessionOptions, Tokens};
@@ -20,10 +20,10 @@ use crate::progress;
 /// Bound on the float values kept, 1 GiB of them.
 const MAX_VALUES: usize = 1 << 28;
 
-/// A fabric that sessions are opened on one after another.
-pub struct Fabric {
-    /// The fabric.
-    pub opened: Box<dyn seam::Fabric>,
+/// A device that sessions are opened on one after another.
+pub struct Device {
+    /// The accelerator.
+    pub opened: Box<dyn device::Device>,
     /// How the sessions run.
     pub options: SessionOptions,
 }
@@ -42,7 +42,7 @@ impl Observer for Keep {
 
 /// The embeddings' error and that of each layer.
 pub fn measure(
-    fabric: Fabric,
+    device: Device,
     model: &QuantizedModel,
     float: &Checkpoint,
     tokens: &[Tokens],
@@ -87,12 +87,12 @@ pub fn measure(
         alone_db: noise.sqnr_db(),
     });
 
-    let mut opened = fabric.opened;
+    let mut opened = device.opened;
     for layer in 0..model.layers.len() {
         let mut cut = model.clone();
         cut.layers.truncate(layer + 1);
         cut.config.layers = layer + 1;
-        let mut session = Session::new(cut.into(), opened, fabric.options.clone())
+        let mut session = Session::new(cut.into(), opened, device.options.clone())
             .with_context(|| format!("the model cut after layer {layer}"))?;
         let mut noise = Noise::default();
         for (sequence, tokens) in tokens.iter().enumerate() {

@@ -15,14 +15,14 @@ use std::time::Instant;
 
 use anyhow::{Context, bail, ensure};
 use fqbert_model::{ProblemType, QuantizedModel, Task};
-use fqbert_runtime::{Session, Tokenizer, Tokens, open_fabric};
+use fqbert_runtime::{Session, Tokenizer, Tokens, open_device};
 
 use crate::args::{Cli, Eval, EvalTask};
 use crate::metrics::intervals;
 use crate::{output, progress};
 use examples::{Encoded, Examples};
 use float::Float;
-use layers::Fabric;
+use layers::Device;
 use measure::Answers;
 use report::{Layers, Report, percent};
 
@@ -100,7 +100,7 @@ pub fn run(cli: &Cli, args: &Eval) -> anyhow::Result<()> {
     let float = Float::load(args, kind, &model, &examples)?;
     let mut session = Session::new(
         model.clone().into(),
-        open_fabric(&cli.fabric)?,
+        open_device(&cli.device)?,
         super::session_options(&args.run),
     )?;
     let encoded = Encoded::new(&examples, &tokenizer, session.longest(), kind)?;
@@ -127,7 +127,7 @@ pub fn run(cli: &Cli, args: &Eval) -> anyhow::Result<()> {
             Some(Layers {
                 sequences: sample.len(),
                 tokens: sample.iter().map(Tokens::len).sum(),
-                layers: layers::measure(Fabric { opened, options }, &model, checkpoint, &sample)?,
+                layers: layers::measure(Device { opened, options }, &model, checkpoint, &sample)?,
             })
         }
         _ => None,
@@ -173,7 +173,7 @@ pub fn run(cli: &Cli, args: &Eval) -> anyhow::Result<()> {
         labels: model.config.labels,
         model: name,
         data: args.data.display().to_string(),
-        fabric: cli.fabric.clone(),
+        device: cli.device.clone(),
         packing: !args.run.no_packing,
         runs: statistics.runs,
         cycles: statistics.cycles,

@@ -29,7 +29,7 @@ pub struct Report {
     pub flips: Vec<Row>,
     pub model: String,
     pub data: String,
-    pub fabric: String,
+    pub device: String,
     pub packing: bool,
     pub runs: u64,
     pub cycles: u64,

@@ -1,4 +1,4 @@
-//! A plain interpreter of programs, written from the contract's documents, to run what the compiler makes without any fabric.
+//! A plain interpreter of programs, written from the contract's documents, to run what the compiler makes without any device.
 //!
 //! Whole instructions, one after the other in an order that the timing model gives; memories are byte arrays of words.
 

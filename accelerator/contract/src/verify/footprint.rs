@@ -1,0 +1,295 @@
+//! Which words of which memories an instruction reads and writes.
+
+use crate::geometry::Geometry;
+use crate::isa::{BEAT_BYTES, Layernorm, Matmul, MemoryId, Operation, Softmax};
+
+/// `count` runs of `width` words, `stride` words apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Area {
+    /// The memory.
+    pub memory: MemoryId,
+    /// First word.
+    pub base: u64,
+    /// Words of a run.
+    pub width: u64,
+    /// Words from run to run.
+    pub stride: u64,
+    /// Number of runs.
+    pub count: u64,
+}
+
+impl Area {
+    /// The highest word, or `None` for an empty area.
+    pub fn last(&self) -> Option<u64> {
+        if self.width == 0 || self.count == 0 {
+            return None;
+        }
+        Some(self.base + (self.count - 1) * self.stride + self.width - 1)
+    }
+
+    /// All words, in order of run.
+    pub fn words(&self) -> impl Iterator<Item = u64> + use<> {
+        let Area {
+            base,
+            width,
+            stride,
+            count,
+            ..
+        } = *self;
+        (0..count).flat_map(move |run| (0..width).map(move |w| base + run * stride + w))
+    }
+}
+
+/// What an instruction touches.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Footprint {
+    /// Areas read.
+    pub reads: Vec<Area>,
+    /// Areas written.
+    pub writes: Vec<Area>,
+}
+
+/// The footprint of an operation whose fields have been checked. Sums are of 16-bit fields in 64 bits, so nothing overflows even for unchecked ones.
+pub fn footprint(g: &Geometry, operation: &Operation) -> Footprint {
+    match operation {
+        Operation::Nop(_) | Operation::End(_) => Footprint::default(),
+        Operation::Load(l) => {
+            let areas = transfer(g, l.memory, l.word_offset, l.beats);
+            Footprint {
+                reads: Vec::new(),
+                writes: areas,
+            }
+        }
+        Operation::Store(s) => {
+            let areas = transfer(g, s.memory, s.word_offset, s.beats);
+            Footprint {
+                reads: areas,
+                writes: Vec::new(),
+            }
+        }
+        Operation::Matmul(m) => matmul(g, m),
+        Operation::Softmax(s) => softmax(g, s),
+        Operation::Layernorm(l) => layer_norm(g, l),
+    }
+}
+
+fn transfer(g: &Geometry, memory: u8, word_offset: u16, beats: u32) -> Vec<Area> {
+    let Some(memory) = MemoryId::from_code(memory) else {
+        return Vec::new();
+    };
+    let word = u64::from(g.word_bytes(memory)).max(1);
+    vec![run(
+        memory,
+        word_offset,
+        u64::from(beats) * BEAT_BYTES as u64 / word,
+    )]
+}
+
+fn run(memory: MemoryId, base: u16, width: u64) -> Area {
+    Area {
+        memory,
+        base: u64::from(base),
+        width,
+        stride: 0,
+        count: 1,
+    }
+}
+
+fn area(memory: MemoryId, base: u64, width: u64, stride: u16, count: u8) -> Area {
+    Area {
+        memory,
+        base,
+        width,
+        stride: u64::from(stride),
+        count: u64::from(count),
+    }
+}
+
+/// Words that `channels` consecutive channels from `first` touch in rows of `per_word` channels a word, as (first word, words).
+fn channel_words(first: u64, channels: u64, per_word: u64) -> (u64, u64) {
+    let (start, end) = (first / per_word, (first + channels).div_ceil(per_word));
+    (start, end - start)
+}
+
+/// The weight slot of a MATMUL.
+pub fn weight_slot(slot: u8) -> MemoryId {
+    match slot & 3 {
+        0 => MemoryId::Wgt0,
+        1 => MemoryId::Wgt1,
+        2 => MemoryId::Wgt2,
+        _ => MemoryId::Wgt3,
+    }
+}
+
+fn matmul(g: &Geometry, m: &Matmul) -> Footprint {
+    let lanes = u64::from(g.lanes).max(1);
+    let k = u64::from(m.k_chunks);
+    let channels = u64::from(m.channels);
+    let a_memory = if m.a_probs {
+        MemoryId::Prb
+    } else {
+        MemoryId::Act
+    };
+    let b_memory = if m.b_opd {
+        MemoryId::Opd
+    } else {
+        weight_slot(m.b_slot)
+    };
+    let records = if m.uniform { 1 } else { channels.div_ceil(2) };
+    let mut reads = vec![
+        area(a_memory, u64::from(m.a_base), k, m.a_stride, m.row_tiles),
+        area(b_memory, u64::from(m.b_base), k, m.b_stride, m.col_tiles),
+        run(MemoryId::Par, m.par_base, records),
+    ];
+    if m.gelu {
+        reads.push(Area {
+            memory: MemoryId::Gel,
+            base: u64::from(m.table) * 16,
+            width: 16,
+            stride: 0,
+            count: 1,
+        });
+    }
+    let first = u64::from(m.dst_channel);
+    let by_rows = |memory, per_word| {
+        let (start, words) = channel_words(first, channels, per_word);
+        vec![area(
+            memory,
+            u64::from(m.dst_base) + start,
+            words,
+            m.dst_stride,
+            m.row_tiles,
+        )]
+    };
+    let writes = match m.dest {
+        0 => by_rows(MemoryId::Act, lanes),
+        1 => by_rows(MemoryId::Resb, 2),
+        2 => by_rows(MemoryId::Scr, 2),
+        3 => keys(g, m, first, channels),
+        _ => values(g, m, channels),
+    };
+    Footprint { reads, writes }
+}
+
+/// Tokens of an instruction that writes keys or values: first and number.
+fn tokens(g: &Geometry, m: &Matmul) -> (u64, u64) {
+    let rows = u64::from(g.rows);
+    (u64::from(m.row_tile0) * rows, u64::from(m.row_tiles) * rows)
+}
+
+fn keys(g: &Geometry, m: &Matmul, first: u64, channels: u64) -> Vec<Area> {
+    let (token, count) = tokens(g, m);
+    let (tile, tiles) = channel_words(token, count, u64::from(g.pairs).max(1));
+    let (start, words) = channel_words(first, channels, u64::from(g.lanes).max(1));
+    let stride = u64::from(m.dst_stride);
+    vec![Area {
+        memory: MemoryId::Opd,
+        base: u64::from(m.dst_base) + tile * stride + start,
+        width: words,
+        stride,
+        count: tiles,
+    }]
+}
+
+fn values(g: &Geometry, m: &Matmul, channels: u64) -> Vec<Area> {
+    let (token, count) = tokens(g, m);
+    let (start, words) = channel_words(token, count, u64::from(g.lanes).max(1));
+    // Channel tiles touched: walk the running position as the drain does.
+    let (mut d, mut slot) = (
+        u64::from(m.dst_channel & 0xff),
+        u64::from(m.dst_channel >> 8),
+    );
+    let (head, pairs) = (u64::from(m.head_dim).max(1), u64::from(g.pairs).max(1));
+    let mut tiles = 1;
+    for _ in 1..channels {
+        d += 1;
+        slot += 1;
+        if d >= head {
+            d = 0;
+            slot = 0;
+            tiles += 1;
+        } else if slot >= pairs {
+            slot = 0;
+            tiles += 1;
+        }
+    }
+    vec![Area {
+        memory: MemoryId::Opd,
+        base: u64::from(m.dst_base) + start,
+        width: words,
+        stride: u64::from(m.dst_stride),
+        count: tiles,
+    }]
+}
+
+fn softmax(g: &Geometry, s: &Softmax) -> Footprint {
+    let columns = u64::from(s.columns);
+    let rows = u64::from(s.row_tiles) * u64::from(g.rows);
+    let (range, ranges) = channel_words(u64::from(s.row0), rows, 4);
+    Footprint {
+        reads: vec![
+            area(
+                MemoryId::Scr,
+                u64::from(s.src_base),
+                columns / 2,
+                s.src_stride,
+                s.row_tiles,
+            ),
+            Area {
+                memory: MemoryId::Rng,
+                base: range,
+                width: ranges,
+                stride: 0,
+                count: 1,
+            },
+            Area {
+                memory: MemoryId::Exp,
+                base: u64::from(s.table) * 32,
+                width: 32,
+                stride: 0,
+                count: 1,
+            },
+        ],
+        writes: vec![area(
+            MemoryId::Prb,
+            u64::from(s.dst_base),
+            columns / u64::from(g.lanes).max(1),
+            s.dst_stride,
+            s.row_tiles,
+        )],
+    }
+}
+
+fn layer_norm(g: &Geometry, l: &Layernorm) -> Footprint {
+    let n = u64::from(l.channels);
+    let residual = |memory, base: u16| area(memory, u64::from(base), n / 2, l.stride, l.row_tiles);
+    Footprint {
+        reads: vec![
+            residual(MemoryId::Resx, l.x_base),
+            residual(MemoryId::Resb, l.b_base),
+            run(MemoryId::Lnp, l.par_base, 2 + n / 2),
+        ],
+        writes: vec![
+            residual(MemoryId::Resx, l.y16_base),
+            area(
+                MemoryId::Act,
+                u64::from(l.y8_base),
+                n / u64::from(g.lanes).max(1),
+                l.y8_stride,
+                l.row_tiles,
+            ),
+        ],
+    }
+}
+
+/// Whether a LAYERNORM's y16 of a row tile lies over x of a later one. The accelerator reads that while it writes this.
+pub(super) fn overlaps_itself(operation: &Operation) -> bool {
+    let Operation::Layernorm(l) = operation else {
+        return false;
+    };
+    let words = u64::from(l.channels / 2);
+    (1..u64::from(l.row_tiles)).any(|tile| {
+        let x = u64::from(l.x_base) + tile * u64::from(l.stride);
+        x.abs_diff(u64::from(l.y16_base)) < words
+    })
+}

@@ -1,0 +1,367 @@
+//! The verilated accelerator behind the `Device` trait.
+//!
+//! It has no thread and no clock of its own: the clock runs while the owner accesses registers or waits for the interrupt. A register access
+//! takes as many cycles as one of a processor does, so polling makes progress.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use fqbert_contract::capability::Capabilities;
+use fqbert_contract::device::{Allocation, BufferId, Device, DeviceError, MemoryInfo};
+use fqbert_contract::registers::{self, control};
+use fqbert_contract::simulated::{Refusal, Simulated};
+use fqbert_contract::{Bytes, DeviceAddress, RegisterOffset};
+use fqbert_emulator::memory::{Allocator, Dram};
+
+use crate::model::{Model, Unavailable};
+use crate::options::{CosimOptions, OptionError};
+use crate::system::{Companion, MakeCompanion, NoAnswer, System};
+
+/// Device address of the first byte of memory, as in the emulator.
+const MEMORY_BASE: u64 = 0x1000_0000;
+/// Cycles that pass around a register access: a processor's way to the accelerator and back.
+const ACCESS_CYCLES: u32 = 24;
+/// Cycles between looks at the wall clock.
+const SLICE: u32 = 512;
+/// Cycles that open bursts may take to end in a reset: far more than all bursts a device can have open, at any latency that options allow.
+const RESET_CYCLES: u32 = 20_000_000;
+
+/// Why a simulated accelerator cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The text names no device or option.
+    #[error(transparent)]
+    Options(#[from] OptionError),
+    /// The RTL was not verilated.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+    /// Waveforms were asked for, and this build cannot write them.
+    #[error("this build writes no waveforms; build with FQBERT_COSIM_TRACE=fst (or vcd)")]
+    NoTrace,
+    /// The file for the waveforms cannot be written.
+    #[error("cannot write waveforms to {}", file.display())]
+    TraceFile {
+        /// The file that was asked for.
+        file: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// The accelerator broke a rule of AXI4.
+#[derive(Debug, thiserror::Error)]
+#[error("the RTL broke the AXI4 protocol: {}", .0.join("; "))]
+struct Protocol(Vec<String>);
+
+/// Opens a simulated accelerator described as `GEOMETRY[?seed=N&latency=N&write_latency=N&bandwidth=N&memory=SIZE&trace=FILE]`, the part of
+/// a device URI behind `cosim:`.
+///
+/// # Errors
+/// An unknown geometry or option, or RTL that was not verilated when the crate was built.
+pub fn open(uri_rest: &str) -> Result<CosimDevice, OpenError> {
+    CosimDevice::new(CosimOptions::parse(uri_rest)?)
+}
+
+/// The accelerator in simulation.
+pub struct CosimDevice {
+    capabilities: Capabilities,
+    system: System,
+    dram: Dram,
+    allocator: Allocator,
+    /// Interrupts at the last wait.
+    waited: u32,
+}
+
+impl std::fmt::Debug for CosimDevice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CosimDevice")
+            .field("geometry", &self.capabilities.geometry.name)
+            .field("cycles", &self.system.cycles())
+            .finish_non_exhaustive()
+    }
+}
+
+impl CosimDevice {
+    /// A device after power-on.
+    ///
+    /// # Errors
+    /// RTL of that geometry was not verilated, or waveforms cannot be written.
+    pub fn new(options: CosimOptions) -> Result<Self, OpenError> {
+        let top = format!("top_{}", options.geometry.name);
+        Self::build(&top, options, None)
+    }
+
+    /// A device made of another top, with what that lacks played by the companion: for tests of parts of the design.
+    ///
+    /// # Errors
+    /// As [`CosimDevice::new`].
+    pub fn of_top(
+        top: &str,
+        options: CosimOptions,
+        companion: impl FnOnce(&Model) -> Box<dyn Companion>,
+    ) -> Result<Self, OpenError> {
+        Self::build(top, options, Some(Box::new(companion)))
+    }
+
+    fn build(
+        top: &str,
+        options: CosimOptions,
+        companion: Option<MakeCompanion<'_>>,
+    ) -> Result<Self, OpenError> {
+        if options.trace.is_some() && crate::TRACE.is_none() {
+            return Err(OpenError::NoTrace);
+        }
+        let allocator = Allocator::new(options.memory_bytes);
+        let mut dram = Dram::new(MEMORY_BASE, allocator.total());
+        let power_on = options.memory.seed.unwrap_or(1) as u32;
+        let g = &options.geometry;
+        let mut system = System::open(top, g, options.memory, power_on, companion, &mut dram)?;
+        if let Some(file) = options.trace {
+            // Verilator's writer of FST takes a file that cannot be made for open.
+            let made = std::fs::File::create(&file).and_then(|_| match system.trace(&file) {
+                true => Ok(()),
+                false => Err(std::io::Error::other("Verilator did not open it")),
+            });
+            made.map_err(|source| OpenError::TraceFile { file, source })?;
+        }
+        Ok(Self {
+            capabilities: Capabilities::of(g),
+            system,
+            dram,
+            allocator,
+            waited: 0,
+        })
+    }
+
+    /// The simulated design.
+    pub fn system(&self) -> &System {
+        &self.system
+    }
+
+    /// The simulated design, to set up.
+    pub fn system_mut(&mut self) -> &mut System {
+        &mut self.system
+    }
+
+    /// Runs the clock.
+    pub fn run(&mut self, cycles: u32) {
+        for _ in 0..cycles {
+            self.system.cycle(&mut self.dram);
+        }
+    }
+
+    fn locate(&self, buffer: BufferId, offset: Bytes, length: u64) -> Result<Range, DeviceError> {
+        let span = self
+            .allocator
+            .get(buffer)
+            .ok_or(DeviceError::UnknownBuffer(buffer))?;
+        let inside = offset
+            .0
+            .checked_add(length)
+            .is_some_and(|end| end <= span.size);
+        match usize::try_from(length) {
+            Ok(bytes) if inside => Ok(Range {
+                start: span.start + offset.0,
+                length: bytes,
+                end: span.start + span.size,
+            }),
+            _ => Err(DeviceError::OutOfBounds {
+                buffer,
+                size: Bytes(span.size),
+                offset,
+                length: Bytes(length),
+            }),
+        }
+    }
+
+    fn check_register(register: RegisterOffset) -> Result<u32, DeviceError> {
+        let offset = register.0;
+        if offset.is_multiple_of(4) && offset < registers::BLOCK_BYTES {
+            Ok(offset)
+        } else {
+            Err(DeviceError::BadRegister(register))
+        }
+    }
+
+    /// An error once the RTL has broken the protocol: nothing it says counts any more.
+    fn check_protocol(&self) -> Result<(), DeviceError> {
+        match self.system.bus().violations() {
+            [] => Ok(()),
+            found => Err(DeviceError::Backend {
+                context: "simulating the accelerator".to_owned(),
+                source: Box::new(Protocol(found.to_vec())),
+            }),
+        }
+    }
+}
+
+fn no_answer(error: NoAnswer) -> DeviceError {
+    DeviceError::Backend {
+        context: "accessing a register of the simulated accelerator".to_owned(),
+        source: Box::new(error),
+    }
+}
+
+/// Bytes of a buffer, from the start of the memory.
+struct Range {
+    start: u64,
+    length: usize,
+    /// Where the buffer ends.
+    end: u64,
+}
+
+impl Device for CosimDevice {
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    fn memory(&self) -> MemoryInfo {
+        MemoryInfo {
+            base: DeviceAddress(self.dram.base()),
+            total: Bytes(self.allocator.total()),
+            free: Bytes(self.allocator.free_bytes()),
+            largest_free: Bytes(self.allocator.largest_free()),
+        }
+    }
+
+    fn allocate(&mut self, size: Bytes) -> Result<Allocation, DeviceError> {
+        let Some((id, span)) = self.allocator.allocate(size.0) else {
+            return Err(DeviceError::OutOfMemory {
+                wanted: size,
+                largest_free: Bytes(self.allocator.largest_free()),
+                total: Bytes(self.allocator.total()),
+                remedy: "free buffers, or open the simulation with more, such as cosim:tiny?memory=2GiB",
+            });
+        };
+        Ok(Allocation {
+            id,
+            address: DeviceAddress(self.dram.base() + span.start),
+            size,
+        })
+    }
+
+    fn free(&mut self, buffer: BufferId) -> Result<(), DeviceError> {
+        let span = self
+            .allocator
+            .free(buffer)
+            .ok_or(DeviceError::UnknownBuffer(buffer))?;
+        self.dram.forget(span.start, span.occupied());
+        Ok(())
+    }
+
+    fn write(&mut self, buffer: BufferId, offset: Bytes, data: &[u8]) -> Result<(), DeviceError> {
+        let range = self.locate(buffer, offset, data.len() as u64)?;
+        self.dram.cpu.write(range.start, data);
+        Ok(())
+    }
+
+    fn read(
+        &mut self,
+        buffer: BufferId,
+        offset: Bytes,
+        data: &mut [u8],
+    ) -> Result<(), DeviceError> {
+        let range = self.locate(buffer, offset, data.len() as u64)?;
+        self.dram.cpu.read(range.start, data);
+        Ok(())
+    }
+
+    fn sync_to_device(
+        &mut self,
+        buffer: BufferId,
+        offset: Bytes,
+        length: Bytes,
+    ) -> Result<(), DeviceError> {
+        let range = self.locate(buffer, offset, length.0)?;
+        self.dram
+            .sync_to_device(range.start, range.length, range.end);
+        Ok(())
+    }
+
+    fn sync_to_cpu(
+        &mut self,
+        buffer: BufferId,
+        offset: Bytes,
+        length: Bytes,
+    ) -> Result<(), DeviceError> {
+        let range = self.locate(buffer, offset, length.0)?;
+        self.dram.sync_to_cpu(range.start, range.length, range.end);
+        Ok(())
+    }
+
+    fn read32(&mut self, register: RegisterOffset) -> Result<u32, DeviceError> {
+        let offset = Self::check_register(register)?;
+        self.run(ACCESS_CYCLES);
+        let value = self
+            .system
+            .read32(offset, &mut self.dram)
+            .map_err(no_answer)?;
+        self.check_protocol()?;
+        Ok(value)
+    }
+
+    fn write32(&mut self, register: RegisterOffset, value: u32) -> Result<(), DeviceError> {
+        let offset = Self::check_register(register)?;
+        self.run(ACCESS_CYCLES);
+        self.system
+            .write32(offset, value, &mut self.dram)
+            .map_err(no_answer)?;
+        self.check_protocol()
+    }
+
+    fn wait_interrupt(&mut self, deadline: Instant) -> Result<u32, DeviceError> {
+        let began = Instant::now();
+        loop {
+            let mut left = SLICE;
+            while self.system.interrupts() == self.waited && left > 0 {
+                self.system.cycle(&mut self.dram);
+                left -= 1;
+            }
+            self.check_protocol()?;
+            let count = self.system.interrupts();
+            if count != self.waited {
+                self.waited = count;
+                return Ok(count);
+            }
+            if Instant::now() >= deadline {
+                let waited: Duration = began.elapsed();
+                let waited_ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
+                return Err(DeviceError::Timeout { waited_ms });
+            }
+        }
+    }
+
+    fn reset(&mut self) -> Result<(), DeviceError> {
+        let offset = registers::CONTROL.0;
+        let began = self.system.cycles();
+        self.write32(registers::CONTROL, control::RESET)?;
+        while self.system.cycles() - began < u64::from(RESET_CYCLES) {
+            let now = self
+                .system
+                .read32(offset, &mut self.dram)
+                .map_err(no_answer)?;
+            if now & control::RESET == 0 {
+                return self.check_protocol();
+            }
+        }
+        Err(DeviceError::Unavailable {
+            what: format!("the soft reset did not end within {RESET_CYCLES} cycles"),
+            remedy: "a memory that does not answer keeps a burst open: open the device anew"
+                .to_owned(),
+        })
+    }
+}
+
+impl Simulated for CosimDevice {
+    fn refuse(&mut self, refusals: Vec<Refusal>) {
+        self.dram.refuse(refusals);
+    }
+
+    fn advance(&mut self, cycles: u32) {
+        self.run(cycles);
+    }
+
+    fn open_bursts(&self) -> Option<usize> {
+        Some(self.system.bus().open_bursts())
+    }
+}

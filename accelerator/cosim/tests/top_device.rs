@@ -1,0 +1,210 @@
+//! The whole accelerator of the tiny geometry: the conformance suite, and random programs that must leave the emulator's memory and registers,
+//! whatever the memory does.
+//!
+//! A failing program is named by its seed: `FQBERT_RANDOM_SEED=N FQBERT_RANDOM_PROGRAMS=1 cargo test -p fqbert-cosim --test top_device
+//! -- random_programs` runs it alone.
+
+mod support;
+
+use std::time::Duration;
+
+use fqbert_conformance::{Options, RandomProgram, random_program};
+use fqbert_contract::Bytes;
+use fqbert_contract::device::{Allocation, Device};
+use fqbert_contract::program::{PerRegion, Placement};
+use fqbert_contract::timing::UNITS;
+use fqbert_cosim::{CosimDevice, OpenError};
+use support::{DONE, Ended, download, everything, finish, start, tiny, upload};
+
+/// The timing model's memory, one that is slow both ways and narrow, and one that stalls at random.
+const MEMORIES: [&str; 3] = [
+    "tiny",
+    "tiny?latency=200&write_latency=70&bandwidth=70",
+    "tiny?seed=1",
+];
+
+fn open(options: &str) -> Option<CosimDevice> {
+    match fqbert_cosim::open(options) {
+        Ok(device) => Some(device),
+        Err(OpenError::Unavailable(error)) => {
+            eprintln!("SKIPPED: {error}");
+            None
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
+fn suite(options: &str) -> Options {
+    Options {
+        models_staleness: true,
+        // Only the timing model's memory takes the timing model's cycles.
+        models_timing: options == MEMORIES[0],
+        deadline: Duration::from_secs(300),
+        hang: Duration::from_millis(50),
+        ..Options::default()
+    }
+}
+
+#[test]
+fn conforms() {
+    for options in MEMORIES {
+        let Some(mut device) = open(options) else {
+            return;
+        };
+        let report = fqbert_conformance::run(&mut device, &suite(options));
+        assert!(report.passed(), "{options}: {report}");
+        assert!(report.cases.len() > 30, "{options}: {report}");
+        assert_eq!(device.memory().free, device.memory().total);
+        println!("{options}:\n{report}");
+    }
+}
+
+#[test]
+fn survives_its_bus() {
+    for options in MEMORIES {
+        let Some(mut device) = open(options) else {
+            return;
+        };
+        let report = fqbert_conformance::run_bus(&mut device, &suite(options));
+        assert!(report.passed(), "{options}: {report}");
+        println!("{options}:\n{report}");
+    }
+}
+
+/// Runs a random program; everything it could have written, and its registers.
+fn play(device: &mut dyn Device, random: &RandomProgram) -> (Vec<Vec<u8>>, Ended) {
+    let program = random.program();
+    let guard = upload(device, &[0x33; 4096]);
+    let constants = upload(device, random.constants());
+    let input = upload(device, random.input());
+    let output = upload(device, &vec![0x5a; program.sizes.output.0.max(16) as usize]);
+    let place = |b: &Allocation| Placement {
+        address: b.address,
+        size: Bytes(b.size.0),
+    };
+    let placement = PerRegion {
+        constants: place(&constants),
+        input: place(&input),
+        output: place(&output),
+    };
+    let code = upload(device, &program.bind(&placement).unwrap());
+    let behind = upload(device, &[0x44; 4096]);
+    let window = everything(device);
+    start(
+        device,
+        code.address.0,
+        program.instructions.len() as u32,
+        window,
+    );
+    let ended = finish(device).unwrap();
+    let all = [guard, constants, input, output, code, behind];
+    let bytes = all.iter().map(|b| download(device, b)).collect();
+    (bytes, ended)
+}
+
+/// A seed is a program, a power-on state of all registers and memories, and a behaviour of the memory.
+fn equals_the_emulator(seed: u64) -> Option<()> {
+    let memory = match seed % 4 {
+        0 => String::new(),
+        1 => "latency=2&write_latency=4&".to_owned(),
+        2 => format!("latency=250&bandwidth={}&", 40 + seed % 60),
+        _ => "latency=90&write_latency=9&bandwidth=130&".to_owned(),
+    };
+    let stalls = if seed.is_multiple_of(8) {
+        String::new()
+    } else {
+        format!("seed={seed}&")
+    };
+    let mut rtl = open(&format!("tiny?memory=64MiB&{memory}{stalls}"))?;
+    let mut emulator = fqbert_emulator::open("tiny?threads=1&memory=64MiB").unwrap();
+    let random = random_program(tiny(), seed).unwrap();
+    let (found, ended) = play(&mut rtl, &random);
+    let (expected, model) = play(&mut emulator, &random);
+    let registers = |e: &Ended| (e.status, e.cause, e.index, e.address, e.counters.retired);
+    assert_eq!(
+        registers(&ended),
+        registers(&model),
+        "seed {seed}: registers"
+    );
+    assert_eq!(ended.status, DONE, "seed {seed}: {ended:?}");
+    let names = [
+        "guard",
+        "constants",
+        "input",
+        "output",
+        "code",
+        "guard behind",
+    ];
+    for ((name, found), expected) in names.iter().zip(&found).zip(&expected) {
+        let differs = found.iter().zip(expected).position(|(f, e)| f != e);
+        assert_eq!(differs, None, "seed {seed}: first different byte of {name}");
+    }
+    // The emulator could be wrong too: what was composed has its own results.
+    for (offset, bytes) in random.expected() {
+        assert!(
+            found[3][offset..][..bytes.len()] == *bytes,
+            "seed {seed}: output at {offset} is not what was composed"
+        );
+    }
+    assert_eq!(ended.counters.retired.len(), UNITS);
+    Some(())
+}
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok().and_then(|n| n.parse().ok())
+}
+
+fn run_random(first: u64, programs: u64) {
+    let programs = number("FQBERT_RANDOM_PROGRAMS").unwrap_or(programs);
+    let first = number("FQBERT_RANDOM_SEED").unwrap_or(first);
+    for seed in first..first + programs {
+        if equals_the_emulator(seed).is_none() {
+            return;
+        }
+    }
+    println!("{programs} programs from seed {first}");
+}
+
+#[test]
+fn random_programs() {
+    run_random(0, 200);
+}
+
+/// Ten times as many, or `FQBERT_RANDOM_PROGRAMS`: a hundred thousand in `cargo xtask full-check`.
+#[test]
+#[ignore = "a minute of simulation for 2,000 programs"]
+fn many_random() {
+    run_random(1_000_000, 2000);
+}
+
+/// A build for waveforms writes them; any other says how to get one that does.
+#[test]
+fn waveforms_on_request() {
+    let file = std::env::temp_dir().join(format!("fqbert-cosim-{}.wave", std::process::id()));
+    let uri = format!("tiny?trace={}", file.display());
+    let Some(format) = fqbert_cosim::TRACE else {
+        match fqbert_cosim::open(&uri) {
+            Err(OpenError::NoTrace) => return,
+            Err(OpenError::Unavailable(error)) => return eprintln!("SKIPPED: {error}"),
+            other => panic!("{other:?}"),
+        }
+    };
+    let Some(mut device) = open(&uri) else {
+        return;
+    };
+    device.run(100);
+    drop(device);
+    let bytes = std::fs::read(&file).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    // An FST begins with a header block of 329 bytes (its length counts itself), a VCD with a section.
+    let begins = match format {
+        "fst" => bytes.starts_with(&[0, 0, 0, 0, 0, 0, 0, 1, 0x49]),
+        _ => bytes.starts_with(b"$"),
+    };
+    assert!(begins && bytes.len() > 10_000, "{} bytes", bytes.len());
+    let nowhere = fqbert_cosim::open("tiny?trace=/nonexistent/run.wave");
+    assert!(
+        matches!(nowhere, Err(OpenError::TraceFile { .. })),
+        "{nowhere:?}"
+    );
+}

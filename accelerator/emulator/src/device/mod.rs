@@ -1,0 +1,313 @@
+//! A device with memory of its own, behind the `Device` trait.
+//!
+//! A doorbell only starts the program; it executes while the owner waits for the interrupt, reads a register or syncs memory, so that
+//! an emulated accelerator is busy between doorbell and wait as a real one is, with no thread of its own and nothing left to chance.
+
+mod awake;
+pub(crate) mod dram;
+
+use std::time::{Duration, Instant};
+
+use fqbert_contract::capability::Capabilities;
+use fqbert_contract::device::{Allocation, BufferId, Device, DeviceError, MemoryInfo};
+use fqbert_contract::region::{Allocator, Span};
+use fqbert_contract::registers::{self, control};
+use fqbert_contract::simulated::{Refusal, Simulated};
+use fqbert_contract::{Bytes, DeviceAddress, RegisterOffset};
+use rayon::ThreadPool;
+
+use crate::accelerator::{Accelerator, RunState};
+use crate::kernels::{Kernel, KernelError};
+use crate::options::{EmulatorOptions, OptionError};
+use dram::Dram;
+
+/// Device address of the first byte of memory: not 0, so that an address forgotten at 0 faults.
+const MEMORY_BASE: u64 = 0x1000_0000;
+/// A register read lets a running program go on for this long, so that polling makes progress and still returns.
+const POLL_SLICE: Duration = Duration::from_millis(5);
+
+/// Why an emulated accelerator cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The text names no device or option.
+    #[error(transparent)]
+    Options(#[from] OptionError),
+    /// `FQBERT_KERNEL` names no kernel of this CPU.
+    #[error("environment variable FQBERT_KERNEL: {0}")]
+    Variable(KernelError),
+    /// The threads could not be started.
+    #[error(
+        "cannot start {threads} threads for the emulator's kernels; ask for fewer with threads=N"
+    )]
+    Threads {
+        /// How many were wanted; 0 is one per CPU.
+        threads: usize,
+        /// The cause.
+        #[source]
+        source: rayon::ThreadPoolBuildError,
+    },
+}
+
+/// Opens an emulated accelerator described as `GEOMETRY[?threads=N&kernel=NAME&seed=N&memory=SIZE]`, the part of a device URI behind
+/// `emu:`.
+///
+/// # Errors
+/// An unknown geometry, option or kernel, or threads that cannot be started.
+pub fn open(uri_rest: &str) -> Result<EmulatedDevice, OpenError> {
+    EmulatedDevice::new(EmulatorOptions::parse(uri_rest)?)
+}
+
+/// The emulated accelerator.
+#[derive(Debug)]
+pub struct EmulatedDevice {
+    capabilities: Capabilities,
+    accelerator: Accelerator,
+    dram: Dram,
+    allocator: Allocator,
+    pool: ThreadPool,
+    /// Interrupts at the last wait.
+    waited: u32,
+}
+
+impl EmulatedDevice {
+    /// A device after power-on.
+    ///
+    /// # Errors
+    /// A kernel this CPU does not run, or threads that cannot be started.
+    pub fn new(options: EmulatorOptions) -> Result<Self, OpenError> {
+        let kernel = match options.kernel {
+            Some(kernel) => kernel,
+            None => Kernel::from_env()
+                .map_err(OpenError::Variable)?
+                .unwrap_or(Kernel::detect()),
+        };
+        if !kernel.is_supported() {
+            return Err(OptionError::Kernel(KernelError::Unsupported { kernel }).into());
+        }
+        let threads = options.threads.unwrap_or(0);
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .thread_name(|i| format!("fqbert-emu-{i}"))
+            .build()
+            .map_err(|source| OpenError::Threads { threads, source })?;
+        let allocator = Allocator::new(options.memory_bytes.min(crate::options::MAX_MEMORY_BYTES));
+        Ok(Self {
+            capabilities: Capabilities::of(&options.geometry),
+            accelerator: Accelerator::with(&options.geometry, kernel, options.schedule),
+            dram: Dram::new(MEMORY_BASE, allocator.total()),
+            allocator,
+            pool,
+            waited: 0,
+        })
+    }
+
+    /// The kernels it computes with.
+    pub fn kernel(&self) -> Kernel {
+        self.accelerator.kernel()
+    }
+
+    /// Threads its kernels use.
+    pub fn threads(&self) -> usize {
+        self.pool.current_num_threads()
+    }
+
+    /// Lets a running program go on until `deadline`.
+    fn advance(&mut self, deadline: Instant) -> RunState {
+        if !self.accelerator.is_busy() {
+            return RunState::Idle;
+        }
+        let (accelerator, dram) = (&mut self.accelerator, &mut self.dram);
+        awake::install(&self.pool, || {
+            accelerator.run_pending(dram, &mut || Instant::now() >= deadline)
+        })
+    }
+
+    /// Lets a running program go on for the time a bounded call may take.
+    fn advance_a_little(&mut self) {
+        self.advance(Instant::now() + POLL_SLICE);
+    }
+
+    /// Where bytes `offset..offset + length` of a buffer lie.
+    fn locate(&self, buffer: BufferId, offset: Bytes, length: u64) -> Result<Range, DeviceError> {
+        let span = self.allocator.covering(buffer, offset, length)?;
+        match usize::try_from(length) {
+            Ok(bytes) => Ok(Range {
+                start: span.start + offset.0,
+                length: bytes,
+                end: end_of(&span),
+            }),
+            Err(_) => Err(DeviceError::OutOfBounds {
+                buffer,
+                size: Bytes(span.size),
+                offset,
+                length: Bytes(length),
+            }),
+        }
+    }
+
+    fn check_register(register: RegisterOffset) -> Result<u32, DeviceError> {
+        let offset = register.0;
+        if offset.is_multiple_of(4) && offset < registers::BLOCK_BYTES {
+            Ok(offset)
+        } else {
+            Err(DeviceError::BadRegister(register))
+        }
+    }
+}
+
+/// Bytes of a buffer, from the start of the memory.
+struct Range {
+    start: u64,
+    length: usize,
+    /// Where the buffer ends.
+    end: u64,
+}
+
+fn end_of(span: &Span) -> u64 {
+    span.start + span.size
+}
+
+impl Device for EmulatedDevice {
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    fn memory(&self) -> MemoryInfo {
+        MemoryInfo {
+            base: DeviceAddress(self.dram.base()),
+            total: Bytes(self.allocator.total()),
+            free: Bytes(self.allocator.free_bytes()),
+            largest_free: Bytes(self.allocator.largest_free()),
+        }
+    }
+
+    fn allocate(&mut self, size: Bytes) -> Result<Allocation, DeviceError> {
+        let Some((id, span)) = self.allocator.allocate(size.0) else {
+            return Err(DeviceError::OutOfMemory {
+                wanted: size,
+                largest_free: Bytes(self.allocator.largest_free()),
+                total: Bytes(self.allocator.total()),
+                remedy: "free buffers, or open the emulator with more, such as emu:zcu102?memory=2GiB",
+            });
+        };
+        Ok(Allocation {
+            id,
+            address: DeviceAddress(self.dram.base() + span.start),
+            size,
+        })
+    }
+
+    fn free(&mut self, buffer: BufferId) -> Result<(), DeviceError> {
+        let span = self
+            .allocator
+            .free(buffer)
+            .ok_or(DeviceError::UnknownBuffer(buffer))?;
+        self.dram.forget(span.start, span.occupied());
+        Ok(())
+    }
+
+    fn write(&mut self, buffer: BufferId, offset: Bytes, data: &[u8]) -> Result<(), DeviceError> {
+        let range = self.locate(buffer, offset, data.len() as u64)?;
+        self.dram.cpu.write(range.start, data);
+        Ok(())
+    }
+
+    fn read(
+        &mut self,
+        buffer: BufferId,
+        offset: Bytes,
+        data: &mut [u8],
+    ) -> Result<(), DeviceError> {
+        let range = self.locate(buffer, offset, data.len() as u64)?;
+        self.dram.cpu.read(range.start, data);
+        Ok(())
+    }
+
+    fn sync_to_device(
+        &mut self,
+        buffer: BufferId,
+        offset: Bytes,
+        length: Bytes,
+    ) -> Result<(), DeviceError> {
+        let range = self.locate(buffer, offset, length.0)?;
+        self.dram
+            .sync_to_device(range.start, range.length, range.end);
+        Ok(())
+    }
+
+    fn sync_to_cpu(
+        &mut self,
+        buffer: BufferId,
+        offset: Bytes,
+        length: Bytes,
+    ) -> Result<(), DeviceError> {
+        let range = self.locate(buffer, offset, length.0)?;
+        self.advance_a_little();
+        self.dram.sync_to_cpu(range.start, range.length, range.end);
+        Ok(())
+    }
+
+    fn read32(&mut self, register: RegisterOffset) -> Result<u32, DeviceError> {
+        let offset = Self::check_register(register)?;
+        self.advance_a_little();
+        Ok(self.accelerator.read32(offset))
+    }
+
+    fn write32(&mut self, register: RegisterOffset, value: u32) -> Result<(), DeviceError> {
+        let offset = Self::check_register(register)?;
+        self.accelerator.write32(offset, value);
+        Ok(())
+    }
+
+    fn wait_interrupt(&mut self, deadline: Instant) -> Result<u32, DeviceError> {
+        let began = Instant::now();
+        if self.accelerator.interrupts() == self.waited {
+            self.advance(deadline);
+        }
+        let count = self.accelerator.interrupts();
+        if count != self.waited {
+            self.waited = count;
+            return Ok(count);
+        }
+        // Nobody else can make the line rise while this call has the accelerator; a real one would be waited for.
+        std::thread::sleep(deadline.saturating_duration_since(Instant::now()));
+        let waited_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        Err(DeviceError::Timeout { waited_ms })
+    }
+
+    fn reset(&mut self) -> Result<(), DeviceError> {
+        self.accelerator
+            .write32(registers::CONTROL.0, control::RESET);
+        Ok(())
+    }
+}
+
+impl Simulated for EmulatedDevice {
+    fn refuse(&mut self, refusals: Vec<Refusal>) {
+        self.dram.refuse(refusals);
+    }
+
+    fn advance(&mut self, cycles: u32) {
+        let (accelerator, dram) = (&mut self.accelerator, &mut self.dram);
+        let now = |accelerator: &Accelerator| {
+            u64::from(accelerator.read32(registers::CYCLES_LOW.0))
+                | u64::from(accelerator.read32(registers::CYCLES_HIGH.0)) << 32
+        };
+        self.pool.install(|| {
+            let until = now(accelerator) + u64::from(cycles);
+            while now(accelerator) < until {
+                // Not the first look, which comes before the next instruction, but the second.
+                let mut executed = false;
+                let state =
+                    accelerator.run_pending(dram, &mut || std::mem::replace(&mut executed, true));
+                if state != RunState::Paused {
+                    break;
+                }
+            }
+        });
+    }
+
+    fn open_bursts(&self) -> Option<usize> {
+        None
+    }
+}

@@ -1,0 +1,226 @@
+//! The emulator against the suite of every backend, and against itself: kernels, threads and order of queues change no bit.
+
+use std::time::{Duration, Instant};
+
+use fqbert_conformance::{Options, RandomProgram, random_program, run, run_bus};
+use fqbert_contract::capability::Capabilities;
+use fqbert_contract::device::{Allocation, BufferId, Device, DeviceError, MemoryInfo};
+use fqbert_contract::program::{PerRegion, Placement};
+use fqbert_contract::registers as regs;
+use fqbert_contract::{Bytes, Geometry, RegisterOffset};
+use fqbert_emulator::{EmulatedDevice, Kernel, open};
+
+fn options(seed: u64) -> Options {
+    Options {
+        seed,
+        models_staleness: true,
+        models_timing: true,
+        ..Options::default()
+    }
+}
+
+fn conforms(uri: &str) {
+    let mut device = open(uri).unwrap();
+    let report = run(&mut device, &options(7));
+    assert!(report.passed(), "{uri}\n{report}");
+    assert!(
+        report.cases.len() > 30,
+        "{uri}: {} cases",
+        report.cases.len()
+    );
+    // The suite gave everything back.
+    assert_eq!(device.memory().free, device.memory().total);
+}
+
+#[test]
+fn tiny_conforms() {
+    conforms("tiny?threads=2");
+}
+
+#[test]
+fn paper_conforms() {
+    conforms("paper?threads=2");
+}
+
+#[test]
+fn zcu102_conforms() {
+    conforms("zcu102?threads=2");
+}
+
+#[test]
+fn zcu111_conforms() {
+    conforms("zcu111?threads=2");
+}
+
+#[test]
+fn every_kernel_conforms() {
+    for kernel in Kernel::supported() {
+        conforms(&format!("tiny?kernel={kernel}&threads=1"));
+        conforms(&format!("zcu102?kernel={kernel}&threads=2&seed=5"));
+    }
+}
+
+/// Faults of the bus and resets in the middle of programs, as the RTL takes them.
+#[test]
+fn every_geometry_survives_its_bus() {
+    for uri in [
+        "tiny?threads=1",
+        "paper?threads=2",
+        "zcu102?threads=2&seed=3",
+    ] {
+        let report = run_bus(&mut open(uri).unwrap(), &options(3));
+        assert!(report.passed(), "{uri}\n{report}");
+        assert!(report.cases.len() > 5, "{uri}\n{report}");
+    }
+}
+
+/// A broken accelerator must not pass: the suite is shown one that flips a bit of what the CPU reads.
+#[test]
+fn the_suite_finds_a_flipped_bit() {
+    struct Flipped(EmulatedDevice);
+    impl Device for Flipped {
+        fn capabilities(&self) -> &Capabilities {
+            self.0.capabilities()
+        }
+        fn memory(&self) -> MemoryInfo {
+            self.0.memory()
+        }
+        fn allocate(&mut self, size: Bytes) -> Result<Allocation, DeviceError> {
+            self.0.allocate(size)
+        }
+        fn free(&mut self, b: BufferId) -> Result<(), DeviceError> {
+            self.0.free(b)
+        }
+        fn write(&mut self, b: BufferId, offset: Bytes, data: &[u8]) -> Result<(), DeviceError> {
+            self.0.write(b, offset, data)
+        }
+        fn read(&mut self, b: BufferId, offset: Bytes, data: &mut [u8]) -> Result<(), DeviceError> {
+            self.0.read(b, offset, data)?;
+            if let Some(last) = data.last_mut() {
+                *last ^= 0x10;
+            }
+            Ok(())
+        }
+        fn sync_to_device(
+            &mut self,
+            b: BufferId,
+            offset: Bytes,
+            length: Bytes,
+        ) -> Result<(), DeviceError> {
+            self.0.sync_to_device(b, offset, length)
+        }
+        fn sync_to_cpu(
+            &mut self,
+            b: BufferId,
+            offset: Bytes,
+            length: Bytes,
+        ) -> Result<(), DeviceError> {
+            self.0.sync_to_cpu(b, offset, length)
+        }
+        fn read32(&mut self, r: RegisterOffset) -> Result<u32, DeviceError> {
+            self.0.read32(r)
+        }
+        fn write32(&mut self, r: RegisterOffset, value: u32) -> Result<(), DeviceError> {
+            self.0.write32(r, value)
+        }
+        fn wait_interrupt(&mut self, deadline: Instant) -> Result<u32, DeviceError> {
+            self.0.wait_interrupt(deadline)
+        }
+        fn reset(&mut self) -> Result<(), DeviceError> {
+            self.0.reset()
+        }
+    }
+    let mut device = Flipped(open("tiny?threads=1").unwrap());
+    let report = run(&mut device, &options(7));
+    let failed: Vec<&str> = report.failures().map(|c| c.name).collect();
+    for name in [
+        "memory/contents",
+        "transfers/round_trip",
+        "compute/layer_norm",
+        "random/programs",
+    ] {
+        assert!(
+            failed.contains(&name),
+            "{name} passed on a broken accelerator\n{report}"
+        );
+    }
+    assert!(!failed.contains(&"registers/identity"), "{report}");
+}
+
+/// Runs a random program and gives its output buffer.
+fn output(uri: &str, program: &RandomProgram) -> Vec<u8> {
+    let mut device = open(uri).unwrap();
+    let mut upload = |data: &[u8]| {
+        let a = device.allocate(Bytes(data.len() as u64)).unwrap();
+        device.write(a.id, Bytes(0), data).unwrap();
+        device.sync_to_device(a.id, Bytes(0), a.size).unwrap();
+        Placement {
+            address: a.address,
+            size: a.size,
+        }
+    };
+    let size = program.program().sizes.output.0 as usize;
+    let placement = PerRegion {
+        constants: upload(program.constants()),
+        input: upload(program.input()),
+        output: upload(&vec![0; size]),
+    };
+    let code = program.program().bind(&placement).unwrap();
+    let at = upload(&code).address;
+    let limit = at.0 + code.len() as u64;
+    for (register, value) in [
+        (regs::WINDOW_BASE_LOW, placement.constants.address.low()),
+        (regs::WINDOW_LIMIT_LOW, limit as u32),
+        (regs::PROGRAM_ADDRESS_LOW, at.low()),
+        (regs::PROGRAM_LENGTH, (code.len() / 32) as u32),
+        (regs::IRQ_ENABLE, 3),
+        (regs::DOORBELL, 1),
+    ] {
+        device.write32(register, value).unwrap();
+    }
+    device
+        .wait_interrupt(Instant::now() + Duration::from_secs(60))
+        .unwrap();
+    assert_eq!(device.read32(regs::FAULT_CAUSE).unwrap(), 0);
+    // Buffers are numbered from 1 in order of allocation; the output is the third.
+    let id = BufferId(3);
+    let mut bytes = vec![0; size];
+    device
+        .sync_to_cpu(id, Bytes(0), Bytes(size as u64))
+        .unwrap();
+    device.read(id, Bytes(0), &mut bytes).unwrap();
+    bytes
+}
+
+#[test]
+fn threads_kernels_and_order_change_no_bit() {
+    for geometry in ["tiny", "paper", "zcu102"] {
+        let g = Geometry::by_name(geometry).unwrap();
+        for seed in 100..104 {
+            let program = random_program(g, seed).unwrap();
+            let base = output(&format!("{geometry}?threads=1&kernel=portable"), &program);
+            for (offset, bytes) in program.expected() {
+                assert_eq!(
+                    &base[offset..][..bytes.len()],
+                    bytes,
+                    "{geometry} seed {seed}"
+                );
+            }
+            for variant in [
+                "threads=2&kernel=portable",
+                "threads=3&kernel=portable",
+                "threads=3",
+                "threads=1&kernel=scalar",
+                "threads=2&seed=1",
+                "threads=2&seed=2",
+                "threads=1&seed=18446744073709551615",
+            ] {
+                let other = output(&format!("{geometry}?{variant}"), &program);
+                assert!(
+                    other == base,
+                    "{geometry} program {seed}: {variant} differs"
+                );
+            }
+        }
+    }
+}
