@@ -1,8 +1,11 @@
 #!/bin/sh
-# Measures everything that docs/performance.md shows and writes its tables: bench/figures.sh [DATA], about five minutes on two CPUs.
+# Measures everything that docs/performance.md shows and writes its tables: bench/figures.sh [DATA],
+# about five minutes on two CPUs.
 #
-# DATA is a folder with sst2/dev.tsv and sst2/train.tsv (GLUE SST-2), else $FQBERT_DATA, else ../shared/data. FIGURES_UNDER is put before every measured command, for
-# all runtimes alike: FIGURES_UNDER="chrt -f 10" keeps other processes out of the way (as root). Run it on a machine that does nothing else.
+# DATA is a folder with sst2/dev.tsv and sst2/train.tsv (GLUE SST-2), else $FQBERT_DATA, else
+# ../shared/data. FIGURES_UNDER is put before every measured command, for all runtimes alike:
+# FIGURES_UNDER="chrt -f 10" keeps other processes out of the way (as root). Run it on a machine
+# that does nothing else.
 set -eu
 cd "$(dirname "$0")/.."
 data=${1:-${FQBERT_DATA:-../shared/data}}
@@ -14,7 +17,8 @@ for file in dev train; do
     [ -f "$data/sst2/$file.tsv" ] || { echo "error: no $data/sst2/$file.tsv: give the folder with labelled data" >&2; exit 1; }
 done
 
-# One by one: built together they would share features, and be built anew by the commands of docs/performance.md.
+# One by one: built together they would share features, and be built anew by the commands of
+# docs/performance.md.
 for package in fqbert fqbert-kernel-bench fqbert-peers; do
     cargo build --locked --release -p "$package"
 done

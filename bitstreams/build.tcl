@@ -33,14 +33,16 @@ if {![dict exists $boardparts $board]} {
     exit 2
 }
 
-# Number of the board's geometry (fqbert_system_pkg), and the LOAD ports that it has (accelerator/contract/geometry.toml).
+# Number of the board's geometry (fqbert_system_pkg), and the LOAD ports that it has
+# (accelerator/contract/geometry.toml).
 set geometries {
     zcu102 {preset 2 ports 2}
     zcu111 {preset 3 ports 4}
 }
 set g [dict get $geometries $board]
 
-# The sources in order, packages first, as fqbert.f lists them; the wrapper in Verilog is what the block design refers to.
+# The sources in order, packages first, as fqbert.f lists them; the wrapper in Verilog is what the
+# block design refers to.
 set rtl [file join $root programmable logic rtl]
 set sources {}
 set list [open [file join $rtl fqbert.f]]
@@ -73,8 +75,9 @@ if {[llength $constraints]} { add_files -fileset constrs_1 -norecurse $constrain
 # The DSP48E2 primitive instead of its behavioural twin.
 set_property verilog_define [list FQBERT_VENDOR] [get_filesets sources_1]
 
-# Processing system: one register master, HP0 for instructions and results, and an HP port for each LOAD port as far as they go
-# (HP1, HP3, HP2: HP1 and HP2 share a port of the DDR controller; a fourth shares HP0).
+# Processing system: one register master, HP0 for instructions and results, and an HP port for each
+# LOAD port as far as they go (HP1, HP3, HP2: HP1 and HP2 share a port of the DDR controller; a
+# fourth shares HP0).
 create_bd_design system
 set ps [create_bd_cell -type ip -vlnv xilinx.com:ip:zynq_ultra_ps_e ps]
 apply_bd_automation -rule xilinx.com:bd_rule:zynq_ultra_ps_e -config {apply_board_preset 1} $ps
@@ -91,7 +94,8 @@ set_property -dict [list \
     CONFIG.PSU__CRL_APB__PL0_REF_CTRL__FREQMHZ 100 \
 ] $ps
 
-# 214 MHz out of pl_clk0, which is a divided PLL of the processing system and does not give it itself; resets in that clock.
+# 214 MHz out of pl_clk0, which is a divided PLL of the processing system and does not give it
+# itself; resets in that clock.
 set clock [create_bd_cell -type ip -vlnv xilinx.com:ip:clk_wiz clock]
 set_property -dict [list CONFIG.PRIM_SOURCE No_buffer CONFIG.CLKOUT1_REQUESTED_OUT_FREQ 214.000 \
     CONFIG.RESET_TYPE ACTIVE_LOW CONFIG.RESET_PORT resetn] $clock
@@ -108,7 +112,8 @@ connect_bd_net [get_bd_pins clock/clk_out1] [get_bd_pins accel/clk]
 connect_bd_net [get_bd_pins reset/peripheral_aresetn] [get_bd_pins accel/rst_n]
 connect_bd_net [get_bd_pins accel/irq] [get_bd_pins ps/pl_ps_irq0]
 
-# A SmartConnect for each connection: it converts AXI4 of the processing system to AXI4-Lite, and narrows addresses from 64 bits.
+# A SmartConnect for each connection: it converts AXI4 of the processing system to AXI4-Lite, and
+# narrows addresses from 64 bits.
 proc connect_through {name masters slave} {
     set switch [create_bd_cell -type ip -vlnv xilinx.com:ip:smartconnect $name]
     set_property -dict [list CONFIG.NUM_SI [llength $masters] CONFIG.NUM_MI 1] $switch

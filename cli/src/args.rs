@@ -8,12 +8,13 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-/// Fully quantized BERT: on the accelerator of a Zynq UltraScale+ board, or bit for bit the same on this CPU.
+/// Fully quantized BERT: on the accelerator of a Zynq UltraScale+ board, or bit for bit the same on
+/// this CPU.
 #[derive(Parser)]
 #[command(name = "fqbert", version, about, max_term_width = 100)]
 pub struct Cli {
-    /// The accelerator to run on: emu:GEOMETRY[?threads=N] with GEOMETRY tiny, paper, zcu102 or zcu111, or uio:NAME, the accelerator on
-    /// this board by the name of its UIO device.
+    /// The accelerator to run on: emu:GEOMETRY[?threads=N] with GEOMETRY tiny, paper, zcu102 or
+    /// zcu111, or uio:NAME, the accelerator on this board by the name of its UIO device.
     #[arg(
         long,
         global = true,
@@ -65,7 +66,8 @@ pub struct RunArgs {
     /// Seconds one run of the accelerator may take before it counts as hung.
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86400), value_name = "SECONDS")]
     pub deadline: u64,
-    /// Give each text a run of its own instead of packing short ones together. The answers are the same bit for bit.
+    /// Give each text a run of its own instead of packing short ones together. The answers are the
+    /// same bit for bit.
     #[arg(long)]
     pub no_packing: bool,
 }
@@ -83,7 +85,8 @@ pub struct Texts {
     /// Name of the TSV column with the texts.
     #[arg(long, default_value = "sentence", value_name = "NAME")]
     pub column: String,
-    /// Token ids of one sequence, special tokens included, for models of other vocabularies. May be repeated.
+    /// Token ids of one sequence, special tokens included, for models of other vocabularies. May be
+    /// repeated.
     #[arg(long, value_name = "\"ID ID ...\"")]
     pub ids: Vec<String>,
 }
@@ -152,10 +155,12 @@ pub struct Quantize {
     /// File to write.
     #[arg(short, long, value_name = "FILE")]
     pub output: PathBuf,
-    /// Texts to measure activation ranges on: one a line, or a TSV file with --column. Needed unless all scales were learned in training and lie in the folder (fqbert-scales.json).
+    /// Texts to measure activation ranges on: one a line, or a TSV file with --column. Needed
+    /// unless all scales were learned in training and lie in the folder (fqbert-scales.json).
     #[arg(long, value_name = "FILE")]
     pub calibrate: Option<PathBuf>,
-    /// The calibration file is TSV, texts are in this column: a name of its header line, or, for a file without one, numbers from 1 such as 6,7.
+    /// The calibration file is TSV, texts are in this column: a name of its header line, or, for a
+    /// file without one, numbers from 1 such as 6,7.
     #[arg(long, value_name = "NAME|N,N")]
     pub column: Option<String>,
     /// Texts to take of the calibration file, drawn at random.
@@ -179,17 +184,19 @@ pub struct Quantize {
     /// Licence of the weights, for the file's metadata.
     #[arg(long, default_value = "unknown", value_name = "TEXT")]
     pub license: String,
-    /// A figure of the float checkpoint to keep in the file, such as "accuracy,SST-2 dev,90.02,872".
+    /// A figure of the float checkpoint to keep in the file, such as "accuracy,SST-2
+    /// dev,90.02,872".
     #[arg(long, value_name = "NAME,DATA,VALUE,N")]
     pub float_metric: Option<String>,
     /// Write the per-layer report as JSON too.
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
-    /// Mean bits of the encoder's weights, 4 to 8, such as 4.25bits: the matrices that need it most get 8-bit weights, the others 4.
+    /// Mean bits of the encoder's weights, 4 to 8, such as 4.25bits: the matrices that need it most
+    /// get 8-bit weights, the others 4.
     #[arg(long, value_parser = parse_bits, value_name = "BITS", conflicts_with = "max_drop")]
     pub budget: Option<f64>,
-    /// The fewest 8-bit matrices with which at most this share of held-out texts changes its class, such as 0.02; for embeddings
-    /// the bound is on 1 less the mean cosine with the float vector.
+    /// The fewest 8-bit matrices with which at most this share of held-out texts changes its class,
+    /// such as 0.02; for embeddings the bound is on 1 less the mean cosine with the float vector.
     #[arg(long, value_name = "SHARE")]
     pub max_drop: Option<f64>,
     /// Measure what 4 bits cost in each matrix, print it and write it as JSON.
@@ -198,7 +205,8 @@ pub struct Quantize {
     /// Further texts of the calibration file that mixes and sensitivity are judged on.
     #[arg(long, default_value_t = 256, value_name = "N")]
     pub held_out: usize,
-    /// Keep finished layers in OUTPUT.stages and go on from those that an interrupted run left there, to the same bits.
+    /// Keep finished layers in OUTPUT.stages and go on from those that an interrupted run left
+    /// there, to the same bits.
     #[arg(long)]
     pub resume: bool,
 }
@@ -217,7 +225,8 @@ pub struct Subject {
     /// Quantized model file [default: the model that ships in models/].
     #[arg(conflicts_with = "shape", env = "FQBERT_MODEL")]
     pub model: Option<PathBuf>,
-    /// Random weights of a shape: bert-base, bert-large, bert-tiny, minilm-l6, distilbert, or LAYERS,HIDDEN,HEADS,INTERMEDIATE.
+    /// Random weights of a shape: bert-base, bert-large, bert-tiny, minilm-l6, distilbert, or
+    /// LAYERS,HIDDEN,HEADS,INTERMEDIATE.
     #[arg(long, value_name = "SHAPE")]
     pub shape: Option<String>,
     /// Tokens of the sequence; the smallest bucket that holds them is used.
@@ -244,7 +253,8 @@ pub struct Bench {
     /// Timed inferences.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=10000), value_name = "N")]
     pub runs: u32,
-    /// Only the cycles of the timing model, with busy and stalled cycles of each unit; nothing is run.
+    /// Only the cycles of the timing model, with busy and stalled cycles of each unit; nothing is
+    /// run.
     #[arg(long)]
     pub cycles: bool,
     /// With --cycles: what each unit waits for.

@@ -31,7 +31,8 @@ pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
     })
 }
 
-/// Writes an error with its causes to standard error; with `--json` an object `{"error": ..., "causes": [...]}` to standard output too.
+/// Writes an error with its causes to standard error; with `--json` an object `{"error": ...,
+/// "causes": [...]}` to standard output too.
 pub fn report(error: &anyhow::Error, as_json: bool) {
     let mut causes: Vec<String> = error.chain().map(ToString::to_string).collect();
     // Errors that show their source in their own text would be said twice.

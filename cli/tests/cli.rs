@@ -1,5 +1,5 @@
-//! The program as a user runs it: a made-up checkpoint is quantized, asked, evaluated, and every kind of bad input is refused with
-//! its name, its numbers and a remedy.
+//! The program as a user runs it: a made-up checkpoint is quantized, asked, evaluated, and every
+//! kind of bad input is refused with its name, its numbers and a remedy.
 
 mod common;
 
@@ -218,7 +218,8 @@ fn the_papers_compression_and_cycles_of_bert_base() {
         "--device",
         "emu:zcu102",
     ]));
-    // Our per-channel scales cost a little, and there are no per-tensor ones to save: 7.90; the paper's scheme gives 7.94.
+    // Our per-channel scales cost a little, and there are no per-tensor ones to save: 7.90; the
+    // paper's scheme gives 7.94.
     let ratio = i["compression"]["ratio"].as_f64().unwrap();
     assert!((7.85..7.95).contains(&ratio), "{ratio}");
     assert!(

@@ -1,7 +1,8 @@
 //! Quantizes a checkpoint and measures it against the float model, both in plain arithmetic.
 //!
-//! `accuracy sst2 MODEL-FOLDER DATA-FOLDER [scheme] [key=value...]`, or `accuracy sts ...`. The data folder
-//! holds `sst2/train.tsv` and `sst2/dev.tsv`, or `stsb/sts-train.csv` and `stsb/sts-dev.csv`.
+//! `accuracy sst2 MODEL-FOLDER DATA-FOLDER [scheme] [key=value...]`, or `accuracy sts ...`. The
+//! data folder holds `sst2/train.tsv` and `sst2/dev.tsv`, or `stsb/sts-train.csv` and
+//! `stsb/sts-dev.csv`.
 
 use std::error::Error;
 use std::fs;

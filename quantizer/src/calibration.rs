@@ -169,8 +169,8 @@ impl Calibration {
         Ok(calibration)
     }
 
-    /// Takes out up to `count` sequences, but no more than a fifth, to judge a model on: evenly spread, and none that
-    /// is among those that stay.
+    /// Takes out up to `count` sequences, but no more than a fifth, to judge a model on: evenly
+    /// spread, and none that is among those that stay.
     ///
     /// # Errors
     /// [`QuantizeError::Option`] if there are too few to take any.

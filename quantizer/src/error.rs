@@ -130,7 +130,8 @@ pub enum QuantizeError {
         /// The numbers.
         source: InputError,
     },
-    /// The shape is outside what the accelerator and its numerics allow, or the result is inconsistent.
+    /// The shape is outside what the accelerator and its numerics allow, or the result is
+    /// inconsistent.
     #[error(transparent)]
     Model(#[from] ModelError),
     /// A stage file of an interrupted run that cannot be used.

@@ -24,7 +24,8 @@ pub struct Verdict {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Measure {
-    /// Share of the texts whose class changes; of a multi-label model those of which any label does.
+    /// Share of the texts whose class changes; of a multi-label model those of which any label
+    /// does.
     ChangedTexts,
     /// Share of the tokens whose class changes.
     ChangedTokens,

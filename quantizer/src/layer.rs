@@ -34,8 +34,8 @@ pub(crate) struct Stream {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Done {
     pub(crate) layer: QuantizedLayer,
-    /// The same with each matrix in 4 bits, if that was wanted: to be taken one matrix at a time, since each was fitted
-    /// to what [`Done::layer`] gives it.
+    /// The same with each matrix in 4 bits, if that was wanted: to be taken one matrix at a time,
+    /// since each was fitted to what [`Done::layer`] gives it.
     pub(crate) alternative: Option<QuantizedLayer>,
     /// Bits, weight SQNR in dB and mean clip, in the order of [`Linear::ALL`].
     pub(crate) figures: Vec<(u8, f64, f64)>,
@@ -74,8 +74,8 @@ pub(crate) fn activation(config: &BertConfig) -> Activation {
     }
 }
 
-/// Scales of a layer's sites, and what is taken off every code of the activation. `x8` and `x16` are
-/// those of the layer before, `y16` is what the next one, which `next` is, takes.
+/// Scales of a layer's sites, and what is taken off every code of the activation. `x8` and `x16`
+/// are those of the layer before, `y16` is what the next one, which `next` is, takes.
 pub(crate) fn scales(
     c: &Context<'_>,
     watched: &Watched,

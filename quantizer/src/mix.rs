@@ -18,7 +18,8 @@ use crate::{QuantizeError, convert};
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Goal {
-    /// Mean bits of the encoder's weights, 4..=8, not to be exceeded; as much of it as can be is spent.
+    /// Mean bits of the encoder's weights, 4..=8, not to be exceeded; as much of it as can be is
+    /// spent.
     Budget(f64),
     /// Largest [`Verdict::drop`] on the held-out texts, 0..=1, with as few bits as can be found.
     MaxDrop(f64),
@@ -44,8 +45,8 @@ impl Job<'_> {
     /// at. `held_out` are texts that the calibration data does not hold.
     ///
     /// # Errors
-    /// As [`crate::quantize()`]; a goal out of range; [`QuantizeError::MaxDrop`] if even 8-bit weights
-    /// lose more.
+    /// As [`crate::quantize()`]; a goal out of range; [`QuantizeError::MaxDrop`] if even 8-bit
+    /// weights lose more.
     pub fn mix(
         &self,
         held_out: &[Sequence],

@@ -45,8 +45,8 @@ pub fn quantize(
 
 /// A quantization to be done.
 ///
-/// The results depend on nothing but the fields: not on threads, nor on time, nor on how often a run
-/// with stages was interrupted.
+/// The results depend on nothing but the fields: not on threads, nor on time, nor on how often a
+/// run with stages was interrupted.
 ///
 /// Memory is bounded by the calibration's tokens T, at most [`Calibration::MAX_TOKENS`]: beside the
 /// checkpoint about `T * (30 * hidden + 2 * intermediate)` bytes and `40 * intermediate^2`
@@ -76,9 +76,9 @@ impl Job<'_> {
     /// Quantizes.
     ///
     /// # Errors
-    /// [`QuantizeError`]: options out of range, calibration data that does not fit the model, a shape
-    /// that the accelerator does not take, numbers that its parameters cannot hold, stage files that are
-    /// damaged or another run's.
+    /// [`QuantizeError`]: options out of range, calibration data that does not fit the model, a
+    /// shape that the accelerator does not take, numbers that its parameters cannot hold, stage
+    /// files that are damaged or another run's.
     pub fn quantize(
         &self,
         progress: &mut dyn Progress,

@@ -280,7 +280,8 @@ fn what_was_not_learned_is_calibrated_or_asked_for() {
     assert_eq!(model.layers[1].scales.k, learned_k);
     assert!(model.layers[1].scales.gelu_in != was && model.layers[1].scales.gelu_in > 0.0);
     assert!(report.to_string().contains("24 of 26"), "{report}");
-    // A scale of mid that is found brings what is taken off the codes with it: nothing in a plain calibration.
+    // A scale of mid that is found brings what is taken off the codes with it: nothing in a plain
+    // calibration.
     assert_eq!(model.layers[0].mid_zero(), 0);
     let kept = whole["layers"][1]["mid_zero"].as_i64().unwrap();
     assert!(kept > 0 && i64::from(model.layers[1].mid_zero()) == kept);

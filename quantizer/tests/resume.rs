@@ -1,4 +1,5 @@
-//! Interrupted runs go on to the bits of an uninterrupted one; stage files that are not theirs are refused.
+//! Interrupted runs go on to the bits of an uninterrupted one; stage files that are not theirs are
+//! refused.
 
 use std::fs;
 use std::path::{Path, PathBuf};

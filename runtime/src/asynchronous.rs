@@ -20,9 +20,11 @@ const BATCH_MAX: usize = 64;
 /// Requests accepted and not yet taken by the session; a further one waits.
 const QUEUE_MAX: usize = 256;
 
-/// A [`Session`] on a thread of its own. Requests that arrive while it works form the next batch and share runs.
+/// A [`Session`] on a thread of its own. Requests that arrive while it works form the next batch
+/// and share runs.
 ///
-/// Clones share the session. When the last one is dropped, what was accepted is still answered, then the session ends.
+/// Clones share the session. When the last one is dropped, what was accepted is still answered,
+/// then the session ends.
 #[derive(Clone)]
 pub struct AsyncSession {
     requests: mpsc::SyncSender<Request>,
@@ -44,7 +46,8 @@ impl AsyncSession {
         Ok(Self { requests, places })
     }
 
-    /// One sequence to its head's output. Dropping the future gives up the answer, not the place of others.
+    /// One sequence to its head's output. Dropping the future gives up the answer, not the place of
+    /// others.
     pub async fn run(&self, tokens: Tokens) -> Result<HeadOutput, SessionError> {
         let (answer, answered) = oneshot::channel();
         // The permit keeps the channel below its bound, so that sending never blocks the executor.

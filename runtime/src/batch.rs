@@ -1,8 +1,9 @@
 //! Sequences to runs: which bucket, and which short sequences share one run.
 //!
-//! A run's rows are cut into blocks of attention, and softmax takes a column range for each row, so several sequences can lie one after another in a
-//! block, each attending to itself alone, and several blocks in a run. The weights then stream once for all of them, and the results are the same bit
-//! for bit: a masked probability is exactly zero, and everything else works on rows.
+//! A run's rows are cut into blocks of attention, and softmax takes a column range for each row, so
+//! several sequences can lie one after another in a block, each attending to itself alone, and
+//! several blocks in a run. The weights then stream once for all of them, and the results are the
+//! same bit for bit: a masked probability is exactly zero, and everything else works on rows.
 
 /// The token ids of one sequence, special tokens included, without padding.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,7 +41,8 @@ impl From<fqbert_checkpoint::Encoding> for Tokens {
     }
 }
 
-/// The program of a run: its rows, in tokens, and how many of them a block of attention has. A bucket that one sequence takes is one block.
+/// The program of a run: its rows, in tokens, and how many of them a block of attention has. A
+/// bucket that one sequence takes is one block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Extent {
     /// Tokens of all blocks.
@@ -74,9 +76,11 @@ pub struct Run {
     pub sequences: Vec<(usize, u32)>,
 }
 
-/// Plans runs for sequences of `lengths` tokens. `buckets` are ascending; a length above the last is the caller's error and goes alone into a run of
-/// the last bucket. `packings` are ascending by block. A sequence that none of their blocks holds, and every one if there are none, has a run of its
-/// own in the smallest bucket that holds it; the others fill blocks first fit, longest first, a new block being the smallest that holds its first.
+/// Plans runs for sequences of `lengths` tokens. `buckets` are ascending; a length above the last
+/// is the caller's error and goes alone into a run of the last bucket. `packings` are ascending by
+/// block. A sequence that none of their blocks holds, and every one if there are none, has a run of
+/// its own in the smallest bucket that holds it; the others fill blocks first fit, longest first, a
+/// new block being the smallest that holds its first.
 pub fn plan(lengths: &[usize], buckets: &[u32], packings: &[Packing]) -> Vec<Run> {
     let alone = |index: usize| {
         let holds = |b: &&u32| **b as usize >= lengths[index];

@@ -1,7 +1,8 @@
-//! What runs on the CPU: embeddings before the accelerator, the task head after it (paper, section III).
+//! What runs on the CPU: embeddings before the accelerator, the task head after it (paper, section
+//! III).
 //!
-//! All of it is plain f32 arithmetic in a fixed order with `libm`'s functions, so that the answer is the same bit for bit on every machine: a
-//! laptop's emulation can stand for a board.
+//! All of it is plain f32 arithmetic in a fixed order with `libm`'s functions, so that the answer
+//! is the same bit for bit on every machine: a laptop's emulation can stand for a board.
 
 use fqbert_checkpoint::{Embeddings, HeadOutput, LayerNorm, WordTable};
 use fqbert_model::{Dense, HeadActivation, Pooling, QuantizedModel, Table, Task};
@@ -29,8 +30,9 @@ pub struct QuantizedInput {
     pub x16: Vec<i16>,
 }
 
-/// `fqbert_numerics::host`'s quantization to -`limit`..=`limit`, a whole number of at most 22 bits, without a call per value: adding 1.5 * 2^23 leaves
-/// no place for fractions, so the addition itself rounds half to even.
+/// `fqbert_numerics::host`'s quantization to -`limit`..=`limit`, a whole number of at most 22 bits,
+/// without a call per value: adding 1.5 * 2^23 leaves no place for fractions, so the addition
+/// itself rounds half to even.
 fn quantize(v: f32, scale: f32, limit: f32) -> f32 {
     const SHIFT: f32 = 12_582_912.0;
     (v / scale).clamp(-limit, limit) + SHIFT - SHIFT
@@ -161,7 +163,8 @@ fn apply(dense: &Dense, x: &[f32]) -> Vec<f32> {
         .collect()
 }
 
-/// Eight partial sums, joined in a fixed order: vectorised without leaving the order to the compiler.
+/// Eight partial sums, joined in a fixed order: vectorised without leaving the order to the
+/// compiler.
 fn dot(a: &[f32], b: &[f32]) -> f32 {
     let mut sums = [0.0f32; 8];
     let (a8, b8) = (a.chunks_exact(8), b.chunks_exact(8));

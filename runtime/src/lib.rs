@@ -12,10 +12,12 @@
 //!
 //! Four nouns, from the outside in:
 //! - [`Classifier`], [`Embedder`], [`Tagger`]: text to answers.
-//! - [`Session`]: token ids to hidden states and head outputs. It owns a device and a model bound to it, compiles a program
-//!   per sequence bucket, packs short sequences into one run, and recovers from a hang. [`AsyncSession`] is the same, awaited.
+//! - [`Session`]: token ids to hidden states and head outputs. It owns a device and a model bound
+//!   to it, compiles a program per sequence bucket, packs short sequences into one run, and
+//!   recovers from a hang. [`AsyncSession`] is the same, awaited.
 //! - [`open_device`]: a device by its URI, such as `emu:zcu102`.
-//! - [`Host`]: what runs on the CPU before and after the accelerator: embeddings and the task head, as in the paper.
+//! - [`Host`]: what runs on the CPU before and after the accelerator: embeddings and the task head,
+//!   as in the paper.
 
 #[cfg(feature = "tokio")]
 mod asynchronous;

@@ -26,7 +26,8 @@ pub struct SessionOptions {
     pub deadline: Duration,
     /// How often a run is tried again after a hang or a lost interrupt, each time after a reset.
     pub retries: u32,
-    /// Pack short sequences of one batch into runs of at most this many tokens; `None` gives each a run of its own. The results are the same bit for bit.
+    /// Pack short sequences of one batch into runs of at most this many tokens; `None` gives each a
+    /// run of its own. The results are the same bit for bit.
     pub pack: Option<u32>,
 }
 
@@ -73,7 +74,8 @@ pub fn fitting_buckets(
     Ok(buckets)
 }
 
-/// Shortest block that sequences are packed into: shorter ones save few scores and leave more rows empty.
+/// Shortest block that sequences are packed into: shorter ones save few scores and leave more rows
+/// empty.
 const SHORTEST_BLOCK: u32 = 64;
 
 /// Blocks that sequences are packed into for runs of at most `tokens` tokens, ascending.
@@ -109,7 +111,8 @@ pub struct Session {
 }
 
 impl Session {
-    /// Binds a model to a device: checks that they fit, resets the accelerator and copies the weights.
+    /// Binds a model to a device: checks that they fit, resets the accelerator and copies the
+    /// weights.
     pub fn new(
         model: Arc<QuantizedModel>,
         mut device: Box<dyn Device>,
@@ -157,7 +160,8 @@ impl Session {
         &self.buckets
     }
 
-    /// The longest sequence in tokens: of the model's positions and of the programs that fit the accelerator.
+    /// The longest sequence in tokens: of the model's positions and of the programs that fit the
+    /// accelerator.
     pub fn longest(&self) -> usize {
         let bucket = self.buckets.last().copied().unwrap_or(0) as usize;
         bucket.min(self.model.config.max_sequence())
@@ -168,7 +172,8 @@ impl Session {
         self.statistics
     }
 
-    /// Compiles and loads the program that sequences of this length take, so that the first answer does not wait for it.
+    /// Compiles and loads the program that sequences of this length take, so that the first answer
+    /// does not wait for it.
     pub fn prepare(&mut self, tokens: usize) -> Result<(), SessionError> {
         let extent = Extent::whole(self.bucket_for(tokens)?);
         self.programs
@@ -199,7 +204,8 @@ impl Session {
         self.run_batch_with(sequences, |_| ())
     }
 
-    /// As [`Session::run_batch`]; `done` is called with the number of sequences answered after each run.
+    /// As [`Session::run_batch`]; `done` is called with the number of sequences answered after each
+    /// run.
     pub fn run_batch_with(
         &mut self,
         sequences: &[Tokens],

@@ -56,7 +56,8 @@ pub struct Classification {
     pub index: usize,
     /// Its name.
     pub label: String,
-    /// For each label its probability (softmax for one label of many, a sigmoid each for several); for a regression the values themselves.
+    /// For each label its probability (softmax for one label of many, a sigmoid each for several);
+    /// for a regression the values themselves.
     pub scores: Vec<f32>,
     /// The head's output.
     pub logits: Vec<f32>,
@@ -210,7 +211,8 @@ impl Classifier {
         self.classify_tokens_batch(&tokens, |_| ())
     }
 
-    /// Classifies many sequences of token ids; `done` is called with the number answered after each run.
+    /// Classifies many sequences of token ids; `done` is called with the number answered after each
+    /// run.
     pub fn classify_tokens_batch(
         &mut self,
         tokens: &[Tokens],
@@ -280,7 +282,8 @@ impl Embedder {
         self.embed_tokens_batch(&tokens, |_| ())
     }
 
-    /// The vectors of many sequences of token ids; `done` is called with the number answered after each run.
+    /// The vectors of many sequences of token ids; `done` is called with the number answered after
+    /// each run.
     pub fn embed_tokens_batch(
         &mut self,
         tokens: &[Tokens],

@@ -1,7 +1,9 @@
-//! Models on the accelerator's RTL in simulation: the bits and, where the memory is the timing model's, the cycles of the emulator.
+//! Models on the accelerator's RTL in simulation: the bits and, where the memory is the timing
+//! model's, the cycles of the emulator.
 //!
-//! The layers of BERT-base at full geometry are ignored tests: their models take minutes to compile, and only when they are asked for by
-//! `FQBERT_COSIM_TOPS=top_tiny,top_paper,top_zcu102` (`cargo xtask full-check` does).
+//! The layers of BERT-base at full geometry are ignored tests: their models take minutes to
+//! compile, and only when they are asked for by `FQBERT_COSIM_TOPS=top_tiny,top_paper,top_zcu102`
+//! (`cargo xtask full-check` does).
 #![cfg(feature = "cosim")]
 
 use std::path::PathBuf;

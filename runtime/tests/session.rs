@@ -1,4 +1,5 @@
-//! Sessions on the emulated accelerator: equal to the plain interpretation, however sequences are run, and whole again after a hang.
+//! Sessions on the emulated accelerator: equal to the plain interpretation, however sequences are
+//! run, and whole again after a hang.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -251,7 +252,8 @@ fn flaky(
         retries: 1,
         pack: None,
     };
-    // The emulator is fast enough for this deadline on a model of this size, also on a busy machine: it answers before it is waited for.
+    // The emulator is fast enough for this deadline on a model of this size, also on a busy
+    // machine: it answers before it is waited for.
     (
         Session::new(model.clone(), Box::new(device), options).unwrap(),
         model,

@@ -26,8 +26,8 @@ impl AsyncInterrupt {
             let reason = format!("the interrupt of `{name}` needs a running tokio runtime");
             return Err(Error::BadRequest { reason });
         }
-        // SAFETY: `Interrupt` owns its descriptor from `from_fd` to its drop, never replaces it, and
-        // `as_raw_fd` returns that one; `AsyncFd` owns the `Interrupt`.
+        // SAFETY: `Interrupt` owns its descriptor from `from_fd` to its drop, never replaces it,
+        // and `as_raw_fd` returns that one; `AsyncFd` owns the `Interrupt`.
         let registered = unsafe { AsyncFd::register_with_interest(interrupt, Interest::READABLE) };
         match registered {
             Ok(fd) => Ok(Self { fd }),

@@ -1,7 +1,7 @@
-//! Userspace drivers for logic in a Zynq UltraScale+ (or any other) programmable logic, on the interfaces
-//! the kernel offers: UIO for registers and interrupts, a reserved-memory UIO map or `u-dma-buf`
-//! for DMA memory, the FPGA manager for the bitstream. The crate knows nothing of what the
-//! logic computes.
+//! Userspace drivers for logic in a Zynq UltraScale+ (or any other) programmable logic, on the
+//! interfaces the kernel offers: UIO for registers and interrupts, a reserved-memory UIO map or
+//! `u-dma-buf` for DMA memory, the FPGA manager for the bitstream. The crate knows nothing of what
+//! the logic computes.
 //!
 //! Four nouns:
 //!
@@ -45,8 +45,8 @@
 //! # What it does not do
 //!
 //! dma-heaps (`/dev/dma_heap/*`) are not offered as DMA memory: a heap hands out a dma-buf without
-//! a physical address, and with no IOMMU in front of the logic a physical address is what the
-//! logic needs. 64-bit register access is left out on purpose: AXI4-Lite registers are 32 bits wide.
+//! a physical address, and with no IOMMU in front of the logic a physical address is what the logic
+//! needs. 64-bit register access is left out on purpose: AXI4-Lite registers are 32 bits wide.
 
 pub mod barrier;
 mod deadline;

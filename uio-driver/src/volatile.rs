@@ -2,7 +2,8 @@
 //!
 //! Device memory (what UIO maps on arm64) takes aligned accesses of a natural width only. These
 //! loops issue 8-byte accesses where the address allows and 4, 2 or 1 at the ends, each volatile,
-//! so that the compiler neither merges, splits, vectorises nor drops one. `memcpy` does all of that.
+//! so that the compiler neither merges, splits, vectorises nor drops one. `memcpy` does all of
+//! that.
 
 use std::ptr;
 
@@ -29,8 +30,8 @@ fn head(addr: usize, len: usize) -> usize {
 pub unsafe fn copy_to(dst: *mut u8, src: &[u8]) {
     let (head, rest) = src.split_at(head(dst.addr(), src.len()));
     let (words, tail) = rest.as_chunks::<8>();
-    // SAFETY: the three parts lie one after the other in the `src.len()` valid bytes (caller). Where
-    // there is a word, `head` bytes on from `dst` the address is a multiple of 8.
+    // SAFETY: the three parts lie one after the other in the `src.len()` valid bytes (caller).
+    // Where there is a word, `head` bytes on from `dst` the address is a multiple of 8.
     unsafe {
         copy_few_to(dst, head);
         let bulk = dst.add(head.len()).cast::<u64>();

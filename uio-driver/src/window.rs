@@ -80,8 +80,8 @@ impl Window {
     #[allow(unsafe_code)]
     pub(crate) fn write(&mut self, offset: u64, src: &[u8]) -> Result<()> {
         let dst = self.at(offset, src.len(), 1)?;
-        // SAFETY: `at` checked that `src.len()` mapped bytes are at `dst`; the mapping lives as long
-        // as `self`; `&mut self` keeps this process's other accesses away; `src` is ordinary
+        // SAFETY: `at` checked that `src.len()` mapped bytes are at `dst`; the mapping lives as
+        // long as `self`; `&mut self` keeps this process's other accesses away; `src` is ordinary
         // memory, which no mapping of a device overlaps.
         unsafe { crate::volatile::copy_to(dst, src) };
         Ok(())

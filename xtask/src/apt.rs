@@ -284,7 +284,8 @@ fn sources() -> Result<String> {
     Ok(text)
 }
 
-/// The mirror without its last `/debian`: `$FQBERT_DEBIAN_MIRROR`, else the one that this system installs from.
+/// The mirror without its last `/debian`: `$FQBERT_DEBIAN_MIRROR`, else the one that this system
+/// installs from.
 fn mirror() -> Result<String> {
     let named = std::env::var("FQBERT_DEBIAN_MIRROR").ok();
     let listed = || {

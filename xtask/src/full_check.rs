@@ -20,8 +20,8 @@ const COSIM_TOPS: &str = "common,matrix,system,vector,top_tiny,matrix_paper,top_
 /// Random programs on the RTL.
 const RANDOM_PROGRAMS: &str = "100000";
 
-/// Every test that is marked as slow, the property tests with more cases, the benchmarks' crates, which the test command leaves out,
-/// quantization-aware training and synthesis.
+/// Every test that is marked as slow, the property tests with more cases, the benchmarks' crates,
+/// which the test command leaves out, quantization-aware training and synthesis.
 pub fn main(_: &Args) -> Result<ExitCode> {
     let root = root();
     let cargo = |args: &[&str]| {

@@ -1,4 +1,5 @@
-//! Virtual environments in the workspace, for the tools that are Python packages: `.venv`, and one of its own for training.
+//! Virtual environments in the workspace, for the tools that are Python packages: `.venv`, and one
+//! of its own for training.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -75,7 +76,8 @@ pub fn package(environment: &Path, name: &str) -> Result<PathBuf> {
         .with_context(|| format!("no package `{name}` below {}", lib.display()))
 }
 
-/// Installs a set into its environment unless just these pins are there already; gives the environment's folder.
+/// Installs a set into its environment unless just these pins are there already; gives the
+/// environment's folder.
 ///
 /// # Errors
 /// No Python 3 with the venv module, or no package index within reach.

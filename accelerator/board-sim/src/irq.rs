@@ -5,7 +5,8 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// How long QEMU may take to answer. It answers in some 50 us; only while it shuts down it does not.
+/// How long QEMU may take to answer. It answers in some 50 us; only while it shuts down it does
+/// not.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A wire that carries a level.
@@ -26,8 +27,8 @@ pub struct QtestLine {
 }
 
 impl QtestLine {
-    /// A line to shared peripheral interrupt `spi`. Connects at first use: plugins are loaded before
-    /// QEMU opens its sockets.
+    /// A line to shared peripheral interrupt `spi`. Connects at first use: plugins are loaded
+    /// before QEMU opens its sockets.
     pub fn new(path: PathBuf, spi: u32) -> Self {
         Self {
             path,

@@ -1,9 +1,10 @@
-//! The mechanism on a real kernel. Runs inside the virtual board, where `fqbert0` is the test device:
+//! The mechanism on a real kernel. Runs inside the virtual board, where `fqbert0` is the test
+//! device:
 //!
 //! `cargo xtask vm --model test --test fqbert-board-sim`
 //!
-//! Elsewhere every test skips and says so. This file talks to UIO with bare system calls on purpose:
-//! it tests the virtual hardware, not `uio-driver`.
+//! Elsewhere every test skips and says so. This file talks to UIO with bare system calls on
+//! purpose: it tests the virtual hardware, not `uio-driver`.
 #![allow(unsafe_code)]
 
 use fqbert_board_sim::testdev;

@@ -1,4 +1,5 @@
-//! What a bus can do to a device, and what may come at any moment: refused transfers, faults and resets while bursts are open.
+//! What a bus can do to a device, and what may come at any moment: refused transfers, faults and
+//! resets while bursts are open.
 
 use std::time::Instant;
 
@@ -96,7 +97,8 @@ impl Guarded {
     }
 }
 
-/// After a fault or a reset: no burst is open, and with a working bus the next program does what it should.
+/// After a fault or a reset: no burst is open, and with a working bus the next program does what it
+/// should.
 fn still_works(b: &mut Bench<'_>) -> Result<(), Failure> {
     ensure!(
         b.device.open_bursts().unwrap_or(0) == 0,
@@ -146,7 +148,8 @@ fn check_fault(
     Ok(())
 }
 
-/// A transfer of which the bus refuses one beat: in its first burst, at a burst's edge, or its last.
+/// A transfer of which the bus refuses one beat: in its first burst, at a burst's edge, or its
+/// last.
 fn refused(b: &mut Bench<'_>, reads: bool) -> Result<(), Failure> {
     for memory in [MemoryId::Act, MemoryId::Resx] {
         let beats = several_bursts(b, memory);
@@ -211,7 +214,8 @@ fn refused_program(b: &mut Bench<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A LOAD outside the window while both directions move data: what is open ends, nothing else begins, nothing beside is touched.
+/// A LOAD outside the window while both directions move data: what is open ends, nothing else
+/// begins, nothing beside is touched.
 fn fault_stops_everything(b: &mut Bench<'_>) -> Result<(), Failure> {
     let (act, resx) = (
         several_bursts(b, MemoryId::Act),
@@ -247,7 +251,8 @@ fn fault_stops_everything(b: &mut Bench<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A doorbell and a new configuration while data moves are ignored, said so, and change nothing of the run.
+/// A doorbell and a new configuration while data moves are ignored, said so, and change nothing of
+/// the run.
 fn doorbell_while_moving(b: &mut Bench<'_>) -> Result<(), Failure> {
     let beats = several_bursts(b, MemoryId::Act);
     let data = b.rng.bytes(16 * beats as usize);
@@ -296,7 +301,8 @@ const AFTER_RESET: [(fqbert_contract::RegisterOffset, u32); 8] = [
     (regs::WINDOW_LIMIT_LOW, 0),
 ];
 
-/// Resets at moments all over a program that computes, between guards; the same program works afterwards.
+/// Resets at moments all over a program that computes, between guards; the same program works
+/// afterwards.
 fn reset_at_any_moment(b: &mut Bench<'_>) -> Result<(), Failure> {
     let g = b.geometry.clone();
     let mut met = Vec::new();

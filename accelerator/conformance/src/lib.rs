@@ -1,10 +1,12 @@
 //! One suite for every device behind the `Device` trait.
 //!
-//! [`run`] drives any [`Device`] through registers, memory, every instruction and every fault of the contract, and through random legal
-//! programs whose results come from the scalar functions of `fqbert-numerics` on plain matrices: no code of any backend is involved in what
-//! is expected. The emulator runs it in its tests; simulated RTL and a board run the same.
+//! [`run`] drives any [`Device`] through registers, memory, every instruction and every fault of
+//! the contract, and through random legal programs whose results come from the scalar functions of
+//! `fqbert-numerics` on plain matrices: no code of any backend is involved in what is expected. The
+//! emulator runs it in its tests; simulated RTL and a board run the same.
 //!
-//! Each case allocates what it needs, frees it, and leaves the accelerator reset, whether it passes or not.
+//! Each case allocates what it needs, frees it, and leaves the accelerator reset, whether it passes
+//! or not.
 
 mod bench;
 mod bus;
@@ -35,7 +37,8 @@ pub struct Options {
     pub deadline: Duration,
     /// How long a program that must not end is watched.
     pub hang: Duration,
-    /// The CPU's view of memory differs from the device's until synced: a missing sync is checked to show.
+    /// The CPU's view of memory differs from the device's until synced: a missing sync is checked
+    /// to show.
     pub models_staleness: bool,
     /// Counters are those of the timing model to the cycle.
     pub models_timing: bool,
@@ -159,7 +162,8 @@ pub fn case_names() -> Vec<&'static str> {
     cases::ALL.iter().map(|c| c.name).collect()
 }
 
-/// Runs the suite. The accelerator must be idle, and nobody else may hold buffers whose bytes matter.
+/// Runs the suite. The accelerator must be idle, and nobody else may hold buffers whose bytes
+/// matter.
 pub fn run(device: &mut dyn Device, options: &Options) -> Report {
     let mut report = Report::default();
     for case in cases::ALL.iter().filter(|c| options.wants(c.name)) {
@@ -181,7 +185,8 @@ pub fn run(device: &mut dyn Device, options: &Options) -> Report {
     report
 }
 
-/// Runs what only a simulated accelerator can be put through: refused transfers, faults and resets while bursts are open.
+/// Runs what only a simulated accelerator can be put through: refused transfers, faults and resets
+/// while bursts are open.
 pub fn run_bus(device: &mut dyn Simulated, options: &Options) -> Report {
     let mut report = Report::default();
     for &(name, body) in bus::ALL.iter().filter(|(name, _)| options.wants(name)) {

@@ -3,7 +3,8 @@
 use fqbert_contract::Geometry;
 use fqbert_contract::isa::MemoryId;
 
-/// A matrix in ACT (`T` = i8), RESX or RESB (`T` = i16): `[tokens][channels]`, row tile `i` from word `base + i * stride` on.
+/// A matrix in ACT (`T` = i8), RESX or RESB (`T` = i16): `[tokens][channels]`, row tile `i` from
+/// word `base + i * stride` on.
 #[derive(Clone, Debug)]
 pub struct Matrix<T> {
     pub memory: MemoryId,

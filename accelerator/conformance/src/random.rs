@@ -40,8 +40,8 @@ impl RandomProgram {
     }
 }
 
-/// The random program of a seed for a geometry: one to five products, attentions and layer norms, some fed by others, with only the
-/// semaphores their data needs.
+/// The random program of a seed for a geometry: one to five products, attentions and layer norms,
+/// some fed by others, with only the semaphores their data needs.
 ///
 /// # Errors
 /// A geometry too small for any of it, or a program that the verifier refuses, which is a bug.

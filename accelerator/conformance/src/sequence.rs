@@ -1,5 +1,5 @@
-//! Operations in program order to a legal program: hazards found word by word, semaphores between queues, NOPs where an instruction
-//! has too few fields for its waits.
+//! Operations in program order to a legal program: hazards found word by word, semaphores between
+//! queues, NOPs where an instruction has too few fields for its waits.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -59,7 +59,8 @@ struct Word {
     readers: Vec<usize>,
 }
 
-/// The steps each step must wait for. Reads and writes of one queue are in order but for a read of what it wrote.
+/// The steps each step must wait for. Reads and writes of one queue are in order but for a read of
+/// what it wrote.
 fn dependencies(g: &Geometry, steps: &[Step]) -> Vec<BTreeSet<usize>> {
     let mut words: HashMap<(MemoryId, u64), Word> = HashMap::new();
     let queue = |step: usize| Queue::of(&steps[step].operation);

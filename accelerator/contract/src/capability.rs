@@ -1,4 +1,5 @@
-//! The identity and geometry that a device reports in its registers, and what a program or model asks of it.
+//! The identity and geometry that a device reports in its registers, and what a program or model
+//! asks of it.
 
 use std::fmt;
 
@@ -122,7 +123,8 @@ impl Capabilities {
         ]
     }
 
-    /// Reads and checks the capability registers through `read`. A geometry equal to a preset takes the preset's name.
+    /// Reads and checks the capability registers through `read`. A geometry equal to a preset takes
+    /// the preset's name.
     pub fn read<E>(
         mut read: impl FnMut(RegisterOffset) -> Result<u32, E>,
     ) -> Result<Result<Self, IdentityError>, E> {

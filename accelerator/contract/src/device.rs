@@ -1,9 +1,10 @@
 //! The `Device` trait: the calls through which a runtime drives any device.
 //!
-//! Emulator, verilated RTL, a board through UIO and the wrappers around them (recording, fault injection) all implement
-//! [`Device`]; nothing above it knows which one it talks to. Device memory is never lent out as a slice: on a board it may
-//! be uncached or owned by the device. The CPU writes and reads it by copy, and every hand-over is an explicit sync, which
-//! [`CpuBuffer`] and [`DeviceBuffer`] put into the types.
+//! Emulator, verilated RTL, a board through UIO and the wrappers around them (recording, fault
+//! injection) all implement [`Device`]; nothing above it knows which one it talks to. Device memory
+//! is never lent out as a slice: on a board it may be uncached or owned by the device. The CPU
+//! writes and reads it by copy, and every hand-over is an explicit sync, which [`CpuBuffer`] and
+//! [`DeviceBuffer`] put into the types.
 
 use std::time::Instant;
 
@@ -80,7 +81,8 @@ pub enum DeviceError {
         /// How long it was waited for, in milliseconds.
         waited_ms: u64,
     },
-    /// Interrupts came that nobody waited for, or some were lost: the count is not one above the last.
+    /// Interrupts came that nobody waited for, or some were lost: the count is not one above the
+    /// last.
     #[error("interrupt count went from {before} to {after}: {missed} lost or spurious")]
     InterruptCount {
         /// Count at the last wait.
@@ -111,7 +113,8 @@ pub enum DeviceError {
 
 /// A device: the accelerator with its registers, its interrupt and its memory.
 ///
-/// Calls take `&mut self`: a device has one owner. None blocks without a bound; only [`Device::wait_interrupt`] waits, until its deadline.
+/// Calls take `&mut self`: a device has one owner. None blocks without a bound; only
+/// [`Device::wait_interrupt`] waits, until its deadline.
 pub trait Device: Send {
     /// Geometry, contract version and features, read when the device was opened.
     fn capabilities(&self) -> &Capabilities;
@@ -128,7 +131,8 @@ pub trait Device: Send {
     /// Copies into the CPU's view of a buffer. The device sees it after [`Device::sync_to_device`].
     fn write(&mut self, buffer: BufferId, offset: Bytes, data: &[u8]) -> Result<(), DeviceError>;
 
-    /// Copies out of the CPU's view of a buffer. The device's writes are in it after [`Device::sync_to_cpu`].
+    /// Copies out of the CPU's view of a buffer. The device's writes are in it after
+    /// [`Device::sync_to_cpu`].
     fn read(&mut self, buffer: BufferId, offset: Bytes, data: &mut [u8])
     -> Result<(), DeviceError>;
 
@@ -154,11 +158,13 @@ pub trait Device: Send {
     /// Writes a register. A write to a read-only register or outside the contract has no effect.
     fn write32(&mut self, register: RegisterOffset, value: u32) -> Result<(), DeviceError>;
 
-    /// Waits until the interrupt line has risen since the last wait, and returns how many interrupts were seen since the device was
-    /// opened. The cause stays in `IRQ_STATUS`, which the caller clears.
+    /// Waits until the interrupt line has risen since the last wait, and returns how many
+    /// interrupts were seen since the device was opened. The cause stays in `IRQ_STATUS`, which the
+    /// caller clears.
     fn wait_interrupt(&mut self, deadline: Instant) -> Result<u32, DeviceError>;
 
-    /// Stops whatever runs and returns every register to its reset value; memory contents stay. Bounded in time.
+    /// Stops whatever runs and returns every register to its reset value; memory contents stay.
+    /// Bounded in time.
     fn reset(&mut self) -> Result<(), DeviceError>;
 }
 
@@ -219,13 +225,15 @@ impl DeviceBuffer {
         self.0
     }
 
-    /// Takes the buffer back: the device's writes become visible. The device must have finished with it.
+    /// Takes the buffer back: the device's writes become visible. The device must have finished
+    /// with it.
     pub fn into_cpu(self, device: &mut dyn Device) -> Result<CpuBuffer, DeviceError> {
         device.sync_to_cpu(self.0.id, Bytes(0), self.0.size)?;
         Ok(CpuBuffer(self.0))
     }
 
-    /// Between two runs: copies each part to its offset and hands the buffer over again, with one sync of the whole.
+    /// Between two runs: copies each part to its offset and hands the buffer over again, with one
+    /// sync of the whole.
     pub fn refill(
         &mut self,
         device: &mut dyn Device,

@@ -3,8 +3,8 @@
 use crate::generated::geometry as presets;
 use crate::isa::{MemoryId, WEIGHT_SLOTS};
 
-/// The parameter set a device is built with. Depths are in words of the memory; [`Geometry::word_bytes`]
-/// gives each word's size. The presets come from `geometry.toml`.
+/// The parameter set a device is built with. Depths are in words of the memory;
+/// [`Geometry::word_bytes`] gives each word's size. The presets come from `geometry.toml`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Geometry {
     /// Name of the preset, or `"custom"` for one read from capability registers.
@@ -87,8 +87,8 @@ impl Geometry {
         }
     }
 
-    /// Tokens written to OPD in one cycle: they must fall into distinct pairs (keys) and distinct lanes of
-    /// one chunk (values).
+    /// Tokens written to OPD in one cycle: they must fall into distinct pairs (keys) and distinct
+    /// lanes of one chunk (values).
     pub fn operand_tokens(&self) -> u32 {
         self.rows.min(self.lanes).min(self.pairs)
     }
@@ -116,8 +116,9 @@ impl Geometry {
         2 * self.rows * self.pairs * self.lanes
     }
 
-    /// 36-kbit block RAMs of a memory, from its width and depth: the better of 512 x 72 and 1024 x 36 blocks in simple
-    /// dual-port use, a lower bound on what a synthesis tool needs. Tables in LUTs count zero.
+    /// 36-kbit block RAMs of a memory, from its width and depth: the better of 512 x 72 and 1024 x
+    /// 36 blocks in simple dual-port use, a lower bound on what a synthesis tool needs. Tables in
+    /// LUTs count zero.
     pub fn bram36(&self, memory: MemoryId) -> u32 {
         if matches!(memory, MemoryId::Exp | MemoryId::Gel | MemoryId::Rng) {
             return 0;
@@ -129,9 +130,10 @@ impl Geometry {
         narrow.min(wide)
     }
 
-    /// 36-kbit block RAMs inside the vector cores: the line buffers between the passes of softmax (scores, then 16-bit
-    /// exponentials, double-buffered, `max_seq` columns) and of layer norm (sums, double-buffered, `max_hidden`
-    /// channels), and the exponential tables, one per two lanes.
+    /// 36-kbit block RAMs inside the vector cores: the line buffers between the passes of softmax
+    /// (scores, then 16-bit exponentials, double-buffered, `max_seq` columns) and of layer norm
+    /// (sums, double-buffered, `max_hidden` channels), and the exponential tables, one per two
+    /// lanes.
     pub fn bram36_vector(&self) -> u32 {
         let block = |bits: u32, words: u32| {
             (bits.div_ceil(36) * words.div_ceil(1024)).min(bits.div_ceil(72) * words.div_ceil(512))

@@ -1,7 +1,7 @@
 //! How matrices lie in the on-chip memories, and the byte images that DMA copies there.
 //!
-//! An image is the memory's words one after the other, so a LOAD or STORE is a plain copy. Tokens are padded to a whole number
-//! of row tiles (R tokens); the padding is zero.
+//! An image is the memory's words one after the other, so a LOAD or STORE is a plain copy. Tokens
+//! are padded to a whole number of row tiles (R tokens); the padding is zero.
 
 use crate::geometry::{Geometry, Mode};
 
@@ -184,7 +184,8 @@ pub fn unpack_res(
     Ok(values)
 }
 
-/// The RNG image of column ranges `lo..hi`, one per row, padded with empty ranges to `rows` rows (a multiple of 4).
+/// The RNG image of column ranges `lo..hi`, one per row, padded with empty ranges to `rows` rows (a
+/// multiple of 4).
 pub fn pack_ranges(ranges: &[(u16, u16)], rows: usize) -> Result<Vec<u8>, LayoutError> {
     if !rows.is_multiple_of(4) {
         return Err(LayoutError::Multiple {
@@ -208,7 +209,8 @@ pub fn pack_ranges(ranges: &[(u16, u16)], rows: usize) -> Result<Vec<u8>, Layout
     Ok(image)
 }
 
-/// The weight-slot image of one column tile. `codes` is `[channels][k]`, row-major, `channels` at most a tile; missing channels are zero.
+/// The weight-slot image of one column tile. `codes` is `[channels][k]`, row-major, `channels` at
+/// most a tile; missing channels are zero.
 pub fn pack_weight_tile(
     g: &Geometry,
     mode: Mode,
@@ -248,7 +250,8 @@ pub fn pack_weight_tile(
     Ok(image)
 }
 
-/// Requantization parameters of one output channel, as PAR holds them (`docs/numerics.md`, section 3).
+/// Requantization parameters of one output channel, as PAR holds them (`docs/numerics.md`, section
+/// 3).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ChannelParams {
     /// Bias at the scale of the accumulator.
@@ -283,7 +286,8 @@ pub fn pack_params(params: &[ChannelParams]) -> Vec<u8> {
     image
 }
 
-/// Constants of one layer norm, as the two header words of LNP hold them (`docs/numerics.md`, section 7).
+/// Constants of one layer norm, as the two header words of LNP hold them (`docs/numerics.md`,
+/// section 7).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LayerNormHeader {
     /// Reciprocal of N times 16, 17 bits.
@@ -316,7 +320,8 @@ impl LayerNormHeader {
         b
     }
 
-    /// Reads the two header words; the bytes that must be zero are ignored, as the accelerator does.
+    /// Reads the two header words; the bytes that must be zero are ignored, as the accelerator
+    /// does.
     pub fn from_bytes(b: [u8; 32]) -> Self {
         Self {
             inv: u32::from_le_bytes([b[0], b[1], b[2], b[3]]),
@@ -330,7 +335,8 @@ impl LayerNormHeader {
     }
 }
 
-/// The LNP image: header, then beta and gamma of each channel. `gamma` and `beta` have one value per channel.
+/// The LNP image: header, then beta and gamma of each channel. `gamma` and `beta` have one value
+/// per channel.
 pub fn pack_layer_norm(
     header: LayerNormHeader,
     gamma: &[i8],
@@ -368,7 +374,8 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        /// Each value is where the memory's word and the place in it say, and everything else is zero.
+        /// Each value is where the memory's word and the place in it say, and everything else is
+        /// zero.
         #[test]
         fn images_follow_the_words(preset in 0..4usize, tokens in 0..70usize, eights in 1..5usize) {
             let g = Geometry::presets()[preset];

@@ -4,7 +4,8 @@ use crate::address::{Bytes, DeviceAddress};
 use crate::capability::Requirements;
 use crate::isa::{INSTRUCTION_BYTES, Instruction, Operation};
 
-/// A buffer of device memory that a program refers to. The address of a LOAD or STORE is an offset into one of them until bound.
+/// A buffer of device memory that a program refers to. The address of a LOAD or STORE is an offset
+/// into one of them until bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Region {
     /// Weights, parameters and tables of a model: shared by all its programs.
@@ -194,7 +195,8 @@ impl Program {
         ))
     }
 
-    /// Patches every address and encodes the stream, checking that each access lies inside its buffer.
+    /// Patches every address and encodes the stream, checking that each access lies inside its
+    /// buffer.
     pub fn bind(&self, placement: &PerRegion<Placement>) -> Result<Vec<u8>, BindError> {
         for region in Region::ALL {
             let (p, needed) = (placement.get(region), *self.sizes.get(region));

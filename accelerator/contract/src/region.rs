@@ -1,5 +1,6 @@
-//! First-fit allocation of device memory: what stands behind [`allocate`](crate::device::Device::allocate) and
-//! [`free`](crate::device::Device::free) of every device. Bookkeeping only, it touches no memory.
+//! First-fit allocation of device memory: what stands behind
+//! [`allocate`](crate::device::Device::allocate) and [`free`](crate::device::Device::free) of every
+//! device. Bookkeeping only, it touches no memory.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +27,8 @@ impl Span {
     }
 }
 
-/// Free and allocated parts of a memory. Handles are never used twice, so a stale one is an error and not another buffer.
+/// Free and allocated parts of a memory. Handles are never used twice, so a stale one is an error
+/// and not another buffer.
 #[derive(Debug)]
 pub struct Allocator {
     total: u64,
@@ -68,7 +70,8 @@ impl Allocator {
         self.free.values().copied().max().unwrap_or(0)
     }
 
-    /// The first free span of at least `size` bytes; `None` if there is none or all handles are used up.
+    /// The first free span of at least `size` bytes; `None` if there is none or all handles are
+    /// used up.
     pub fn allocate(&mut self, size: u64) -> Option<(BufferId, Span)> {
         let occupied = size.max(1).checked_next_multiple_of(ALIGNMENT)?;
         let next = self.next.checked_add(1)?;
@@ -87,7 +90,8 @@ impl Allocator {
         Some((BufferId(id), span))
     }
 
-    /// Gives a buffer's span back and joins it with its free neighbours; `None` for a handle that is not allocated.
+    /// Gives a buffer's span back and joins it with its free neighbours; `None` for a handle that
+    /// is not allocated.
     pub fn free(&mut self, id: BufferId) -> Option<Span> {
         let span = self.buffers.remove(&id.0)?;
         let (mut start, mut length) = (span.start, span.occupied());

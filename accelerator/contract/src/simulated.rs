@@ -1,4 +1,5 @@
-//! What a simulated accelerator lets a test do beyond the `Device` trait: make the bus fail, stop the clock in the middle of a program, see open bursts.
+//! What a simulated accelerator lets a test do beyond the `Device` trait: make the bus fail, stop
+//! the clock in the middle of a program, see open bursts.
 
 use crate::device::Device;
 
@@ -37,7 +38,8 @@ pub trait Simulated: Device {
     /// Makes the memory refuse transfers of the accelerator: these and no others.
     fn refuse(&mut self, refusals: Vec<Refusal>);
 
-    /// Lets so many cycles pass; where whole instructions are simulated, instructions until their cycles have passed.
+    /// Lets so many cycles pass; where whole instructions are simulated, instructions until their
+    /// cycles have passed.
     fn advance(&mut self, cycles: u32);
 
     /// AXI bursts that are open now; `None` where transfers are moved as a whole.

@@ -21,8 +21,8 @@ fn opcodes() -> impl Strategy<Value = u8> {
     prop::sample::select(OPCODES.to_vec())
 }
 
-/// Words of a legal instruction: random ones, with the opcode set and the reserved bits clear. That reaches every value
-/// of every field.
+/// Words of a legal instruction: random ones, with the opcode set and the reserved bits clear. That
+/// reaches every value of every field.
 fn legal_words() -> impl Strategy<Value = [u32; INSTRUCTION_WORDS]> {
     (opcodes(), any::<[u32; INSTRUCTION_WORDS]>()).prop_map(|(opcode, mut words)| {
         words[0] = words[0] & !0xff | u32::from(opcode);
@@ -90,7 +90,8 @@ proptest! {
 
 #[test]
 fn every_reserved_bit_of_every_opcode_is_refused() {
-    // Counted by hand from isa.toml: 256 less 46 of opcode, layer, waits and signals, less the instruction's own.
+    // Counted by hand from isa.toml: 256 less 46 of opcode, layer, waits and signals, less the
+    // instruction's own.
     for (opcode, expected) in OPCODES.into_iter().zip([206, 100, 102, 210, 7, 105, 74]) {
         let mut refused = 0;
         let reserved = reserved_bits(opcode).expect("listed opcodes are known");

@@ -4,7 +4,8 @@ use fqbert_contract::Geometry;
 use fqbert_contract::capability::{Capabilities, IdentityError};
 use fqbert_contract::isa::{BEAT_BYTES, MemoryId};
 
-/// DSP48E2, 36-kbit block RAMs and 288-kbit URAMs of the parts (Xilinx DS891 for the ZU9EG, DS889 for the ZU28DR).
+/// DSP48E2, 36-kbit block RAMs and 288-kbit URAMs of the parts (Xilinx DS891 for the ZU9EG, DS889
+/// for the ZU28DR).
 const PARTS: [(&str, u32, u32, u32); 2] = [
     ("xczu9eg-ffvb1156-2-e", 2520, 912, 0),
     ("xczu28dr-ffvg1517-2-e", 4272, 1080, 80),

@@ -79,7 +79,8 @@ fn program(instructions: Vec<Instruction>) -> Program {
     }
 }
 
-/// One 4 x 8 by 8 x 8 product: activations, a weight tile, parameters, MATMUL into ACT word 4, STORE of it.
+/// One 4 x 8 by 8 x 8 product: activations, a weight tile, parameters, MATMUL into ACT word 4,
+/// STORE of it.
 fn product() -> Vec<Instruction> {
     let matmul = Matmul {
         k_chunks: 1,
@@ -113,8 +114,9 @@ fn violations(instructions: Vec<Instruction>) -> Vec<Violation> {
 fn a_legal_program_passes_with_the_cycles_of_its_critical_path() {
     let report = verify(&program(product()), tiny()).unwrap();
     assert_eq!(report.semaphores, 2);
-    // FETCH dispatches the third LOAD after 60 + 10 + 3 * 2 cycles; by then the queue has been busy with the first two: 2 loads of
-    // 2 + 2 cycles from cycle 72. It starts at 80, takes 2 + 4 and 60; then the product 3 + 4 + 27, the store 2 + 2 + 40, END 1.
+    // FETCH dispatches the third LOAD after 60 + 10 + 3 * 2 cycles; by then the queue has been busy
+    // with the first two: 2 loads of 2 + 2 cycles from cycle 72. It starts at 80, takes 2 + 4 and
+    // 60; then the product 3 + 4 + 27, the store 2 + 2 + 40, END 1.
     let g = tiny();
     let matmul = timing::cost(g, &product()[3].operation).latency;
     assert_eq!(matmul, 2 + 4 + 8 + 6 + 4 + 9);
@@ -368,7 +370,8 @@ fn a_layer_norm_may_not_write_over_what_it_has_yet_to_read() {
         ];
         violations(code).contains(&Violation::Overlap { index: 0 })
     };
-    // In place, apart, and behind; over the next tile, over a part of the third, in place with tiles that overlap.
+    // In place, apart, and behind; over the next tile, over a part of the third, in place with
+    // tiles that overlap.
     assert!(
         ![norm(0, 8, 3), norm(24, 8, 3), norm(8, 8, 1)]
             .map(overlaps)

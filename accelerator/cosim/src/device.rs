@@ -1,7 +1,8 @@
 //! The verilated accelerator behind the `Device` trait.
 //!
-//! It has no thread and no clock of its own: the clock runs while the owner accesses registers or waits for the interrupt. A register access
-//! takes as many cycles as one of a processor does, so polling makes progress.
+//! It has no thread and no clock of its own: the clock runs while the owner accesses registers or
+//! waits for the interrupt. A register access takes as many cycles as one of a processor does, so
+//! polling makes progress.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -23,7 +24,8 @@ const MEMORY_BASE: u64 = 0x1000_0000;
 const ACCESS_CYCLES: u32 = 24;
 /// Cycles between looks at the wall clock.
 const SLICE: u32 = 512;
-/// Cycles that open bursts may take to end in a reset: far more than all bursts a device can have open, at any latency that options allow.
+/// Cycles that open bursts may take to end in a reset: far more than all bursts a device can have
+/// open, at any latency that options allow.
 const RESET_CYCLES: u32 = 20_000_000;
 
 /// Why a simulated accelerator cannot be opened.
@@ -53,8 +55,9 @@ pub enum OpenError {
 #[error("the RTL broke the AXI4 protocol: {}", .0.join("; "))]
 struct Protocol(Vec<String>);
 
-/// Opens a simulated accelerator described as `GEOMETRY[?seed=N&latency=N&write_latency=N&bandwidth=N&memory=SIZE&trace=FILE]`, the part of
-/// a device URI behind `cosim:`.
+/// Opens a simulated accelerator described as
+/// `GEOMETRY[?seed=N&latency=N&write_latency=N&bandwidth=N&memory=SIZE&trace=FILE]`, the part of a
+/// device URI behind `cosim:`.
 ///
 /// # Errors
 /// An unknown geometry or option, or RTL that was not verilated when the crate was built.
@@ -91,7 +94,8 @@ impl CosimDevice {
         Self::build(&top, options, None)
     }
 
-    /// A device made of another top, with what that lacks played by the companion: for tests of parts of the design.
+    /// A device made of another top, with what that lacks played by the companion: for tests of
+    /// parts of the design.
     ///
     /// # Errors
     /// As [`CosimDevice::new`].

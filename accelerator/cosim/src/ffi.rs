@@ -81,8 +81,9 @@ pub(crate) struct Instance {
     model: *mut c_void,
 }
 
-// SAFETY: a verilated model and its context are used by one thread at a time, which `&mut self` ensures, and keep
-// nothing in thread-local storage between calls (each eval sets the context that it uses).
+// SAFETY: a verilated model and its context are used by one thread at a time, which `&mut self`
+// ensures, and keep nothing in thread-local storage between calls (each eval sets the context that
+// it uses).
 unsafe impl Send for Instance {}
 
 // SAFETY: slots are only used through an `Instance` of the same model.
@@ -135,9 +136,11 @@ impl Instance {
         unsafe { (self.functions.assertions)(self.model, on) }
     }
 
-    /// Writes waveforms of everything from now on to a file; false if it cannot be written, or this build writes none.
+    /// Writes waveforms of everything from now on to a file; false if it cannot be written, or this
+    /// build writes none.
     pub(crate) fn trace(&mut self, path: &CStr) -> bool {
-        // SAFETY: the model is alive and borrowed exclusively; the path is only read during the call.
+        // SAFETY: the model is alive and borrowed exclusively; the path is only read during the
+        // call.
         unsafe { (self.functions.trace)(self.model, path.as_ptr()) }
     }
 
@@ -147,10 +150,11 @@ impl Instance {
         unsafe { (self.functions.dump)(self.model, time) }
     }
 
-    /// The bytes of a port, little endian (the host's order is: Verilator keeps words of 1, 2, 4 and 8 bytes).
+    /// The bytes of a port, little endian (the host's order is: Verilator keeps words of 1, 2, 4
+    /// and 8 bytes).
     pub(crate) fn bytes(&self, slot: Slot) -> &[u8] {
-        // SAFETY: the slot came from this model's table and lies inside it for as long as it lives; `self` is borrowed, so
-        // nothing evaluates or writes meanwhile.
+        // SAFETY: the slot came from this model's table and lies inside it for as long as it lives;
+        // `self` is borrowed, so nothing evaluates or writes meanwhile.
         unsafe { std::slice::from_raw_parts(slot.data.as_ptr(), storage_bytes(slot.bits)) }
     }
 

@@ -1,8 +1,9 @@
 //! The RTL of the accelerator (`accelerator/rtl/`), verilated.
 //!
-//! [`Model`] is one module of the RTL, named in `build/tops.rs`, with its ports by name. The benches under `tests/` compare
-//! modules with the scalar reference (`fqbert-numerics`). Where no Verilator was found at build time, [`Model::open`] fails with
-//! [`Unavailable`], and benches say that they were skipped.
+//! [`Model`] is one module of the RTL, named in `build/tops.rs`, with its ports by name. The
+//! benches under `tests/` compare modules with the scalar reference (`fqbert-numerics`). Where no
+//! Verilator was found at build time, [`Model::open`] fails with [`Unavailable`], and benches say
+//! that they were skipped.
 
 mod axi;
 mod device;

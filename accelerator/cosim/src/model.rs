@@ -35,7 +35,8 @@ impl Port {
 
 /// An instance of a verilated module.
 ///
-/// A cycle: set inputs, [`Model::settle`], read the outputs that a register would see at the edge, [`Model::tick`].
+/// A cycle: set inputs, [`Model::settle`], read the outputs that a register would see at the edge,
+/// [`Model::tick`].
 pub struct Model {
     name: &'static str,
     instance: Instance,
@@ -46,7 +47,8 @@ pub struct Model {
 }
 
 impl Model {
-    /// A new instance of a top of `build/tops.rs`; registers without reset start at values drawn from `seed`.
+    /// A new instance of a top of `build/tops.rs`; registers without reset start at values drawn
+    /// from `seed`.
     ///
     /// # Errors
     /// If the crate has no such top.
@@ -146,7 +148,8 @@ impl Model {
         (u128::from_le_bytes(value) >> shift) & (u128::MAX >> (128 - bits))
     }
 
-    /// Sets an element of a packed array of inputs, as [`Self::lane`] finds it. Elements do not straddle bytes.
+    /// Sets an element of a packed array of inputs, as [`Self::lane`] finds it. Elements do not
+    /// straddle bytes.
     pub(crate) fn set_lane(&mut self, port: Port, lane: usize, bits: usize, value: u128) {
         debug_assert!(!port.0.output && (bits.is_multiple_of(8) || 8 % bits == 0));
         let bytes = self.instance.bytes_mut(port.0);
@@ -168,7 +171,8 @@ impl Model {
         }
     }
 
-    /// One rising edge after the inputs have settled with the clock low; leaves the clock high, so outputs are those after the edge.
+    /// One rising edge after the inputs have settled with the clock low; leaves the clock high, so
+    /// outputs are those after the edge.
     pub(crate) fn edge(&mut self, clock: Port) {
         self.instance.bytes_mut(clock.0)[0] = 1;
         self.instance.eval();
@@ -188,12 +192,14 @@ impl Model {
         }
     }
 
-    /// Whether assertions of the RTL are looked at. Before a reset has reached everything there is nothing to assert.
+    /// Whether assertions of the RTL are looked at. Before a reset has reached everything there is
+    /// nothing to assert.
     pub(crate) fn assertions(&mut self, on: bool) {
         self.instance.assertions(on);
     }
 
-    /// Writes waveforms of [`Self::settle_low`] and [`Self::edge`] to a file from now on; false if it cannot be written.
+    /// Writes waveforms of [`Self::settle_low`] and [`Self::edge`] to a file from now on; false if
+    /// it cannot be written.
     pub(crate) fn trace(&mut self, path: &Path) -> bool {
         self.traced = CString::new(path.as_os_str().as_encoded_bytes())
             .is_ok_and(|path| self.instance.trace(&path));

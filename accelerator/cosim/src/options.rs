@@ -71,7 +71,8 @@ impl CosimOptions {
         }
     }
 
-    /// Reads `GEOMETRY[?seed=N&latency=N&write_latency=N&bandwidth=N&memory=SIZE&trace=FILE]`, the part of a device URI behind `cosim:`.
+    /// Reads `GEOMETRY[?seed=N&latency=N&write_latency=N&bandwidth=N&memory=SIZE&trace=FILE]`, the
+    /// part of a device URI behind `cosim:`.
     ///
     /// # Errors
     /// A name or value that is none, with what there is.

@@ -8,7 +8,8 @@ use fqbert_emulator::Ddr;
 use crate::axi::{Bus, Memory};
 use crate::model::{Model, Port, Unavailable};
 
-/// What else is connected to a model beside memory and registers, such as engines that a test plays.
+/// What else is connected to a model beside memory and registers, such as engines that a test
+/// plays.
 pub trait Companion: Send {
     /// Sets inputs of a cycle.
     fn drive(&mut self, model: &mut Model);
@@ -60,7 +61,8 @@ pub struct System {
 }
 
 impl System {
-    /// Connects the top `name` of a device of geometry `g` and resets it. Its registers without reset start at values drawn from `power_on`.
+    /// Connects the top `name` of a device of geometry `g` and resets it. Its registers without
+    /// reset start at values drawn from `power_on`.
     ///
     /// # Errors
     /// If the crate was built without it.

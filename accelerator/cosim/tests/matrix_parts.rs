@@ -64,12 +64,14 @@ fn every_product_of_a_slice() {
     }
 }
 
-/// Feeds chunks into a cascade of eight lanes, each lane one cycle later than its neighbour, and returns P after the last.
+/// Feeds chunks into a cascade of eight lanes, each lane one cycle later than its neighbour, and
+/// returns P after the last.
 fn cascade_sum(model: &mut Model, a: &[i16], w: &[(i8, i8)]) -> u64 {
     let [ai, lo, hi, accumulate, p] =
         ["a_i", "w_lo_i", "w_hi_i", "accumulate_i", "p_o"].map(|n| model.port(n));
     let chunks = a.len() / 8;
-    // The last lane takes its last operands in cycle chunks - 1 + 7, and P holds them four cycles later.
+    // The last lane takes its last operands in cycle chunks - 1 + 7, and P holds them four cycles
+    // later.
     for cycle in 0..chunks + 10 {
         let (mut packed_a, mut packed_lo, mut packed_hi) = (0u128, 0u64, 0u64);
         for lane in 0..8 {

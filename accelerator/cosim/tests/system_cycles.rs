@@ -1,5 +1,5 @@
-//! The shell of the accelerator against the timing model: cycles and every counter, to the cycle, where the memory has no back-pressure.
-//! MATRIX and VECTOR are played.
+//! The shell of the accelerator against the timing model: cycles and every counter, to the cycle,
+//! where the memory has no back-pressure. MATRIX and VECTOR are played.
 
 mod support;
 
@@ -9,7 +9,8 @@ use fqbert_cosim::{CosimDevice, Memory};
 use support::programs::{Mix, program};
 use support::{DONE, Rng, end, load, nop, plain, run, shell, store, tiny, upload, with};
 
-/// Runs on the RTL and in the model, and compares. Returns the cycles that accesses waited for ports of on-chip memories, by unit.
+/// Runs on the RTL and in the model, and compares. Returns the cycles that accesses waited for
+/// ports of on-chip memories, by unit.
 #[track_caller]
 fn compare(device: &mut CosimDevice, instructions: &[Instruction], what: &str) -> [u64; UNITS] {
     let schedule = simulate(tiny(), instructions, Policy::Earliest).expect(what);

@@ -1,4 +1,5 @@
-//! What transfers leave in memory, against the emulator, under back-pressure; what LOAD puts where no STORE reads.
+//! What transfers leave in memory, against the emulator, under back-pressure; what LOAD puts where
+//! no STORE reads.
 
 mod support;
 
@@ -42,8 +43,9 @@ fn transfers_under_back_pressure_are_the_emulators() {
                 )
             })
             .collect();
-        // Everything else waits for what comes before it, so that the result is one. A semaphore has one queue that raises it and one that
-        // waits for it (LOAD0 or STORE here): with one for all, a later head of the other queue could take what an earlier one needs.
+        // Everything else waits for what comes before it, so that the result is one. A semaphore
+        // has one queue that raises it and one that waits for it (LOAD0 or STORE here): with one
+        // for all, a later head of the other queue could take what an earlier one needs.
         let pair = |from: &Operation, to: &Operation| {
             1 + 2 * u8::from(is_store(from)) + u8::from(is_store(to))
         };
@@ -75,7 +77,8 @@ fn transfers_under_back_pressure_are_the_emulators() {
     }
 }
 
-/// Programs that overlap everything they can, with slow and stalling memories: they end, within protocol and window.
+/// Programs that overlap everything they can, with slow and stalling memories: they end, within
+/// protocol and window.
 #[test]
 fn random_programs_end_under_back_pressure() {
     for seed in 0..10 {

@@ -1,4 +1,5 @@
-//! The field check of the RTL against `check_operation`, on legal, mutated and random instructions of every geometry.
+//! The field check of the RTL against `check_operation`, on legal, mutated and random instructions
+//! of every geometry.
 
 #[path = "support/mod.rs"]
 mod support;
@@ -196,7 +197,8 @@ fn matmul(rng: &mut Rng, g: &Geometry) -> Matmul {
     m.b_base = around(rng, u64::from(depth).saturating_sub(used)) as u16;
     let used = if m.uniform { 1 } else { channels / 2 };
     m.par_base = around(rng, u64::from(g.par_words).saturating_sub(used)) as u16;
-    // The base at which the destination still fits, by bisection on the rule itself: the edge is what matters.
+    // The base at which the destination still fits, by bisection on the rule itself: the edge is
+    // what matters.
     let fits = |base: u16| {
         check_operation(
             g,

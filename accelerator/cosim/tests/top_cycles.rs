@@ -1,8 +1,8 @@
-//! The whole accelerator of the tiny geometry against the timing model: cycles and every counter, to the cycle, where the memory has no
-//! back-pressure.
+//! The whole accelerator of the tiny geometry against the timing model: cycles and every counter,
+//! to the cycle, where the memory has no back-pressure.
 //!
-//! A differing program is named by its seed: `FQBERT_RANDOM_SEED=N FQBERT_RANDOM_PROGRAMS=1 cargo test -p fqbert-cosim --test top_cycles
-//! -- random_programs` runs it alone.
+//! A differing program is named by its seed: `FQBERT_RANDOM_SEED=N FQBERT_RANDOM_PROGRAMS=1 cargo
+//! test -p fqbert-cosim --test top_cycles -- random_programs` runs it alone.
 
 mod support;
 
@@ -41,7 +41,8 @@ fn difference(ended: &Ended, model: &Schedule) -> Option<String> {
     ))
 }
 
-/// Binds a program to buffers of the accelerator, runs it and compares. Returns the model's schedule.
+/// Binds a program to buffers of the accelerator, runs it and compares. Returns the model's
+/// schedule.
 fn play(
     device: &mut CosimDevice,
     program: &Program,

@@ -1,8 +1,8 @@
-//! The whole accelerator of the tiny geometry: the conformance suite, and random programs that must leave the emulator's memory and registers,
-//! whatever the memory does.
+//! The whole accelerator of the tiny geometry: the conformance suite, and random programs that must
+//! leave the emulator's memory and registers, whatever the memory does.
 //!
-//! A failing program is named by its seed: `FQBERT_RANDOM_SEED=N FQBERT_RANDOM_PROGRAMS=1 cargo test -p fqbert-cosim --test top_device
-//! -- random_programs` runs it alone.
+//! A failing program is named by its seed: `FQBERT_RANDOM_SEED=N FQBERT_RANDOM_PROGRAMS=1 cargo
+//! test -p fqbert-cosim --test top_device -- random_programs` runs it alone.
 
 mod support;
 
@@ -102,7 +102,8 @@ fn play(device: &mut dyn Device, random: &RandomProgram) -> (Vec<Vec<u8>>, Ended
     (bytes, ended)
 }
 
-/// A seed is a program, a power-on state of all registers and memories, and a behaviour of the memory.
+/// A seed is a program, a power-on state of all registers and memories, and a behaviour of the
+/// memory.
 fn equals_the_emulator(seed: u64) -> Option<()> {
     let memory = match seed % 4 {
         0 => String::new(),
@@ -196,7 +197,8 @@ fn waveforms_on_request() {
     drop(device);
     let bytes = std::fs::read(&file).unwrap();
     std::fs::remove_file(&file).unwrap();
-    // An FST begins with a header block of 329 bytes (its length counts itself), a VCD with a section.
+    // An FST begins with a header block of 329 bytes (its length counts itself), a VCD with a
+    // section.
     let begins = match format {
         "fst" => bytes.starts_with(&[0, 0, 0, 0, 0, 0, 0, 1, 0x49]),
         _ => bytes.starts_with(b"$"),

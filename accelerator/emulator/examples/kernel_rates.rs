@@ -1,6 +1,8 @@
-//! How fast each kernel of this CPU computes the matrix products of a BERT-base layer at 128 tokens.
+//! How fast each kernel of this CPU computes the matrix products of a BERT-base layer at 128
+//! tokens.
 //!
-//! Those of `FQBERT_KERNEL` alone where it is set. `cargo run --release -p fqbert-emulator --example kernel_rates -- [GEOMETRY] [THREADS]`
+//! Those of `FQBERT_KERNEL` alone where it is set. `cargo run --release -p fqbert-emulator
+//! --example kernel_rates -- [GEOMETRY] [THREADS]`
 
 use std::time::Instant;
 
@@ -65,7 +67,8 @@ fn main() {
         .build()
         .expect("threads");
     println!("{name}, {} threads", pool.current_num_threads());
-    // As the emulated accelerator does: inside the pool, so that work is not handed over to it each time.
+    // As the emulated accelerator does: inside the pool, so that work is not handed over to it each
+    // time.
     pool.install(|| report(g));
 }
 

@@ -4,8 +4,8 @@ pub use fqbert_contract::simulated::{AxiFault, Refusal};
 
 /// Memory behind the device's AXI ports, by physical address.
 ///
-/// The device has checked its window before it calls: an implementation sees aligned transfers of whole beats only. A transfer that is
-/// refused must leave memory as it was.
+/// The device has checked its window before it calls: an implementation sees aligned transfers of
+/// whole beats only. A transfer that is refused must leave memory as it was.
 pub trait Ddr {
     /// Fills `out` with the bytes from `address` on.
     ///
@@ -19,7 +19,8 @@ pub trait Ddr {
     /// The response of the bus, if not OKAY.
     fn write(&mut self, address: u64, data: &[u8]) -> Result<(), AxiFault>;
 
-    /// The bytes of a transfer where they lie, so that a device need not copy what it reads once; none from a memory that has them nowhere.
+    /// The bytes of a transfer where they lie, so that a device need not copy what it reads once;
+    /// none from a memory that has them nowhere.
     ///
     /// # Errors
     /// As those of [`Ddr::read`], which an implementation of both must agree with.
@@ -46,7 +47,8 @@ impl<'a> Lent<'a> {
         Self { pages, offset }
     }
 
-    /// Copies bytes from `at` on, which may lie in several pages; what lies behind the last one is left as it was.
+    /// Copies bytes from `at` on, which may lie in several pages; what lies behind the last one is
+    /// left as it was.
     pub fn copy_to(&self, at: usize, mut out: &mut [u8]) {
         let mut at = self.offset + at;
         while let Some(page) = self.pages.get(at / PAGE)

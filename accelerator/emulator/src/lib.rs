@@ -1,12 +1,14 @@
 //! The accelerator as a bit-exact model on the CPU.
 //!
 //! Three layers, each usable without the next:
-//! - [`kernels`]: the arithmetic on the contract's packed layouts, with a path per instruction set of the CPU
-//!   ([`Kernel`]), every one equal to `fqbert-numerics` on every bit;
-//! - [`Accelerator`]: registers, queues, on-chip memories and instruction semantics against any memory that implements
-//!   [`Ddr`], with no threads and no clock of its own: a board model can put it behind its own bus;
-//! - [`EmulatedDevice`]: a device with memory of its own behind the `Device` trait [`fqbert_contract::device::Device`], where
-//!   the CPU's and the device's view of a buffer are different bytes until synced.
+//! - [`kernels`]: the arithmetic on the contract's packed layouts, with a path per instruction set
+//!   of the CPU ([`Kernel`]), every one equal to `fqbert-numerics` on every bit;
+//! - [`Accelerator`]: registers, queues, on-chip memories and instruction semantics against any
+//!   memory that implements [`Ddr`], with no threads and no clock of its own: a board model can put
+//!   it behind its own bus;
+//! - [`EmulatedDevice`]: a device with memory of its own behind the `Device` trait
+//!   [`fqbert_contract::device::Device`], where the CPU's and the device's view of a buffer are
+//!   different bytes until synced.
 //!
 //! ```
 //! use fqbert_contract::{registers, device::Device};
@@ -29,8 +31,8 @@ pub use device::{EmulatedDevice, OpenError, open};
 pub use kernels::{Kernel, KernelError};
 pub use options::{EmulatorOptions, OptionError};
 
-/// The memory of a device that is not hardware: an allocator, and the CPU's and the device's view of the bytes. Other simulated
-/// devices have the same.
+/// The memory of a device that is not hardware: an allocator, and the CPU's and the device's view
+/// of the bytes. Other simulated devices have the same.
 pub mod memory {
     pub use crate::device::dram::{Dram, Image};
     pub use fqbert_contract::region::{ALIGNMENT, Allocator, Span};

@@ -3,8 +3,8 @@
 use fqbert_contract::Geometry;
 use fqbert_contract::isa::MemoryId;
 
-/// What never-written words hold. Hardware promises nothing; a fixed pattern that is no plausible result makes a program that relies
-/// on such words wrong on every run.
+/// What never-written words hold. Hardware promises nothing; a fixed pattern that is no plausible
+/// result makes a program that relies on such words wrong on every run.
 const POWER_ON: u8 = 0xa5;
 
 /// All on-chip memories of one device. Contents survive a soft reset, as block RAM does.
@@ -13,7 +13,8 @@ pub struct Memories {
     /// By memory code; codes the contract does not use stay empty.
     banks: [Vec<u8>; 16],
     word_bytes: [usize; 16],
-    /// How often each was opened for writing: what was derived from a memory's contents holds while this stands.
+    /// How often each was opened for writing: what was derived from a memory's contents holds while
+    /// this stands.
     generations: [u64; 16],
 }
 

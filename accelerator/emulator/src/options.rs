@@ -19,7 +19,8 @@ pub struct EmulatorOptions {
     pub memory_bytes: u64,
     /// Threads of its kernels; `None` for one per CPU.
     pub threads: Option<usize>,
-    /// Path through the arithmetic; `None` for the variable `FQBERT_KERNEL`, else the fastest of this CPU.
+    /// Path through the arithmetic; `None` for the variable `FQBERT_KERNEL`, else the fastest of
+    /// this CPU.
     pub kernel: Option<Kernel>,
     /// In which order ready queues are served: no order changes a result of a legal program.
     pub schedule: Policy,
@@ -77,7 +78,8 @@ impl EmulatorOptions {
         }
     }
 
-    /// Reads `GEOMETRY[?threads=N&kernel=NAME&seed=N&memory=SIZE]`, the part of a device URI behind `emu:`.
+    /// Reads `GEOMETRY[?threads=N&kernel=NAME&seed=N&memory=SIZE]`, the part of a device URI behind
+    /// `emu:`.
     ///
     /// # Errors
     /// A name or value that is none, with what there is.

@@ -1,4 +1,5 @@
-//! The device against a memory of the test's own: what a board model relies on, and bus errors no other test can make.
+//! The device against a memory of the test's own: what a board model relies on, and bus errors no
+//! other test can make.
 
 use fqbert_contract::Geometry;
 use fqbert_contract::isa::{
@@ -213,7 +214,8 @@ fn a_changed_program_is_not_taken_from_the_cache() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
-    /// Whatever software writes to registers and memory, the device neither panics nor touches memory outside the window.
+    /// Whatever software writes to registers and memory, the device neither panics nor touches
+    /// memory outside the window.
     #[test]
     fn anything_goes(
         writes in proptest::collection::vec((0u32..0x120, any::<u32>()), 0..30),

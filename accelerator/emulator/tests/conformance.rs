@@ -1,4 +1,5 @@
-//! The emulator against the suite of every backend, and against itself: kernels, threads and order of queues change no bit.
+//! The emulator against the suite of every backend, and against itself: kernels, threads and order
+//! of queues change no bit.
 
 use std::time::{Duration, Instant};
 
@@ -74,7 +75,8 @@ fn every_geometry_survives_its_bus() {
     }
 }
 
-/// A broken accelerator must not pass: the suite is shown one that flips a bit of what the CPU reads.
+/// A broken accelerator must not pass: the suite is shown one that flips a bit of what the CPU
+/// reads.
 #[test]
 fn the_suite_finds_a_flipped_bit() {
     struct Flipped(EmulatedDevice);

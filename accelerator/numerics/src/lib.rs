@@ -2,7 +2,8 @@
 //!
 //! The specification is `docs/numerics.md`; each module is one section of it. This crate is the
 //! readable reference: the emulator's SIMD kernels and the RTL are compared with it, and it is
-//! compared with an independent NumPy model written from the document alone (`numpy_model/`, `golden/`).
+//! compared with an independent NumPy model written from the document alone (`numpy_model/`,
+//! `golden/`).
 //!
 //! Two promises hold throughout. Values never panic or overflow: every function is total over
 //! codes, accumulators, tables and parameters, illegal parameters included, because a device has

@@ -1,6 +1,7 @@
 //! Every golden vector of the independent NumPy model, value by value.
 //!
-//! The vectors are in `golden/`, the program that made them from `docs/numerics.md` in `numpy_model/`.
+//! The vectors are in `golden/`, the program that made them from `docs/numerics.md` in
+//! `numpy_model/`.
 
 use fqbert_numerics::gelu::{Activation, gelu_table};
 use fqbert_numerics::layernorm::{self, LayerNormParams, RowStatistics, layernorm_row};

@@ -1,5 +1,6 @@
-// Ports of the DSP48E2 (UG579, table 1-1) as an empty box, for tools whose SystemVerilog reader wants every module declared,
-// such as read_slang of Yosys. Vivado has the primitive: do not give it this file.
+// Ports of the DSP48E2 (UG579, table 1-1) as an empty box, for tools whose SystemVerilog reader
+// wants every module declared, such as read_slang of Yosys. Vivado has the primitive: do not give
+// it this file.
 (* blackbox *)
 module DSP48E2 #(
   parameter A_INPUT = "DIRECT", B_INPUT = "DIRECT", AMULTSEL = "A", BMULTSEL = "B", PREADDINSEL = "A",

@@ -1,6 +1,7 @@
-// fqbert_top as Vivado's block design takes it: a module in Verilog, since IP Integrator refers to no SystemVerilog top, with an AXI4 port for
-// each master by the names that its interface inference knows. Ports that a geometry lacks are quiet and may be left open.
-// NOT RUN in Vivado here: elaborated by Verilator in the test command, for every geometry.
+// fqbert_top as Vivado's block design takes it: a module in Verilog, since IP Integrator refers to
+// no SystemVerilog top, with an AXI4 port for each master by the names that its interface inference
+// knows. Ports that a geometry lacks are quiet and may be left open. NOT RUN in Vivado here:
+// elaborated by Verilator in the test command, for every geometry.
 module fqbert_axi #(
   parameter integer PRESET = 2, // number of the geometry: 0 tiny, 1 paper, 2 zcu102, 3 zcu111
   parameter integer BUILD  = 0

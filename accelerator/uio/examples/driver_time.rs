@@ -1,10 +1,11 @@
-//! CPU time of the driver per inference, beside embeddings: everything a session does around a run of 128 tokens of MiniLM-L6, with
-//! an emptied program.
+//! CPU time of the driver per inference, beside embeddings: everything a session does around a run
+//! of 128 tokens of MiniLM-L6, with an emptied program.
 //!
 //! `cargo run --release -p fqbert-uio --example driver_time`
 //!
-//! The accelerator is a thread behind files, which ends each run at once and interrupts through a socket, so that the calls of the
-//! kernel are counted. Copies go to ordinary cached memory here: uncached memory of a board is slower, and not measured.
+//! The accelerator is a thread behind files, which ends each run at once and interrupts through a
+//! socket, so that the calls of the kernel are counted. Copies go to ordinary cached memory here:
+//! uncached memory of a board is slower, and not measured.
 
 #[path = "../tests/common/mod.rs"]
 mod common;

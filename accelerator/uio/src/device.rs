@@ -92,10 +92,12 @@ impl BoardDevice {
         Ok(device)
     }
 
-    /// A device of opened parts, which hold the device's lock. Checks what the registers say it is, then resets it.
+    /// A device of opened parts, which hold the device's lock. Checks what the registers say it is,
+    /// then resets it.
     ///
     /// # Errors
-    /// [`OpenError::Identity`], [`OpenError::Contract`], [`OpenError::MemoryBase`], [`OpenError::Reset`].
+    /// [`OpenError::Identity`], [`OpenError::Contract`], [`OpenError::MemoryBase`],
+    /// [`OpenError::Reset`].
     pub fn new(
         registers: Registers,
         interrupt: Interrupt,
@@ -161,7 +163,8 @@ impl BoardDevice {
         }
     }
 
-    /// Where byte `offset` of a buffer lies in the memory, if `length` bytes from it are the buffer's.
+    /// Where byte `offset` of a buffer lies in the memory, if `length` bytes from it are the
+    /// buffer's.
     fn locate(&self, buffer: BufferId, offset: Bytes, length: u64) -> Result<u64, DeviceError> {
         let span = self.allocator.covering(buffer, offset, length)?;
         Ok(span.start + offset.0)
@@ -182,7 +185,8 @@ impl BoardDevice {
     }
 }
 
-/// The contract's major version is the meaning of the registers: with another one nothing else may be read or written.
+/// The contract's major version is the meaning of the registers: with another one nothing else may
+/// be read or written.
 fn check_contract(capabilities: &Capabilities) -> Result<(), OpenError> {
     let differences = capabilities.differences(&Requirements {
         major: isa::CONTRACT_MAJOR,
@@ -243,7 +247,8 @@ fn pending(registers: &Registers) -> Result<bool, uio_driver::Error> {
     Ok(events & registers.read32(registers::IRQ_ENABLE.0)? != 0)
 }
 
-/// Stops the accelerator and returns when it is idle. A reset drains outstanding bursts, which takes as long as the memory takes.
+/// Stops the accelerator and returns when it is idle. A reset drains outstanding bursts, which
+/// takes as long as the memory takes.
 fn reset_registers(registers: &Registers, limit: Duration) -> Result<(), DeviceError> {
     let access = || doing("resetting the accelerator");
     let deadline = Deadline::after(limit);
@@ -373,8 +378,9 @@ impl Device for BoardDevice {
             .map_err(doing("ringing the doorbell"))
     }
 
-    /// Unmasks the interrupt only here, beside the running program: the line is a level, so an interrupt that was due meanwhile
-    /// comes at once, and one that the caller has not cleared cannot fire twice.
+    /// Unmasks the interrupt only here, beside the running program: the line is a level, so an
+    /// interrupt that was due meanwhile comes at once, and one that the caller has not cleared
+    /// cannot fire twice.
     fn wait_interrupt(&mut self, deadline: Instant) -> Result<u32, DeviceError> {
         let access = || doing("waiting for the interrupt");
         let deadline = Deadline::after(deadline.saturating_duration_since(Instant::now()));

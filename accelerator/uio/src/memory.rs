@@ -6,7 +6,8 @@ use uio_driver::{Error, LockWait, Roots, UioDevice};
 use crate::OpenError;
 use crate::options::UioOptions;
 
-/// Less than a page holds no buffer. What a model needs is known later, and refused then with the numbers.
+/// Less than a page holds no buffer. What a model needs is known later, and refused then with the
+/// numbers.
 const LEAST_BYTES: u64 = 4096;
 
 /// Opens and locks the memory: a UIO region of that name, else a `u-dma-buf`.

@@ -8,7 +8,8 @@ use std::time::Duration;
 pub enum ManagerCheck {
     /// It must report `operating`.
     Operating,
-    /// It is not asked: the user vouches that the logic is configured. For kernels without a manager.
+    /// It is not asked: the user vouches that the logic is configured. For kernels without a
+    /// manager.
     None,
 }
 
@@ -17,7 +18,8 @@ pub enum ManagerCheck {
 pub struct UioOptions {
     /// Name of the UIO device with the registers (`linux,uio-name` in the device tree).
     pub name: String,
-    /// Name of the DMA memory: a UIO device or a `u-dma-buf`. The device trees of this project call it `NAME-dma`.
+    /// Name of the DMA memory: a UIO device or a `u-dma-buf`. The device trees of this project call
+    /// it `NAME-dma`.
     pub memory: String,
     /// How long to wait for a process that holds the device; zero refuses at once.
     pub wait: Duration,
@@ -25,7 +27,8 @@ pub struct UioOptions {
     pub deadline: Duration,
     /// Whether the FPGA manager is asked.
     pub manager: ManagerCheck,
-    /// Map a `u-dma-buf` through the CPU's cache, with cache maintenance at each sync. A UIO region is never cached.
+    /// Map a `u-dma-buf` through the CPU's cache, with cache maintenance at each sync. A UIO region
+    /// is never cached.
     pub cached: bool,
     /// A bitstream manifest whose identity the registers must have.
     pub manifest: Option<PathBuf>,
@@ -59,7 +62,8 @@ pub enum OptionError {
     },
 }
 
-/// A reset drains outstanding bursts, which is microseconds; this is for a memory controller under full load.
+/// A reset drains outstanding bursts, which is microseconds; this is for a memory controller under
+/// full load.
 const DEFAULT_DEADLINE: Duration = Duration::from_secs(1);
 
 impl UioOptions {

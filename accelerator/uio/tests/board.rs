@@ -25,7 +25,8 @@ fn name() -> String {
     std::env::var("FQBERT_UIO").unwrap_or_else(|_| "fqbert0".to_owned())
 }
 
-/// Whether there is an accelerator. The virtual board has another device for the self-test of its hardware.
+/// Whether there is an accelerator. The virtual board has another device for the self-test of its
+/// hardware.
 fn there() -> bool {
     let present = uio_driver::find(&Roots::system(), &name()).is_ok();
     let other = std::env::var("FQBERT_VIRTUAL_BOARD").is_ok_and(|model| model == "test");
@@ -43,7 +44,8 @@ fn open() -> BoardDevice {
     fqbert_uio::open(&format!("{}?wait=300", name())).unwrap()
 }
 
-/// A program in a buffer of its own: a NOP that waits for a token nobody sends, or nothing but an END.
+/// A program in a buffer of its own: a NOP that waits for a token nobody sends, or nothing but an
+/// END.
 fn program(device: &mut BoardDevice, hang: bool) -> Allocation {
     let stuck = Instruction {
         header: Header {

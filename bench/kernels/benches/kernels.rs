@@ -1,6 +1,8 @@
-//! Each kernel of this CPU on the operations of a BERT-base layer, on one thread, in multiply-accumulates (or elements) a cycle.
+//! Each kernel of this CPU on the operations of a BERT-base layer, on one thread, in
+//! multiply-accumulates (or elements) a cycle.
 //!
-//! `cargo bench -p fqbert-kernel-bench`. The clock is measured, not read from a counter of fixed rate; on a busy machine both numbers are low.
+//! `cargo bench -p fqbert-kernel-bench`. The clock is measured, not read from a counter of fixed
+//! rate; on a busy machine both numbers are low.
 
 use std::time::{Duration, Instant};
 

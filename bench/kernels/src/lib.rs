@@ -7,7 +7,8 @@ use fqbert_runtime::{Session, SessionOptions, Tokens, open_device};
 
 pub mod programs;
 
-/// BERT-tiny's encoder with a small vocabulary: an inference that takes a second under an instrumenting simulator.
+/// BERT-tiny's encoder with a small vocabulary: an inference that takes a second under an
+/// instrumenting simulator.
 pub const TINY: Shape = Shape {
     layers: 2,
     hidden: 128,

@@ -1,4 +1,5 @@
-//! Programs of one instruction many times over, on a device without memory: what a kernel takes, and next to nothing else.
+//! Programs of one instruction many times over, on a device without memory: what a kernel takes,
+//! and next to nothing else.
 
 use fqbert_contract::Geometry;
 use fqbert_contract::isa::{
@@ -21,7 +22,8 @@ pub struct Case {
     pub work: u64,
 }
 
-/// The operations of a BERT-base layer on [`TOKENS`] tokens, as its compiler cuts them for geometry `g` of 8 lanes.
+/// The operations of a BERT-base layer on [`TOKENS`] tokens, as its compiler cuts them for geometry
+/// `g` of 8 lanes.
 pub fn cases(g: &Geometry) -> Vec<Case> {
     let row_tiles = (TOKENS / g.rows) as u8;
     let product = |mode8: bool, k_chunks: u16| {

@@ -1,7 +1,7 @@
 //! What this CPU could do at most, measured: a kernel's share of it says how much is left to gain.
 //!
-//! The limit is that of a loop that keeps everything in registers and does nothing but the CPU's best 8-bit dot product. No
-//! matrix product can be faster; a good one comes to 70 or 80 percent.
+//! The limit is that of a loop that keeps everything in registers and does nothing but the CPU's
+//! best 8-bit dot product. No matrix product can be faster; a good one comes to 70 or 80 percent.
 
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
@@ -12,7 +12,8 @@ mod probes;
 
 pub use probes::{Probe, probes};
 
-/// How long one window of a measurement lasts. The best of several counts, since other processes can only slow it down.
+/// How long one window of a measurement lasts. The best of several counts, since other processes
+/// can only slow it down.
 const WINDOW: Duration = Duration::from_millis(10);
 const WINDOWS: usize = 12;
 
@@ -27,7 +28,8 @@ pub struct Limit {
     pub macs_per_second: f64,
 }
 
-/// The best of this CPU's instructions on `threads` threads at once; `None` on a CPU this crate has no probe for.
+/// The best of this CPU's instructions on `threads` threads at once; `None` on a CPU this crate has
+/// no probe for.
 pub fn int8_limit(threads: usize) -> Option<Limit> {
     probes()
         .map(|p| Limit {
@@ -38,7 +40,8 @@ pub fn int8_limit(threads: usize) -> Option<Limit> {
         .max_by(|a, b| a.macs_per_second.total_cmp(&b.macs_per_second))
 }
 
-/// The clock of one busy core in Hz, from a chain of dependent additions (one a cycle); `None` on a CPU this crate has no probe for.
+/// The clock of one busy core in Hz, from a chain of dependent additions (one a cycle); `None` on a
+/// CPU this crate has no probe for.
 pub fn clock_hz() -> Option<f64> {
     probes::cycles().map(|p| rate(&p, 1))
 }
@@ -80,8 +83,9 @@ fn rate(probe: &Probe, threads: usize) -> f64 {
         .sum()
 }
 
-/// Seconds of CPU that the threads of this process which still live have had, to the nanosecond: other processes' load changes it far less than wall
-/// time. `None` where the kernel does not count it.
+/// Seconds of CPU that the threads of this process which still live have had, to the nanosecond:
+/// other processes' load changes it far less than wall time. `None` where the kernel does not count
+/// it.
 pub fn cpu_seconds() -> Option<f64> {
     let mut nanoseconds = 0u64;
     for task in std::fs::read_dir("/proc/self/task").ok()? {
@@ -116,7 +120,8 @@ mod tests {
     fn a_limit_is_plausible() {
         if let (Some(limit), Some(clock)) = (int8_limit(1), clock_hz()) {
             let per_cycle = limit.macs_per_second / clock;
-            // From scalar NEON to two 512-bit VNNI units; the clock may change between the two measurements.
+            // From scalar NEON to two 512-bit VNNI units; the clock may change between the two
+            // measurements.
             assert!((4.0..400.0).contains(&per_cycle), "{limit:?} at {clock} Hz");
             assert!((1e8..1e10).contains(&clock), "{clock} Hz");
         }

@@ -22,8 +22,9 @@ const CHAINS: u64 = 10;
 macro_rules! x86_loop {
     ($($line:literal),+) => {
         |iterations: u64| {
-            // SAFETY: the loop changes the counter and the vector registers named below, and touches no memory. The caller has
-            // detected the instructions; the counter is at least 1.
+            // SAFETY: the loop changes the counter and the vector registers named below, and
+            // touches no memory. The caller has detected the instructions; the counter is at least
+            // 1.
             unsafe {
                 asm!("2:", $($line),+, "dec {n}", "jnz 2b", n = inout(reg) iterations.max(1) => _,
                     out("xmm0") _, out("xmm1") _, out("xmm2") _, out("xmm3") _, out("xmm4") _, out("xmm5") _, out("xmm6") _, out("xmm7") _,
@@ -113,7 +114,8 @@ pub fn cycles() -> Option<Probe> {
         instruction: "add",
         units: 10,
         run: |iterations| {
-            // SAFETY: the loop changes two registers given to it and touches no memory; the counter is at least 1.
+            // SAFETY: the loop changes two registers given to it and touches no memory; the counter
+            // is at least 1.
             unsafe {
                 asm!("2:",
                     "add {x}, {n}", "add {x}, {n}", "add {x}, {n}", "add {x}, {n}", "add {x}, {n}",
@@ -129,8 +131,9 @@ pub fn cycles() -> Option<Probe> {
 macro_rules! neon_loop {
     ($feature:literal ; $($line:literal),+) => {
         |iterations: u64| {
-            // SAFETY: the loop changes the counter and the vector registers named below, and touches no memory. The caller has
-            // detected the instructions; the counter is at least 1.
+            // SAFETY: the loop changes the counter and the vector registers named below, and
+            // touches no memory. The caller has detected the instructions; the counter is at least
+            // 1.
             unsafe {
                 asm!(concat!(".arch_extension ", $feature), "2:", $($line),+, "subs {n}, {n}, #1", "b.ne 2b",
                     n = inout(reg) iterations.max(1) => _,
@@ -184,7 +187,8 @@ pub fn cycles() -> Option<Probe> {
         instruction: "add",
         units: 10,
         run: |iterations| {
-            // SAFETY: the loop changes two registers given to it and touches no memory; the counter is at least 1.
+            // SAFETY: the loop changes two registers given to it and touches no memory; the counter
+            // is at least 1.
             unsafe {
                 asm!("2:",
                     "add {x}, {x}, {n}", "add {x}, {x}, {n}", "add {x}, {x}, {n}", "add {x}, {x}, {n}", "add {x}, {x}, {n}",

@@ -1,5 +1,5 @@
-//! Latency of the emulator against other CPU runtimes: the same encoder shape, token ids and thread count, taking turns in one
-//! process tree, so that what else the machine does falls on all alike.
+//! Latency of the emulator against other CPU runtimes: the same encoder shape, token ids and thread
+//! count, taking turns in one process tree, so that what else the machine does falls on all alike.
 //!
 //! `cargo run --release -p fqbert-peers -- --shape bert-base --seq 128 --threads 2 --runs 9`
 
@@ -50,7 +50,8 @@ struct Args {
     /// The python that makes the environment; packages come from PyPI.
     #[arg(long, default_value = "python3")]
     python: PathBuf,
-    /// Where the Python environment and the models are kept; from the root of the repository, where cargo run is called.
+    /// Where the Python environment and the models are kept; from the root of the repository, where
+    /// cargo run is called.
     #[arg(long, default_value = ".cache")]
     cache: PathBuf,
     /// Make the environment and the models, but measure nothing.
@@ -103,7 +104,8 @@ fn run(args: &Args) -> Result<()> {
             peer.infer()?;
         }
     }
-    // Under load the limit's windows are disturbed too: before the turns, while nothing of this process runs.
+    // Under load the limit's windows are disturbed too: before the turns, while nothing of this
+    // process runs.
     let limit = fqbert_limits::int8_limit(threads);
     let mut times: Vec<Times> = peers
         .iter()

@@ -1,4 +1,5 @@
-//! Peers that are Python packages: an environment of pinned versions, and one child process that answers line by line.
+//! Peers that are Python packages: an environment of pinned versions, and one child process that
+//! answers line by line.
 
 use std::cell::RefCell;
 use std::io::{BufRead, BufReader, Write};
@@ -111,7 +112,8 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.requests = None;
-        // Answered requests leave it idle: nothing is lost, and a stuck one must not keep the command from ending.
+        // Answered requests leave it idle: nothing is lost, and a stuck one must not keep the
+        // command from ending.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

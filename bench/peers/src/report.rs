@@ -72,7 +72,8 @@ struct Line {
     ours_by_cpu: f64,
     /// Multiply-accumulates a second at the median.
     macs_per_second: f64,
-    /// Of the limit; above 1 is possible for one that computes in fewer operations than the probe's instruction.
+    /// Of the limit; above 1 is possible for one that computes in fewer operations than the probe's
+    /// instruction.
     share_of_limit: Option<f64>,
 }
 

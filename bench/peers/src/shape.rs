@@ -20,7 +20,8 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// Multiply-accumulates of one inference on `tokens` tokens: the projections, and scores and mixing of the attention.
+    /// Multiply-accumulates of one inference on `tokens` tokens: the projections, and scores and
+    /// mixing of the attention.
     pub fn macs(&self, tokens: usize) -> f64 {
         let (t, h, i) = (tokens as f64, self.hidden as f64, self.intermediate as f64);
         self.layers as f64 * (t * (4.0 * h * h + 2.0 * h * i) + 2.0 * t * t * h)
@@ -114,7 +115,8 @@ mod tests {
         ] {
             assert!(wrong.parse::<Shape>().is_err(), "{wrong}");
         }
-        // 85 million weights, 128 tokens, and 2 * 128 * 128 * 768 of attention in each of 12 layers.
+        // 85 million weights, 128 tokens, and 2 * 128 * 128 * 768 of attention in each of 12
+        // layers.
         assert_eq!(base.macs(128), 128.0 * 84_934_656.0 + 12.0 * 25_165_824.0);
     }
 }

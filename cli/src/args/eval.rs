@@ -16,7 +16,8 @@ pub enum EvalTask {
     Sts,
 }
 
-/// `--worst`, `--slices` and `--svg` say what quantization changes, so they need the float model's answers.
+/// `--worst`, `--slices` and `--svg` say what quantization changes, so they need the float model's
+/// answers.
 #[derive(Args)]
 #[command(group = ArgGroup::new("reference"))]
 pub struct Eval {
@@ -35,28 +36,31 @@ pub struct Eval {
     /// Name of the TSV column with a second text, for models that take pairs.
     #[arg(long, value_name = "NAME")]
     pub second_column: Option<String>,
-    /// Name of the TSV column with the label: a class's name or number; several with commas for a multi-label model; one for each word,
-    /// with spaces, for a tagger; a number for a regression.
+    /// Name of the TSV column with the label: a class's name or number; several with commas for a
+    /// multi-label model; one for each word, with spaces, for a tagger; a number for a regression.
     #[arg(long, default_value = "label", value_name = "NAME")]
     pub label_column: String,
-    /// The float checkpoint (Hugging Face folder), run here in f32 on the same tokens: agreement, matched pairs and the error of each
-    /// layer are reported.
+    /// The float checkpoint (Hugging Face folder), run here in f32 on the same tokens: agreement,
+    /// matched pairs and the error of each layer are reported.
     #[arg(long, value_name = "FOLDER", group = "reference")]
     pub float: Option<PathBuf>,
-    /// Logits of the float model on the same rows (TSV with a header line), instead of --float: agreement and matched pairs are
-    /// reported.
+    /// Logits of the float model on the same rows (TSV with a header line), instead of --float:
+    /// agreement and matched pairs are reported.
     #[arg(long, value_name = "FILE", group = "reference")]
     pub float_logits: Option<PathBuf>,
     /// Use the first N rows only.
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
-    /// Rows that the error of each layer is measured on, spread over the data evenly; 0 leaves it out.
+    /// Rows that the error of each layer is measured on, spread over the data evenly; 0 leaves it
+    /// out.
     #[arg(long, default_value_t = 64, value_name = "N")]
     pub sqnr_samples: usize,
-    /// Show the N rows whose logits differ most from the float model's, and all rows up to N whose answer changes.
+    /// Show the N rows whose logits differ most from the float model's, and all rows up to N whose
+    /// answer changes.
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=10000), value_name = "N", requires = "reference")]
     pub worst: u32,
-    /// Report slices of the data: negation, contrast, length, rare words, the float model's confidence.
+    /// Report slices of the data: negation, contrast, length, rare words, the float model's
+    /// confidence.
     #[arg(long, requires = "reference")]
     pub slices: bool,
     /// Draw the error of each layer as SVG.

@@ -51,7 +51,8 @@ pub fn run(cli: &Cli, args: &Bench) -> anyhow::Result<()> {
     let mut times = Vec::new();
     if !args.cycles {
         let vocab = model.config.vocab as u32;
-        // Ids below the special tokens of most vocabularies do not matter: time does not depend on the values.
+        // Ids below the special tokens of most vocabularies do not matter: time does not depend on
+        // the values.
         let tokens = Tokens::from_ids((0..seq as u32).map(|i| (i * 7919 + 13) % vocab).collect());
         let mut session = Session::new(
             model.into(),

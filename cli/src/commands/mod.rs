@@ -36,8 +36,8 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
 /// Where the model that ships is, from the repository's root or an installation's prefix.
 const SHIPPED: &str = "models/minilm-l6-sst2/model.safetensors";
 
-/// The model given, or the one that ships: in the current folder, or beside the executable's folders (`target/release`, or
-/// `share/fqbert` of an installation).
+/// The model given, or the one that ships: in the current folder, or beside the executable's
+/// folders (`target/release`, or `share/fqbert` of an installation).
 pub fn model_path(given: Option<&PathBuf>) -> anyhow::Result<PathBuf> {
     if let Some(path) = given {
         return Ok(path.clone());

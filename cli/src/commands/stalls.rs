@@ -19,11 +19,13 @@ pub struct UnitStalls {
     unit: &'static str,
     #[serde(skip)]
     busy: u64,
-    /// Of its stalled cycles, those for a semaphore that another unit was the last to raise, most first; FETCH's are for a place in the other's queue.
+    /// Of its stalled cycles, those for a semaphore that another unit was the last to raise, most
+    /// first; FETCH's are for a place in the other's queue.
     waits: Vec<Wait>,
     /// Cycles without an instruction.
     idle: u64,
-    /// Cycles, mostly among the busy ones, in which an access stood before a port of an on-chip memory that another unit took.
+    /// Cycles, mostly among the busy ones, in which an access stood before a port of an on-chip
+    /// memory that another unit took.
     ports: u64,
 }
 

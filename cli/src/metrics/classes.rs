@@ -36,7 +36,8 @@ impl Confusion {
         self.total
     }
 
-    /// The table for classes `0..classes`: a row for each true class, a column for each predicted one.
+    /// The table for classes `0..classes`: a row for each true class, a column for each predicted
+    /// one.
     pub fn rows(&self, classes: usize) -> Vec<Vec<u64>> {
         let count = |e, p| self.pairs.get(&(e, p)).copied().unwrap_or(0);
         (0..classes)
@@ -49,7 +50,8 @@ impl Confusion {
         (self.total > 0).then(|| self.correct as f64 / self.total as f64)
     }
 
-    /// Harmonic mean of precision and recall of one class; `None` where the class neither occurs nor is predicted.
+    /// Harmonic mean of precision and recall of one class; `None` where the class neither occurs
+    /// nor is predicted.
     pub fn f1(&self, class: usize) -> Option<f64> {
         let count = |of: &BTreeMap<usize, u64>| of.get(&class).copied().unwrap_or(0);
         let both = count(&self.expected) + count(&self.predicted);
@@ -71,8 +73,8 @@ impl Confusion {
         (!all.is_empty()).then(|| all.iter().sum::<f64>() / all.len() as f64)
     }
 
-    /// Matthews' correlation of true and predicted class, for any number of classes (Gorodkin 2004). `None` where either has only
-    /// one class: there is nothing to correlate.
+    /// Matthews' correlation of true and predicted class, for any number of classes (Gorodkin
+    /// 2004). `None` where either has only one class: there is nothing to correlate.
     pub fn matthews(&self) -> Option<f64> {
         let squares =
             |of: &BTreeMap<usize, u64>| of.values().map(|n| (*n as f64).powi(2)).sum::<f64>();
@@ -90,7 +92,8 @@ impl Confusion {
     }
 }
 
-/// F1 over all labels of all rows together (micro) of a multi-label model; `None` where no label is true or predicted anywhere.
+/// F1 over all labels of all rows together (micro) of a multi-label model; `None` where no label is
+/// true or predicted anywhere.
 pub fn f1_micro<'a>(rows: impl IntoIterator<Item = (&'a [bool], &'a [bool])>) -> Option<f64> {
     let (mut hits, mut both) = (0u64, 0u64);
     for (expected, predicted) in rows {

@@ -24,7 +24,8 @@ pub fn spearman(a: &[f64], b: &[f64]) -> Option<f64> {
     pearson(&ranks(a), &ranks(b))
 }
 
-/// Rounding makes the sum of squares of a constant's deviations other than zero, so it is looked for itself.
+/// Rounding makes the sum of squares of a constant's deviations other than zero, so it is looked
+/// for itself.
 fn constant(values: &[f64]) -> bool {
     values.windows(2).all(|w| w[0] == w[1])
 }

@@ -11,7 +11,8 @@ pub fn is_bio(labels: &[String]) -> bool {
     labels.iter().all(|l| parts(l)) && labels.iter().any(|l| l != "O")
 }
 
-/// The entities of one sentence. As in CoNLL's own evaluation an `I-X` that follows no word of type X begins an entity too.
+/// The entities of one sentence. As in CoNLL's own evaluation an `I-X` that follows no word of type
+/// X begins an entity too.
 fn entities<'a>(labels: &[&'a str]) -> BTreeSet<Entity<'a>> {
     let mut found = BTreeSet::new();
     let mut open: Option<(&str, usize)> = None;
@@ -30,7 +31,8 @@ fn entities<'a>(labels: &[&'a str]) -> BTreeSet<Entity<'a>> {
     found
 }
 
-/// F1 of entities that have the same type and the same words, over all sentences; `None` where there are none, true or predicted.
+/// F1 of entities that have the same type and the same words, over all sentences; `None` where
+/// there are none, true or predicted.
 pub fn f1<'a>(sentences: impl IntoIterator<Item = (Vec<&'a str>, Vec<&'a str>)>) -> Option<f64> {
     let (mut hits, mut both) = (0, 0);
     for (expected, predicted) in sentences {

@@ -3,8 +3,8 @@
 /// Two-sided 95 % quantile of the normal distribution.
 const Z: f64 = 1.959_963_984_540_054;
 
-/// Wilson's score interval of a share of `successes` in `n`; `None` for `n` of 0. Unlike the textbook's interval it holds near 0
-/// and 1 and for few examples.
+/// Wilson's score interval of a share of `successes` in `n`; `None` for `n` of 0. Unlike the
+/// textbook's interval it holds near 0 and 1 and for few examples.
 pub fn wilson(successes: u64, n: u64) -> Option<[f64; 2]> {
     if n == 0 {
         return None;
@@ -21,12 +21,14 @@ pub fn wilson(successes: u64, n: u64) -> Option<[f64; 2]> {
     ])
 }
 
-/// Interval of Pearson's correlation `r` of `n` pairs by Fisher's transformation; `None` for fewer than 4 pairs.
+/// Interval of Pearson's correlation `r` of `n` pairs by Fisher's transformation; `None` for fewer
+/// than 4 pairs.
 pub fn pearson(r: f64, n: usize) -> Option<[f64; 2]> {
     fisher_z(r, n, 1.0)
 }
 
-/// Interval of Spearman's correlation by Fisher's transformation, with the variance that ranks have (Bonett and Wright 2000).
+/// Interval of Spearman's correlation by Fisher's transformation, with the variance that ranks have
+/// (Bonett and Wright 2000).
 pub fn spearman(r: f64, n: usize) -> Option<[f64; 2]> {
     fisher_z(r, n, 1.0 + r * r / 2.0)
 }
@@ -54,7 +56,8 @@ mod tests {
         }
     }
 
-    // SciPy 1.17.1: binomtest(k, n).proportion_ci(method="wilson"), pearsonr(a, b).confidence_interval().
+    // SciPy 1.17.1: binomtest(k, n).proportion_ci(method="wilson"), pearsonr(a,
+    // b).confidence_interval().
     #[test]
     fn known_intervals() {
         near(wilson(785, 872), [0.878_548_624_395, 0.918_399_262_657]);

@@ -1,4 +1,5 @@
-//! Figures of merit. Fractions and correlations are plain numbers here, within -1..=1; reports give them times 100.
+//! Figures of merit. Fractions and correlations are plain numbers here, within -1..=1; reports give
+//! them times 100.
 //!
 //! A figure that its data leave undefined is `None`, never a number that looks like a measurement.
 

@@ -17,7 +17,8 @@ impl Noise {
         }
     }
 
-    /// Ratio of the energies in decibels; `None` without signal or without noise, where it is not finite.
+    /// Ratio of the energies in decibels; `None` without signal or without noise, where it is not
+    /// finite.
     pub fn sqnr_db(&self) -> Option<f64> {
         let ratio = self.signal / self.noise;
         (ratio > 0.0 && ratio.is_finite()).then(|| 10.0 * ratio.log10())

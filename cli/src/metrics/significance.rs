@@ -8,8 +8,9 @@ fn ln_choose(n: u64, k: u64) -> f64 {
     ln_factorial(n) - ln_factorial(k) - ln_factorial(n - k)
 }
 
-/// McNemar's exact test of matched pairs, two-sided: how likely a split at least as uneven as `first` to `second` is if each pair
-/// that differs falls to either side alike. 1 for no differing pairs.
+/// McNemar's exact test of matched pairs, two-sided: how likely a split at least as uneven as
+/// `first` to `second` is if each pair that differs falls to either side alike. 1 for no differing
+/// pairs.
 pub fn mcnemar(first: u64, second: u64) -> f64 {
     let n = first + second;
     let tail: f64 = (0..=first.min(second))
@@ -18,8 +19,8 @@ pub fn mcnemar(first: u64, second: u64) -> f64 {
     (2.0 * tail).min(1.0)
 }
 
-/// Fisher's exact test of the table `[[a, b], [c, d]]`, two-sided: how likely, with the sums of rows and columns as they are, a table
-/// no more likely than this one is.
+/// Fisher's exact test of the table `[[a, b], [c, d]]`, two-sided: how likely, with the sums of
+/// rows and columns as they are, a table no more likely than this one is.
 pub fn fisher_exact([[a, b], [c, d]]: [[u64; 2]; 2]) -> f64 {
     let (row, column, total) = (a + b, a + c, a + b + c + d);
     let ln_all = ln_choose(total, row);
@@ -35,9 +36,10 @@ pub fn fisher_exact([[a, b], [c, d]]: [[u64; 2]; 2]) -> f64 {
         .min(1.0)
 }
 
-/// Test of Mann and Whitney, two-sided: how likely two samples at least as far apart in rank are if they are of one distribution. By the
-/// normal approximation with corrections for ties and continuity, good from some ten values on. `None` where a sample is empty or all
-/// values are equal.
+/// Test of Mann and Whitney, two-sided: how likely two samples at least as far apart in rank are if
+/// they are of one distribution. By the normal approximation with corrections for ties and
+/// continuity, good from some ten values on. `None` where a sample is empty or all values are
+/// equal.
 pub fn mann_whitney(a: &[f64], b: &[f64]) -> Option<f64> {
     let (first, second) = (a.len() as f64, b.len() as f64);
     let all: Vec<f64> = a.iter().chain(b).copied().collect();
@@ -56,8 +58,8 @@ pub fn mann_whitney(a: &[f64], b: &[f64]) -> Option<f64> {
         .then(|| libm::erfc(distance / variance.sqrt() / std::f64::consts::SQRT_2))
 }
 
-/// Holm's correction for looking at several tests: the smallest p is multiplied by their number, the next by one less, never below the
-/// one before. Tests without a p stay so and do not count.
+/// Holm's correction for looking at several tests: the smallest p is multiplied by their number,
+/// the next by one less, never below the one before. Tests without a p stay so and do not count.
 pub fn holm(p: &[Option<f64>]) -> Vec<Option<f64>> {
     let mut order: Vec<(usize, f64)> = p
         .iter()
@@ -88,7 +90,8 @@ mod tests {
         );
     }
 
-    // SciPy 1.17.1: binomtest(b, b + c).pvalue, fisher_exact(table).pvalue, mannwhitneyu(a, b, method="asymptotic").pvalue.
+    // SciPy 1.17.1: binomtest(b, b + c).pvalue, fisher_exact(table).pvalue, mannwhitneyu(a, b,
+    // method="asymptotic").pvalue.
     #[test]
     fn known_values() {
         near(mcnemar(9, 9), 1.0);

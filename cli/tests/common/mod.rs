@@ -7,7 +7,8 @@ pub fn s(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-/// The program on the smallest accelerator, with nothing of the caller's environment that it would listen to.
+/// The program on the smallest accelerator, with nothing of the caller's environment that it would
+/// listen to.
 pub fn command(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_fqbert"));
     command

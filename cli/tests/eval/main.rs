@@ -1,4 +1,5 @@
-//! `fqbert eval` as a user runs it: figures against figures computed here by other means, every task, and input that cannot be used.
+//! `fqbert eval` as a user runs it: figures against figures computed here by other means, every
+//! task, and input that cannot be used.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -188,7 +189,8 @@ fn layer_errors_are_those_of_the_scalar_reference() {
             10.0 * (signal / noise).log10(),
         );
     }
-    // The first layer's own error is that of the run until there, but for the float embeddings' last digit.
+    // The first layer's own error is that of the run until there, but for the float embeddings'
+    // last digit.
     near(
         &layers[1]["alone_db"],
         layers[1]["sqnr_db"].as_f64().unwrap(),

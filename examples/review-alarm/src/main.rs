@@ -1,7 +1,8 @@
-//! An edge application: reads customer reviews from standard input, one a line, and prints those that need a human.
+//! An edge application: reads customer reviews from standard input, one a line, and prints those
+//! that need a human.
 //!
-//! `printf '%s\n' "loved it" "a dull waste of two hours" | cargo run --release -p review-alarm -- emu:zcu102`
-//! On a board the same binary takes `uio:fqbert0`.
+//! `printf '%s\n' "loved it" "a dull waste of two hours" | cargo run --release -p review-alarm --
+//! emu:zcu102` On a board the same binary takes `uio:fqbert0`.
 
 use std::error::Error;
 use std::io::{BufRead, stdin};

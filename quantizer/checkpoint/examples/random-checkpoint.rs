@@ -1,8 +1,10 @@
-//! Writes a Hugging Face folder of BERT-base's shape with seeded random weights, to measure what quantizing one costs.
+//! Writes a Hugging Face folder of BERT-base's shape with seeded random weights, to measure what
+//! quantizing one costs.
 //!
 //!     cargo run --release -p fqbert-checkpoint --features testing --example random-checkpoint -- FOLDER TOKENIZER_FOLDER
 //!
-//! The tokenizer is copied from another BERT's folder, so that real sentences become as many tokens as they would.
+//! The tokenizer is copied from another BERT's folder, so that real sentences become as many tokens
+//! as they would.
 
 use std::path::Path;
 

@@ -21,8 +21,8 @@ pub struct Linear {
 }
 
 impl Linear {
-    /// From row-major `weight` `[outputs][inputs]` and `bias` `[outputs]`; the number of outputs is the
-    /// bias's length.
+    /// From row-major `weight` `[outputs][inputs]` and `bias` `[outputs]`; the number of outputs is
+    /// the bias's length.
     ///
     /// # Errors
     /// [`InputError::Length`] if the weight's length is not the product.

@@ -118,7 +118,8 @@ impl Checkpoint {
     /// same shape.
     ///
     /// # Errors
-    /// [`InputError::Length`] if `embedded` is not whole rows, [`InputError::Empty`] if it is empty.
+    /// [`InputError::Length`] if `embedded` is not whole rows, [`InputError::Empty`] if it is
+    /// empty.
     pub fn encode<O: Observer + ?Sized>(
         &self,
         embedded: Vec<f32>,

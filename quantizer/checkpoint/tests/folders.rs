@@ -1,4 +1,5 @@
-//! Folders of every family, task, storage and split load, and mean the same however they are stored.
+//! Folders of every family, task, storage and split load, and mean the same however they are
+//! stored.
 
 use std::path::Path;
 

@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 
-# Batches whose sentences are sorted by length together: little padding, and still a new mix in every epoch.
+# Batches whose sentences are sorted by length together: little padding, and still a new mix in
+# every epoch.
 POOL = 50
 
 

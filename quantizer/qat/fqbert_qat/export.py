@@ -10,8 +10,8 @@ from .model import MATRICES, NORMS, SOURCES
 from .numerics import MAX4
 
 SCALES = "fqbert-scales.json"
-# Biases are kept below this many steps by raising the channel's weight scale, as in the post-training quantizer: half of
-# what the requantization holds (docs/numerics.md, section 3).
+# Biases are kept below this many steps by raising the channel's weight scale, as in the
+# post-training quantizer: half of what the requantization holds (docs/numerics.md, section 3).
 BIAS_ROOM = float(1 << 25)
 
 

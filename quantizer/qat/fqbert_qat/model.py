@@ -35,7 +35,8 @@ class Site(nn.Module):
         super().__init__()
         self.log_scale = nn.Parameter(torch.zeros(()))
         self.half_up, self.by_channel = half_up, by_channel
-        # What is taken off the codes, a whole number: for the activation's table, whose values are hardly ever negative.
+        # What is taken off the codes, a whole number: for the activation's table, whose values are
+        # hardly ever negative.
         self.register_buffer("zero", torch.zeros((), dtype=torch.int64))
 
     def forward(self, x):
@@ -142,7 +143,8 @@ class Bert(nn.Module):
             self.register_buffer(f"norm_{name}", get(f"bert.embeddings.LayerNorm.{name}"), persistent=False)
         self.layers = nn.ModuleList(Layer(checkpoint, i, limit) for i in range(config["num_hidden_layers"]))
         self.input = Site(half_up=False)
-        # Of the residual stream: `[2 * layers + 1]`, a layer's input, its middle, the next one's input and so on.
+        # Of the residual stream: `[2 * layers + 1]`, a layer's input, its middle, the next one's
+        # input and so on.
         self.register_buffer("s16", torch.ones(2 * len(self.layers) + 1, dtype=torch.float32))
         for name, source in (("pooler", "bert.pooler.dense"), ("classifier", "classifier")):
             weight, bias = get(f"{source}.weight"), get(f"{source}.bias")

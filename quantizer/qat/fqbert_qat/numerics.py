@@ -37,7 +37,8 @@ class FakeQuant(Function):
         inside = (v >= low) & (v <= high)
         grad_scale = None
         if ctx.needs_input_grad[1]:
-            # d(codes * s) / ds is codes - v where the rounding follows x, the end of the range where it does not.
+            # d(codes * s) / ds is codes - v where the rounding follows x, the end of the range
+            # where it does not.
             d = torch.where(inside, codes - v, codes).mul_(g)
             grad_scale = d.sum_to_size(scale.shape) * scale
         return g * inside, grad_scale, None, None, None

@@ -61,7 +61,8 @@ def fill(student, file, path):
             if found.shape != matrix.weight.shape:
                 raise CheckpointError(f"model {path}: layer {i}, {name} is {list(found.shape)}, not {list(matrix.weight.shape)}")
             matrix.weight.copy_(found.float() * by_channel[:, None])
-            # The bias of the second feed-forward matrix gives back what the activation's table takes off its codes.
+            # The bias of the second feed-forward matrix gives back what the activation's table
+            # takes off its codes.
             zero = int(layer.sites["mid"].zero) if name == "ffn_out" else 0
             steps = get("bias").double() - zero * found.double().sum(1)
             matrix.bias.copy_(steps * (scale[SOURCES[name]] * by_channel))

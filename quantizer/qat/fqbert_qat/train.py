@@ -13,8 +13,8 @@ from .hf import CheckpointError
 from .model import Bert
 from .numerics import MAX4, MAX8
 
-# Of the logits' divergence: as in the first paper of distillation (arXiv 1503.02531), above 1 so that sentences of which
-# the teacher is sure still teach something.
+# Of the logits' divergence: as in the first paper of distillation (arXiv 1503.02531), above 1 so
+# that sentences of which the teacher is sure still teach something.
 TEMPERATURE = 2.0
 
 
@@ -61,7 +61,8 @@ class Run:
         limit = MAX4 if settings.weight_bits == 4 else MAX8
         self.teacher = Bert(checkpoint, limit).to(self.device).eval().requires_grad_(False)
         self.student = Bert(checkpoint, limit).to(self.device)
-        # Data sets such as SST-2's are mostly fragments of a few words; quantization changes answers in long sentences.
+        # Data sets such as SST-2's are mostly fragments of a few words; quantization changes
+        # answers in long sentences.
         sentences = [s for s in sentences if len(s) >= settings.least_tokens]
         if not sentences:
             raise data.DataError(f"no sentence has {settings.least_tokens} tokens: give a smaller --least-tokens")

@@ -75,7 +75,8 @@ class Training(unittest.TestCase):
         self.assertLess(after[1], 0.8 * before[1])
         self.assertGreaterEqual(after[0], before[0])
         moved = [n for n, v in state(run).items() if n.endswith("log_scale") and not torch.equal(v, scales[n])]
-        # Every matrix of both layers, every site and the input, but for the last 8-bit output, which nothing reads.
+        # Every matrix of both layers, every site and the input, but for the last 8-bit output,
+        # which nothing reads.
         self.assertEqual(len(moved), 2 * (6 + 9) + 1 - 1)
 
     def test_equalizing_leaves_the_float_model_as_it_is(self):
@@ -115,8 +116,8 @@ class Export(unittest.TestCase):
                 apart = np.abs((hidden[-1][0] / run.student.s16[-1]).round().numpy() - y16)
                 same, near, total = same + int((apart == 0).sum()), near + int((apart <= step).sum()), total + y16.size
                 self.assertLess(float(np.abs(model.logits(y16) - logits[0].numpy()).max()), 0.1)
-            # Multipliers have 16 bits and f32 has 24: now and then a code lies on the other side of a tie, and in a model
-            # of 16 channels all that follows moves a little.
+            # Multipliers have 16 bits and f32 has 24: now and then a code lies on the other side of
+            # a tie, and in a model of 16 channels all that follows moves a little.
             self.assertGreater(same, 0.7 * total)
             self.assertGreater(near, 0.99 * total)
 

@@ -196,7 +196,8 @@ impl Builder<'_> {
         Ok(LayerScales::from_array(all))
     }
 
-    /// Codes, biases and factors of a matrix; `ends` are the scales of its input and output, `zero` what its input's codes lack.
+    /// Codes, biases and factors of a matrix; `ends` are the scales of its input and output, `zero`
+    /// what its input's codes lack.
     fn linear(
         &self,
         which: Linear,

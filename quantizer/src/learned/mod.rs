@@ -3,8 +3,9 @@
 //!
 //! The file has one record for each encoder layer: `activations`, the real value of a step at each
 //! site by the names of [`LayerScales::NAMES`], and `weights`, for each matrix by the names of
-//! [`Linear::name`] its `bits` and one scale for each output channel; `mid_zero` where the activation's codes are shifted. What a record leaves out was
-//! not learned and needs calibration data. `quantizer/qat/` writes such folders.
+//! [`Linear::name`] its `bits` and one scale for each output channel; `mid_zero` where the
+//! activation's codes are shifted. What a record leaves out was not learned and needs calibration
+//! data. `quantizer/qat/` writes such folders.
 
 mod build;
 
@@ -43,8 +44,8 @@ struct Document {
 struct Record {
     #[serde(default)]
     activations: BTreeMap<String, f32>,
-    /// What the activation's table takes off its codes, 0..=127 (docs/numerics.md, section 4): none with a learned scale of `mid` if
-    /// absent.
+    /// What the activation's table takes off its codes, 0..=127 (docs/numerics.md, section 4): none
+    /// with a learned scale of `mid` if absent.
     #[serde(default)]
     mid_zero: Option<u8>,
     #[serde(default)]
@@ -66,8 +67,8 @@ impl LearnedScales {
     /// Reads the scales of a checkpoint folder; `None` if it has none.
     ///
     /// # Errors
-    /// [`QuantizeError::Io`] for a file that cannot be read, [`QuantizeError::Learned`] for one that
-    /// is not what it should be.
+    /// [`QuantizeError::Io`] for a file that cannot be read, [`QuantizeError::Learned`] for one
+    /// that is not what it should be.
     pub fn load(folder: &Path) -> Result<Option<Self>, QuantizeError> {
         let path = folder.join(Self::FILE);
         match std::fs::read(&path) {

@@ -98,7 +98,8 @@ fn damped_factor(covariance: &[f64], order: &[usize], k: usize) -> Option<Vec<f6
     if !(damping > 0.0 && damping.is_finite()) {
         return None;
     }
-    // Sums in f32 may leave tiny negative eigenvalues beyond the damping; ever more of it ends that.
+    // Sums in f32 may leave tiny negative eigenvalues beyond the damping; ever more of it ends
+    // that.
     for _ in 0..8 {
         let mut a = Vec::with_capacity(k * k);
         for &i in order {

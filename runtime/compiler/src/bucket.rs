@@ -5,11 +5,13 @@ use fqbert_model::QuantizedModel;
 
 use crate::plan::{Plan, sequence_unit};
 
-/// Lengths before rounding to a geometry's unit: padding is at most half of a short sequence and a third of a longer one.
+/// Lengths before rounding to a geometry's unit: padding is at most half of a short sequence and a
+/// third of a longer one.
 const LENGTHS: [u32; 13] = [8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 320, 384, 512];
 
-/// The buckets of a model on a geometry, shortest first: multiples of the row tile up to the longest that the geometry holds and the
-/// position table covers. Empty if the model does not fit at any length.
+/// The buckets of a model on a geometry, shortest first: multiples of the row tile up to the
+/// longest that the geometry holds and the position table covers. Empty if the model does not fit
+/// at any length.
 pub fn buckets(g: &Geometry, model: &QuantizedModel) -> Vec<u32> {
     let unit = sequence_unit(g);
     let most = u32::try_from(model.config.max_sequence()).unwrap_or(u32::MAX);
@@ -24,7 +26,8 @@ pub fn buckets(g: &Geometry, model: &QuantizedModel) -> Vec<u32> {
     lengths
 }
 
-/// How many blocks of `block` tokens a program of at most `tokens` tokens can have ([`crate::CompileOptions::block`]); 0 if not even one fits.
+/// How many blocks of `block` tokens a program of at most `tokens` tokens can have
+/// ([`crate::CompileOptions::block`]); 0 if not even one fits.
 pub fn most_blocks(g: &Geometry, model: &QuantizedModel, block: u32, tokens: u32) -> u32 {
     let most = tokens.checked_div(block).unwrap_or(0);
     let fits = |count: &u32| Plan::with_block(model, g, count * block, block).is_ok();

@@ -1,7 +1,9 @@
-//! The constants region: everything of a model that the accelerator reads, in the order and form in which it is loaded.
+//! The constants region: everything of a model that the accelerator reads, in the order and form in
+//! which it is loaded.
 //!
-//! It depends on model and geometry alone, so the programs of all sequence lengths share it. A matrix is its column tiles one after
-//! another, each as a weight slot holds it; so any run of tiles is one copy.
+//! It depends on model and geometry alone, so the programs of all sequence lengths share it. A
+//! matrix is its column tiles one after another, each as a weight slot holds it; so any run of
+//! tiles is one copy.
 
 use fqbert_contract::geometry::{Geometry, Mode};
 use fqbert_contract::layout::{
@@ -106,7 +108,8 @@ impl std::fmt::Debug for ConstantsImage {
 }
 
 impl ConstantsLayout {
-    /// The layout for a model on a geometry. It is that of [`pack_constants`] if that accepts the model.
+    /// The layout for a model on a geometry. It is that of [`pack_constants`] if that accepts the
+    /// model.
     pub fn new(model: &QuantizedModel, g: &Geometry) -> Self {
         let mut next = 0u64;
         let mut place = |length: u64| {
@@ -150,7 +153,8 @@ impl ConstantsLayout {
     }
 }
 
-/// The records of a set in order of channel. Scores and context take a whole word each, since a base is a word.
+/// The records of a set in order of channel. Scores and context take a whole word each, since a
+/// base is a word.
 fn records(layer: &QuantizedLayer, set: ParamSet) -> impl Iterator<Item = ChannelParams> {
     let (linears, uniform): (&[Linear], _) = match set {
         ParamSet::Attention => (&[Linear::Q, Linear::K, Linear::V], true),
@@ -182,8 +186,8 @@ pub fn pack_constants(
     Ok(ConstantsImage { bytes, layout })
 }
 
-/// Builds the constants region of a model part by part, so that no more than one matrix is there twice: `write` gets the offset and bytes
-/// of each, in ascending order and without gaps.
+/// Builds the constants region of a model part by part, so that no more than one matrix is there
+/// twice: `write` gets the offset and bytes of each, in ascending order and without gaps.
 ///
 /// # Errors
 /// As [`pack_constants`], before anything is written; or what `write` returns.
@@ -227,8 +231,9 @@ pub fn pack_constants_in_parts<E: From<CompileError>>(
     Ok(layout)
 }
 
-/// Column tiles of a matrix, as [`fqbert_contract::layout::pack_weight_tile`] defines them. The model keeps a row of bytes for each pair of 4-bit channels or for each
-/// 8-bit channel, so both modes are the same transposition of `lanes`-byte pieces: `C` rows by `K / L` chunks.
+/// Column tiles of a matrix, as [`fqbert_contract::layout::pack_weight_tile`] defines them. The
+/// model keeps a row of bytes for each pair of 4-bit channels or for each 8-bit channel, so both
+/// modes are the same transposition of `lanes`-byte pieces: `C` rows by `K / L` chunks.
 fn pack_matrix(g: &Geometry, weights: &WeightCodes, out: &mut [u8]) {
     let (pairs, lanes) = (g.pairs as usize, g.lanes as usize);
     let k = weights.inputs();

@@ -1,4 +1,5 @@
-//! Instructions as they are appended: their semaphores, their relocations, and the weights that run ahead of them.
+//! Instructions as they are appended: their semaphores, their relocations, and the weights that run
+//! ahead of them.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -79,7 +80,8 @@ impl<'a> Emitter<'a> {
         }
     }
 
-    /// Appends an operation; waits and signals that do not fit its header go to NOPs of its queue before and after it.
+    /// Appends an operation; waits and signals that do not fit its header go to NOPs of its queue
+    /// before and after it.
     pub fn push(&mut self, operation: Operation, waits: &[u8], signals: &[u8]) {
         let nop = match &operation {
             Operation::Load(l) => Nop {
@@ -160,7 +162,8 @@ impl<'a> Emitter<'a> {
         }
     }
 
-    /// Appends a matrix instruction. It waits for what it touches, and takes the waits that were left for it.
+    /// Appends a matrix instruction. It waits for what it touches, and takes the waits that were
+    /// left for it.
     pub fn matmul(&mut self, m: Matmul, touches: &Touches, waits: &[u8], signals: &[u8]) {
         let mut all = std::mem::take(&mut self.matrix_waits);
         let conflicts =
@@ -226,7 +229,8 @@ impl<'a> Emitter<'a> {
         group + WEIGHT_SLOTS < self.groups.len()
     }
 
-    /// Group `group` has been used for the last time: the LOAD of the one that follows it in its slot may be appended.
+    /// Group `group` has been used for the last time: the LOAD of the one that follows it in its
+    /// slot may be appended.
     pub fn released(&mut self, group: usize) {
         while self.next_load <= group + WEIGHT_SLOTS && self.next_load < self.groups.len() {
             self.load_next_group();

@@ -16,8 +16,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! A program is static: for one model, geometry and *bucket* (a padded sequence length; see [`buckets`]). Its addresses are offsets into three
-//! regions until it is bound ([`fqbert_contract::program`]). The constants region is shared by the buckets of a model.
+//! A program is static: for one model, geometry and *bucket* (a padded sequence length; see
+//! [`buckets`]). Its addresses are offsets into three regions until it is bound
+//! ([`fqbert_contract::program`]). The constants region is shared by the buckets of a model.
 
 mod bucket;
 mod constants;
@@ -50,17 +51,19 @@ use plan::Plan;
 use schedule::Scheduler;
 use weights::Stream;
 
-/// Parts of the input and output regions begin at multiples of this: a page, so that each can be synced alone.
+/// Parts of the input and output regions begin at multiples of this: a page, so that each can be
+/// synced alone.
 const IO_ALIGNMENT: u64 = 4096;
 
 /// Choices of a program beside its length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CompileOptions {
-    /// Run layer norms, softmax and the transfer of the input beside the matrix engine. Without it stages follow each other,
-    /// which is easier to read in a trace.
+    /// Run layer norms, softmax and the transfer of the input beside the matrix engine. Without it
+    /// stages follow each other, which is easier to read in a trace.
     pub overlap: bool,
-    /// Tokens of a block of attention: queries see the keys of their own block only, and the ranges that come with the input count from the block's
-    /// first token. Short sequences that lie packed in blocks save the scores of all others. `None`: one block, the whole sequence.
+    /// Tokens of a block of attention: queries see the keys of their own block only, and the ranges
+    /// that come with the input count from the block's first token. Short sequences that lie packed
+    /// in blocks save the scores of all others. `None`: one block, the whole sequence.
     pub block: Option<u32>,
 }
 
@@ -114,11 +117,12 @@ impl Io {
 
 /// Compiles a model for a geometry and a padded sequence length.
 ///
-/// Any valid model of any length that fits is compiled; ranges of keys per row come with the input, so padding and several short
-/// sequences in one bucket need no other program.
+/// Any valid model of any length that fits is compiled; ranges of keys per row come with the input,
+/// so padding and several short sequences in one bucket need no other program.
 ///
 /// # Errors
-/// [`CompileError`]: which memory is too small, by how much and what to do, or which size the geometry does not take.
+/// [`CompileError`]: which memory is too small, by how much and what to do, or which size the
+/// geometry does not take.
 pub fn compile(
     model: &QuantizedModel,
     g: &Geometry,

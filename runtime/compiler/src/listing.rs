@@ -9,8 +9,9 @@ use fqbert_contract::timing::Queue;
 
 use crate::sem;
 
-/// Lists a program, one instruction a line: index, layer, queue, mnemonic, fields that are not zero, semaphores waited for (`<`) and raised (`>`).
-/// Addresses are offsets into their region. Semaphores carry the compiler's names.
+/// Lists a program, one instruction a line: index, layer, queue, mnemonic, fields that are not
+/// zero, semaphores waited for (`<`) and raised (`>`). Addresses are offsets into their region.
+/// Semaphores carry the compiler's names.
 pub fn disassemble(program: &Program) -> String {
     let regions: HashMap<u32, Region> = program
         .relocations

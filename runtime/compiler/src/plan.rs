@@ -1,4 +1,5 @@
-//! Which words of which memory hold what, and into how many row blocks the work is cut where a memory does not hold all rows.
+//! Which words of which memory hold what, and into how many row blocks the work is cut where a
+//! memory does not hold all rows.
 
 use std::ops::Range;
 
@@ -38,8 +39,8 @@ pub(crate) struct Plan {
     pub score_words: u32,
     /// PRB words per row tile; also OPD words per value tile.
     pub prob_words: u32,
-    /// ACT: 8-bit layer input and attention output of all rows, from word 0. Then queries and context of all rows, and, once those
-    /// are dead, the feed-forward middle of a block.
+    /// ACT: 8-bit layer input and attention output of all rows, from word 0. Then queries and
+    /// context of all rows, and, once those are dead, the feed-forward middle of a block.
     pub work_base: u32,
     /// OPD: keys from word 0, block after block, values from here, likewise.
     pub values_base: u32,
@@ -280,8 +281,8 @@ fn check_sequence(g: &Geometry, sequence: u32) -> Result<(), CompileError> {
     })
 }
 
-/// Refuses a model that the geometry cannot take, or whose parts disagree with its configuration. What else a loaded model guarantees
-/// does not matter here.
+/// Refuses a model that the geometry cannot take, or whose parts disagree with its configuration.
+/// What else a loaded model guarantees does not matter here.
 pub(crate) fn check_model(model: &QuantizedModel, g: &Geometry) -> Result<(), CompileError> {
     let c = &model.config;
     c.validate().map_err(|e| CompileError::Inconsistent {

@@ -1,4 +1,5 @@
-//! The semaphores of a compiled program. Each has one producer and one consumer queue, and carries its tokens in order.
+//! The semaphores of a compiled program. Each has one producer and one consumer queue, and carries
+//! its tokens in order.
 
 /// Weight slot `s` is loaded: LOAD to MATRIX. `FULL + s`.
 pub(crate) const FULL: u8 = 1;
@@ -8,7 +9,8 @@ pub(crate) const FREE: u8 = 5;
 pub(crate) const PARAMS: u8 = 9;
 /// The oldest set of parameters may be overwritten: MATRIX to LOAD0.
 pub(crate) const PARAMS_FREE: u8 = 10;
-/// A layer's exponential table and layer-norm parameters, or the 16-bit input, are loaded: LOAD0 to VECTOR.
+/// A layer's exponential table and layer-norm parameters, or the 16-bit input, are loaded: LOAD0 to
+/// VECTOR.
 pub(crate) const CONSTANTS: u8 = 11;
 /// The oldest table and layer-norm parameters may be overwritten: VECTOR to LOAD0.
 pub(crate) const CONSTANTS_FREE: u8 = 12;

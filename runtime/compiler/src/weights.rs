@@ -1,4 +1,5 @@
-//! Weights as groups of column tiles: as many as a weight slot holds, loaded by one LOAD and used by one or more MATMULs.
+//! Weights as groups of column tiles: as many as a weight slot holds, loaded by one LOAD and used
+//! by one or more MATMULs.
 
 use std::ops::Range;
 

@@ -1,4 +1,5 @@
-//! BERT-base: the cycles that `docs/accelerator.md` promises, pinned. A change here is a change of the schedule or of the timing model.
+//! BERT-base: the cycles that `docs/accelerator.md` promises, pinned. A change here is a change of
+//! the schedule or of the timing model.
 
 use fqbert_compiler::{CompileOptions, MemoryPlan, compile, disassemble};
 use fqbert_contract::isa::MemoryId;

@@ -1,4 +1,5 @@
-//! Compiled programs pass the verifier and compute what the plain interpretation of the model computes.
+//! Compiled programs pass the verifier and compute what the plain interpretation of the model
+//! computes.
 
 mod common;
 
@@ -133,7 +134,8 @@ fn blocks_are_counted_and_uneven_ones_refused() {
     assert!(error.contains("64"), "{error}");
 }
 
-/// A geometry whose memories hold only some of the rows at every point where rows can be cut into blocks.
+/// A geometry whose memories hold only some of the rows at every point where rows can be cut into
+/// blocks.
 fn cramped() -> Geometry {
     Geometry {
         name: "cramped",

@@ -11,7 +11,8 @@ use crate::model::{
 };
 
 impl QuantizedModel {
-    /// Checks sizes against the configuration and values against their ranges. Loading and saving do it.
+    /// Checks sizes against the configuration and values against their ranges. Loading and saving
+    /// do it.
     ///
     /// # Errors
     /// The first thing that does not hold, by name and number.

@@ -7,10 +7,12 @@ use crate::model::{Linear, QuantizedModel};
 
 /// Bytes of the encoder's parameters before and after quantization.
 ///
-/// [`Compression::paper_ratio`] counts as the paper does (Table I, "weights", 7.94x for BERT-base): every encoder parameter (weights, biases and
-/// layer-norm parameters; no embeddings, no head) at 4 bytes, over 4-bit or 8-bit weights, 32-bit biases, 8-bit layer-norm parameters and the scale factors.
-/// For BERT-base, 85,054,464 parameters: 340,217,856 / (42,467,328 + 331,776 + 36,864 + 216) = 7.94.
-/// [`Compression::stored_ratio`] counts what this model really keeps, tables and 32-bit layer-norm bias included.
+/// [`Compression::paper_ratio`] counts as the paper does (Table I, "weights", 7.94x for BERT-base):
+/// every encoder parameter (weights, biases and layer-norm parameters; no embeddings, no head) at 4
+/// bytes, over 4-bit or 8-bit weights, 32-bit biases, 8-bit layer-norm parameters and the scale
+/// factors. For BERT-base, 85,054,464 parameters: 340,217,856 / (42,467,328 + 331,776 + 36,864 +
+/// 216) = 7.94. [`Compression::stored_ratio`] counts what this model really keeps, tables and
+/// 32-bit layer-norm bias included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Compression {
     /// All encoder parameters in f32.
@@ -21,10 +23,11 @@ pub struct Compression {
     pub bias_bytes: u64,
     /// Layer-norm weight and bias at 8 bits each.
     pub norm_bytes: u64,
-    /// Scale factors: for the paper's scheme 3 bytes a matrix (the scales of its input, weight and output), else multiplier and shift (3
-    /// bytes) of each output channel.
+    /// Scale factors: for the paper's scheme 3 bytes a matrix (the scales of its input, weight and
+    /// output), else multiplier and shift (3 bytes) of each output channel.
     pub scale_bytes: u64,
-    /// What the paper does not count: the 24 further bits of layer-norm biases, layer-norm constants, attention scales, tables.
+    /// What the paper does not count: the 24 further bits of layer-norm biases, layer-norm
+    /// constants, attention scales, tables.
     pub other_bytes: u64,
 }
 

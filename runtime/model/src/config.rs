@@ -104,7 +104,8 @@ pub struct ModelConfig {
     pub type_vocab: usize,
     /// Id of the padding token.
     pub pad_token_id: u32,
-    /// Added to the variance in the layer norm of the embeddings, which runs in f32 (the encoder's are in its parameters).
+    /// Added to the variance in the layer norm of the embeddings, which runs in f32 (the encoder's
+    /// are in its parameters).
     pub layer_norm_eps: f32,
     /// Feed-forward activation.
     pub activation: Activation,
@@ -245,7 +246,8 @@ pub enum Scheme {
     Paper,
 }
 
-/// How the model was quantized. Metadata key `fqbert.quantization`. The weight bits of each matrix are its tensor's type.
+/// How the model was quantized. Metadata key `fqbert.quantization`. The weight bits of each matrix
+/// are its tensor's type.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Quantization {

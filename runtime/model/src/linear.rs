@@ -7,8 +7,9 @@ use crate::error::ModelError;
 
 /// Weight codes of a linear layer, `[out][in]`.
 ///
-/// 8-bit codes are one byte each, row-major. 4-bit codes are kept as file and device hold them: byte `[j][i]` of an `[out / 2][in]` matrix has
-/// channel `2j` in its low nibble and channel `2j + 1` in its high nibble, two's complement.
+/// 8-bit codes are one byte each, row-major. 4-bit codes are kept as file and device hold them:
+/// byte `[j][i]` of an `[out / 2][in]` matrix has channel `2j` in its low nibble and channel `2j +
+/// 1` in its high nibble, two's complement.
 #[derive(Clone, PartialEq, Eq)]
 pub struct WeightCodes {
     mode: Mode,
@@ -27,8 +28,8 @@ impl WeightCodes {
     /// Packs row-major codes `[outputs][inputs]`.
     ///
     /// # Errors
-    /// [`ModelError::Shape`] if the length disagrees or `outputs` is odd; [`ModelError::Value`] for a code outside
-    /// -7..=7 (4 bits) or -127..=127 (8 bits).
+    /// [`ModelError::Shape`] if the length disagrees or `outputs` is odd; [`ModelError::Value`] for
+    /// a code outside -7..=7 (4 bits) or -127..=127 (8 bits).
     pub fn from_codes(
         mode: Mode,
         outputs: usize,
@@ -74,7 +75,8 @@ impl WeightCodes {
         })
     }
 
-    /// Takes codes already packed, as [`WeightCodes::bytes`] gives them; the caller has checked length and codes.
+    /// Takes codes already packed, as [`WeightCodes::bytes`] gives them; the caller has checked
+    /// length and codes.
     pub(crate) fn from_packed(mode: Mode, outputs: usize, inputs: usize, bytes: Vec<u8>) -> Self {
         Self {
             mode,
@@ -138,7 +140,8 @@ impl WeightCodes {
     }
 }
 
-/// Index of the first element that is `bad`. Looks at every element without branching, which is vectorised, and searches only if there is one.
+/// Index of the first element that is `bad`. Looks at every element without branching, which is
+/// vectorised, and searches only if there is one.
 pub(crate) fn position<T>(values: &[T], bad: impl Fn(&T) -> bool) -> Option<usize> {
     match values.iter().fold(0, |found, v| found | u8::from(bad(v))) {
         0 => None,
@@ -161,8 +164,8 @@ pub struct QuantizedLinear {
     pub weights: WeightCodes,
     /// Bias, multiplier and shift of each output channel.
     pub params: Vec<ChannelParams>,
-    /// Real value of a weight code step: one for each output channel, or one for all. For reports only; the accelerator
-    /// has its effect in the multipliers.
+    /// Real value of a weight code step: one for each output channel, or one for all. For reports
+    /// only; the accelerator has its effect in the multipliers.
     pub weight_scales: Vec<f32>,
 }
 
@@ -170,7 +173,8 @@ impl QuantizedLinear {
     /// Packs a layer from row-major codes `[outputs][inputs]`; `params` has one record per output.
     ///
     /// # Errors
-    /// As [`WeightCodes::from_codes`]. Counts of the other fields are checked by [`crate::QuantizedModel::validate`].
+    /// As [`WeightCodes::from_codes`]. Counts of the other fields are checked by
+    /// [`crate::QuantizedModel::validate`].
     pub fn new(
         mode: Mode,
         outputs: usize,

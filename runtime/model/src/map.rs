@@ -33,8 +33,9 @@ pub(crate) fn map(path: &Path) -> Result<Mmap, ModelError> {
     reason = "a mapping can change under its reader; see SAFETY"
 )]
 fn map_file(file: &File) -> std::io::Result<Mmap> {
-    // SAFETY: the mapping is not trusted to stay as it is. It lives only while `QuantizedModel::load` runs, which copies each byte out
-    // once and checks the copy, header included; no reference into it and no conclusion from it outlives the copy. Writers of this crate
-    // replace files by renaming, which leaves a mapped file whole.
+    // SAFETY: the mapping is not trusted to stay as it is. It lives only while
+    // `QuantizedModel::load` runs, which copies each byte out once and checks the copy, header
+    // included; no reference into it and no conclusion from it outlives the copy. Writers of this
+    // crate replace files by renaming, which leaves a mapped file whole.
     unsafe { MmapOptions::new().map_copy_read_only(file) }
 }

@@ -20,7 +20,8 @@ pub struct QuantizedModel {
     pub embeddings: Embeddings,
     /// The encoder.
     pub layers: Vec<QuantizedLayer>,
-    /// Dense layer before a sequence classifier, `[hidden][hidden]`; there if the task names its activation.
+    /// Dense layer before a sequence classifier, `[hidden][hidden]`; there if the task names its
+    /// activation.
     pub head_pre: Option<Dense>,
     /// The classifier, `[labels][hidden]`; absent for embeddings.
     pub classifier: Option<Dense>,
@@ -51,7 +52,8 @@ impl Table {
         self.len() == 0
     }
 
-    /// Adds row `index` of `out.len()` channels to `out`. `None`, and `out` untouched, if there is no such row.
+    /// Adds row `index` of `out.len()` channels to `out`. `None`, and `out` untouched, if there is
+    /// no such row.
     pub fn add_row(&self, index: usize, out: &mut [f32]) -> Option<()> {
         let start = index.checked_mul(out.len())?;
         let end = start.checked_add(out.len())?;
@@ -69,7 +71,8 @@ impl Table {
     }
 }
 
-/// Tables and layer norm of the embeddings. The normalised sum enters the accelerator at [`QuantizedModel::input_scales`].
+/// Tables and layer norm of the embeddings. The normalised sum enters the accelerator at
+/// [`QuantizedModel::input_scales`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Embeddings {
     /// `[vocab][hidden]`.
@@ -201,8 +204,8 @@ pub struct QuantizedLayer {
 }
 
 impl QuantizedLayer {
-    /// What the table of the activation takes off every code: a value of zero is the code `-mid_zero`.
-    /// The bias of [`QuantizedLayer::ffn_out`] gives it back.
+    /// What the table of the activation takes off every code: a value of zero is the code
+    /// `-mid_zero`. The bias of [`QuantizedLayer::ffn_out`] gives it back.
     pub fn mid_zero(&self) -> i8 {
         // Every activation maps 0 to 0. Codes are never -128.
         self.gelu_table
@@ -234,8 +237,9 @@ pub struct QuantizedLayerNorm {
     pub beta: Vec<i32>,
 }
 
-/// Real value of one step at each site of a layer. The accelerator has their ratios in its multipliers; the host needs the first layer's
-/// `x8` and `x16` and the last layer's `y16`, and reports use the rest.
+/// Real value of one step at each site of a layer. The accelerator has their ratios in its
+/// multipliers; the host needs the first layer's `x8` and `x16` and the last layer's `y16`, and
+/// reports use the rest.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LayerScales {
     /// 8-bit input.

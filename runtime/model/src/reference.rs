@@ -1,7 +1,7 @@
 //! The encoder of a quantized model as plain matrices, with no device in sight.
 //!
-//! Written after `docs/numerics.md` on the scalar kernels of `fqbert-numerics`; knows nothing of tiles, memories or instructions. Slow, and
-//! what every device's result is compared against.
+//! Written after `docs/numerics.md` on the scalar kernels of `fqbert-numerics`; knows nothing of
+//! tiles, memories or instructions. Slow, and what every device's result is compared against.
 
 use fqbert_contract::layout::ChannelParams;
 use fqbert_numerics::dot::{context, linear, linear_i16, scores};
@@ -22,7 +22,8 @@ pub struct EncoderInput {
     pub x8: Vec<i8>,
     /// The same at scale `x16`.
     pub x16: Vec<i16>,
-    /// Keys `lo..hi` that each token attends to: one entry per token. `(0, length)` for tokens of a padded sequence.
+    /// Keys `lo..hi` that each token attends to: one entry per token. `(0, length)` for tokens of a
+    /// padded sequence.
     pub ranges: Vec<(u16, u16)>,
 }
 
@@ -75,7 +76,8 @@ impl QuantizedModel {
     /// Runs the encoder and returns `y16` of the last layer, `[tokens][hidden]`.
     ///
     /// # Errors
-    /// [`InputError`] if a field has the wrong length, or there are more than 4096 tokens (the longest dot product).
+    /// [`InputError`] if a field has the wrong length, or there are more than 4096 tokens (the
+    /// longest dot product).
     pub fn reference(&self, input: &EncoderInput) -> Result<Vec<i16>, InputError> {
         let mut last = None;
         self.reference_layers(input, |_, trace| last = Some(trace))?;

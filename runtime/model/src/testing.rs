@@ -1,4 +1,5 @@
-//! Seeded random models: any shape, values in the ranges that real models have, so that no operation saturates everywhere.
+//! Seeded random models: any shape, values in the ranges that real models have, so that no
+//! operation saturates everywhere.
 
 use fqbert_contract::geometry::Mode;
 use fqbert_contract::layout::{ChannelParams, LayerNormHeader};
@@ -33,7 +34,8 @@ pub struct Shape {
     pub vocab: usize,
     /// Rows of the position table.
     pub max_positions: usize,
-    /// Bits of each matrix: bit `6 * layer + matrix` (modulo 64) set makes it 8-bit, in the order of [`Linear::ALL`].
+    /// Bits of each matrix: bit `6 * layer + matrix` (modulo 64) set makes it 8-bit, in the order
+    /// of [`Linear::ALL`].
     pub wide: u64,
 }
 
@@ -237,7 +239,8 @@ fn linear(r: &mut Rng, mode: Mode, shape: (usize, usize), deviation: f64) -> Qua
 
 fn norm(r: &mut Rng, hidden: usize) -> QuantizedLayerNorm {
     let (inv, q) = mean_reciprocal(hidden);
-    // h has 11 fraction bits times a gamma of about 100: one is 2^11 * 100, and 1000 steps of y16, and 35 of y8.
+    // h has 11 fraction bits times a gamma of about 100: one is 2^11 * 100, and 1000 steps of y16,
+    // and 35 of y8.
     let (y16, y8) = (
         record(1000.0 / (2048.0 * 100.0), 0),
         record(35.0 / 1000.0, 0),

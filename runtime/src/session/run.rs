@@ -16,7 +16,8 @@ use crate::post_mortem::PostMortem;
 use crate::programs::Loaded;
 
 impl Session {
-    /// One run: y16 of each of its sequences, `[tokens][hidden]`. Sequences are at least one token and fit the bucket together.
+    /// One run: y16 of each of its sequences, `[tokens][hidden]`. Sequences are at least one token
+    /// and fit the bucket together.
     pub(super) fn execute(
         &mut self,
         run: &Run,

@@ -54,8 +54,8 @@ pub struct Load<'a> {
     pub firmware: &'a str,
     /// How long it may take. A full ZU9EG stream (26 MB) takes well under a second.
     pub limit: Duration,
-    /// UIO devices that live in the programmable logic: those that exist must be free, and are held while it
-    /// is reconfigured, so that nobody's registers vanish under them.
+    /// UIO devices that live in the programmable logic: those that exist must be free, and are held
+    /// while it is reconfigured, so that nobody's registers vanish under them.
     pub devices: &'a [&'a str],
 }
 
@@ -123,9 +123,9 @@ impl FpgaManager {
     /// Loads a bitstream by firmware name, and returns when the programmable logic operates.
     ///
     /// # Errors
-    /// [`FpgaError::BadFirmwareName`], [`FpgaError::FirmwareAbsent`],
-    /// [`FpgaError::NoLoadByName`] on mainline, [`FpgaError::ManagerBusy`], [`Error::Busy`] when a
-    /// device of the programmable logic is in use, [`FpgaError::LoadFailed`], [`FpgaError::LoadTimeout`].
+    /// [`FpgaError::BadFirmwareName`], [`FpgaError::FirmwareAbsent`], [`FpgaError::NoLoadByName`]
+    /// on mainline, [`FpgaError::ManagerBusy`], [`Error::Busy`] when a device of the programmable
+    /// logic is in use, [`FpgaError::LoadFailed`], [`FpgaError::LoadTimeout`].
     pub fn load(&self, roots: &Roots, load: &Load<'_>) -> Result<(), FpgaError> {
         check_name(load.firmware)?;
         let attribute = self.dir.join("firmware");

@@ -4,7 +4,8 @@ use anyhow::{Context, Result, ensure};
 
 use super::model::{Geometry, PARAMETERS};
 
-/// A size as a product of geometry parameters and numbers, with an optional divisor: `4*R`, `max_seq/4`.
+/// A size as a product of geometry parameters and numbers, with an optional divisor: `4*R`,
+/// `max_seq/4`.
 #[derive(Debug)]
 pub struct Formula {
     pub factors: Vec<Factor>,

@@ -1,8 +1,8 @@
 //! `cargo xtask gen`: everything that is derived from the contract's sources.
 //!
-//! `accelerator/contract/isa.toml`, `geometry.toml` and `registers.rdl` become the Rust constants and codec, the
-//! SystemVerilog packages and register block, the C header and `docs/contract.md`. The results are committed;
-//! `--check` renders them again and fails where a file differs.
+//! `accelerator/contract/isa.toml`, `geometry.toml` and `registers.rdl` become the Rust constants
+//! and codec, the SystemVerilog packages and register block, the C header and `docs/contract.md`.
+//! The results are committed; `--check` renders them again and fails where a file differs.
 
 mod c_header;
 mod document;

@@ -1,4 +1,5 @@
-//! PeakRDL in its virtual environment: the AXI4-Lite block, and the register list for our own renderers.
+//! PeakRDL in its virtual environment: the AXI4-Lite block, and the register list for our own
+//! renderers.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -183,9 +184,9 @@ impl PeakRdl {
     }
 }
 
-/// PeakRDL's text with the lint rules off that it does not keep: it names constants and decodes bits that a block of
-/// this shape never reads, and each field has a process of its own that writes its own member of one structure, which
-/// Verilator takes for several drivers of the whole.
+/// PeakRDL's text with the lint rules off that it does not keep: it names constants and decodes
+/// bits that a block of this shape never reads, and each field has a process of its own that writes
+/// its own member of one structure, which Verilator takes for several drivers of the whole.
 fn linted(text: &str) -> String {
     let rules = ["MULTIDRIVEN", "UNUSEDPARAM", "UNUSEDSIGNAL"];
     let mark = |state| {

@@ -1,4 +1,5 @@
-//! The codec part of `generated/isa.rs`: packing and unpacking of instruction words, and their errors.
+//! The codec part of `generated/isa.rs`: packing and unpacking of instruction words, and their
+//! errors.
 
 use std::fmt::Write;
 

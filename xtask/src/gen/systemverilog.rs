@@ -1,4 +1,5 @@
-//! `fqbert_pkg.sv`: the contract for the RTL. Instructions are packed structures over the 256 bits that fetch delivers.
+//! `fqbert_pkg.sv`: the contract for the RTL. Instructions are packed structures over the 256 bits
+//! that fetch delivers.
 
 use std::fmt::Write;
 
@@ -7,7 +8,8 @@ use anyhow::{Result, ensure};
 use super::formula::{Factor, Formula};
 use super::model::{Geometries, Instruction, Isa, Memory, PARAMETERS, WORDS};
 
-/// Field names of the contract that SystemVerilog reserves; the RTL writes them with a trailing underscore.
+/// Field names of the contract that SystemVerilog reserves; the RTL writes them with a trailing
+/// underscore.
 const KEYWORDS: [&str; 6] = ["final", "signed", "table", "type", "wait", "with"];
 
 pub fn render(isa: &Isa, geometries: &Geometries) -> Result<String> {

@@ -1,4 +1,5 @@
-//! That a chain of the array is what the DSP48E2 has cascade wires for: every slice one DSP48E2, PCOUT to PCIN, nothing between.
+//! That a chain of the array is what the DSP48E2 has cascade wires for: every slice one DSP48E2,
+//! PCOUT to PCIN, nothing between.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;

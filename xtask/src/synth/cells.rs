@@ -1,4 +1,5 @@
-//! What a cell of the part takes: the resources of UltraScale+ (UG574, UG573, UG579) by the names of the primitives.
+//! What a cell of the part takes: the resources of UltraScale+ (UG574, UG573, UG579) by the names
+//! of the primitives.
 
 use std::collections::BTreeMap;
 use std::ops::{Add, AddAssign, Mul};

@@ -1,8 +1,10 @@
-//! `cargo xtask synth`: what the RTL takes on the ZCU102's part, by Yosys, per module and per geometry.
+//! `cargo xtask synth`: what the RTL takes on the ZCU102's part, by Yosys, per module and per
+//! geometry.
 //!
-//! The figures are in `accelerator/rtl/synth/resources.json`, and `docs/resources.md` is made of them. Synthesis takes minutes of processor
-//! time from nothing; each module's result is kept under `target/synth` until the module changes. It runs in `full-check`;
-//! the test command only compares page and figures.
+//! The figures are in `accelerator/rtl/synth/resources.json`, and `docs/resources.md` is made of
+//! them. Synthesis takes minutes of processor time from nothing; each module's result is kept under
+//! `target/synth` until the module changes. It runs in `full-check`; the test command only compares
+//! page and figures.
 
 mod cascade;
 mod cells;
@@ -37,7 +39,8 @@ const FIGURES: &str = "accelerator/rtl/synth/resources.json";
 const PAGE: &str = "docs/resources.md";
 const REMEDY: &str = "run `cargo xtask synth`";
 
-/// Geometries by their number in `fqbert_system_pkg`, with the most DSPs, LUTs and BRAM36 that they may take.
+/// Geometries by their number in `fqbert_system_pkg`, with the most DSPs, LUTs and BRAM36 that they
+/// may take.
 const GEOMETRIES: [(&str, Option<[u64; 3]>); 3] = [
     ("tiny", None),
     ("paper", Some([900, 274_080 * 8 / 10, 912])),
@@ -138,7 +141,8 @@ fn read(root: &Path) -> Result<Report> {
     serde_json::from_str(&text).with_context(|| format!("in {FIGURES}; {REMEDY}"))
 }
 
-/// Whether the page is that of the figures and these keep the bounds. Says when the sources are newer than the figures.
+/// Whether the page is that of the figures and these keep the bounds. Says when the sources are
+/// newer than the figures.
 ///
 /// # Errors
 /// The page differs, or a geometry takes more than it may.

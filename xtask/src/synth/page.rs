@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use super::cells::Resources;
 use super::report::{Geometry, Report};
 
-/// XCZU9EG, the ZCU102's part (DS891, table 7), and the paper's designs (table III): DSP, LUT, FF, BRAM18.
+/// XCZU9EG, the ZCU102's part (DS891, table 7), and the paper's designs (table III): DSP, LUT, FF,
+/// BRAM18.
 const PART: [u64; 4] = [2520, 274_080, 548_160, 1824];
 const PAPER: [(&str, [u64; 4]); 2] = [
     (

@@ -1,4 +1,5 @@
-//! The figures of `accelerator/rtl/synth/resources.json`: what a geometry takes, by block and by module.
+//! The figures of `accelerator/rtl/synth/resources.json`: what a geometry takes, by block and by
+//! module.
 
 use std::collections::BTreeMap;
 

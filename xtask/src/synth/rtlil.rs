@@ -1,8 +1,9 @@
 //! An elaborated design as Yosys writes it (RTLIL), with copies of a module recognised as one.
 //!
-//! The frontend elaborates every instance into a module of its own, named by its path. Two of them are the same hardware when their
-//! text is the same once file positions are dropped, generated names are numbered anew, and the modules below are named by their content.
-//! So a module is known here by a hash of that text: the one key for counting instances and for keeping results.
+//! The frontend elaborates every instance into a module of its own, named by its path. Two of them
+//! are the same hardware when their text is the same once file positions are dropped, generated
+//! names are numbered anew, and the modules below are named by their content. So a module is known
+//! here by a hash of that text: the one key for counting instances and for keeping results.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
@@ -162,7 +163,8 @@ impl<'a> Names<'a> {
     }
 }
 
-/// The generated names of a module's wires, cells and memories, numbered in the order of their declaration.
+/// The generated names of a module's wires, cells and memories, numbered in the order of their
+/// declaration.
 fn local_names<'a>(lines: &[&'a str]) -> HashMap<&'a str, String> {
     let mut names = HashMap::new();
     for line in lines {

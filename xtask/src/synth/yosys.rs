@@ -1,4 +1,5 @@
-//! Yosys over the RTL: elaboration of a geometry, and what each module maps to, kept by the hash of what it was made from.
+//! Yosys over the RTL: elaboration of a geometry, and what each module maps to, kept by the hash of
+//! what it was made from.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -119,10 +120,12 @@ impl Yosys {
         Ok(())
     }
 
-    /// What every module of these designs maps to, by key. Modules without a kept result are mapped, several at a time.
+    /// What every module of these designs maps to, by key. Modules without a kept result are
+    /// mapped, several at a time.
     ///
     /// # Errors
-    /// A module cannot be mapped within the driver's bounds of time and memory, or not to the part's primitives.
+    /// A module cannot be mapped within the driver's bounds of time and memory, or not to the
+    /// part's primitives.
     pub fn map(&self, designs: &[Design]) -> Result<BTreeMap<String, Mapped>> {
         let mut wanted = BTreeMap::new();
         for design in designs {

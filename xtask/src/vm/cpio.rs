@@ -12,7 +12,8 @@ enum Node {
     Device(u32, u32),
 }
 
-/// Files by absolute path. Parent folders come by themselves; a second file of a path replaces the first.
+/// Files by absolute path. Parent folders come by themselves; a second file of a path replaces the
+/// first.
 #[derive(Default)]
 pub struct Archive {
     // Sorted, so that a folder comes before what is in it.
@@ -79,7 +80,8 @@ impl Archive {
 
 fn entry(out: &mut Vec<u8>, inode: usize, path: &str, mode: u32, bytes: &[u8], rdev: (u32, u32)) {
     let (size, name) = (bytes.len(), path.len() + 1);
-    // magic; inode, mode, uid, gid, links, mtime, size, device, device of the node, name size, check
+    // magic; inode, mode, uid, gid, links, mtime, size, device, device of the node, name size,
+    // check
     let header = format!(
         "070701{inode:08x}{mode:08x}{0:08x}{0:08x}{1:08x}{0:08x}{size:08x}{0:08x}{0:08x}{2:08x}{3:08x}{name:08x}{0:08x}",
         0, 1, rdev.0, rdev.1

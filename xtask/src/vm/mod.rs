@@ -1,5 +1,5 @@
-//! `cargo xtask vm`: a ZCU102 without the board. The unmodified aarch64 binary on a real arm64 Linux,
-//! in QEMU's xlnx-zcu102, with the emulated accelerator behind its registers.
+//! `cargo xtask vm`: a ZCU102 without the board. The unmodified aarch64 binary on a real arm64
+//! Linux, in QEMU's xlnx-zcu102, with the emulated accelerator behind its registers.
 
 mod cpio;
 mod initramfs;
@@ -33,7 +33,8 @@ pub struct Args {
     /// An interactive shell on this terminal.
     #[arg(long, conflicts_with_all = ["test", "command"])]
     shell: bool,
-    /// Run the tests of a workspace crate (repeatable); arguments after `--` go to each test program.
+    /// Run the tests of a workspace crate (repeatable); arguments after `--` go to each test
+    /// program.
     #[arg(long, value_name = "CRATE")]
     test: Vec<String>,
     /// Copy a file or folder into the guest (repeatable).
@@ -42,11 +43,12 @@ pub struct Args {
     /// Leave the `models/` folder out.
     #[arg(long)]
     no_models: bool,
-    /// Set an environment variable in the guest (repeatable). RUST_LOG and RUST_BACKTRACE are passed
-    /// on by themselves.
+    /// Set an environment variable in the guest (repeatable). RUST_LOG and RUST_BACKTRACE are
+    /// passed on by themselves.
     #[arg(long, value_name = "KEY=VALUE")]
     env: Vec<String>,
-    /// The device behind the registers: an accelerator's geometry (zcu102, paper, tiny, ...), or `test`.
+    /// The device behind the registers: an accelerator's geometry (zcu102, paper, tiny, ...), or
+    /// `test`.
     #[arg(long, default_value = "zcu102")]
     model: String,
     /// Stop after this many seconds.

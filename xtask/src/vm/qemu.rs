@@ -232,7 +232,8 @@ impl Tail {
     }
 }
 
-/// Takes the console apart, by a mark whose first byte is nowhere else in it: what init says, what is before and after, and the command's stderr.
+/// Takes the console apart, by a mark whose first byte is nowhere else in it: what init says, what
+/// is before and after, and the command's stderr.
 struct Report<'a> {
     mark: &'a str,
     line: Vec<u8>,

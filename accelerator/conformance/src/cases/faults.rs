@@ -80,7 +80,8 @@ pub fn window(b: &mut Bench<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A STORE past the limit, even by one beat, writes nothing outside the window; one that just fits works.
+/// A STORE past the limit, even by one beat, writes nothing outside the window; one that just fits
+/// works.
 pub fn window_keeps_memory(b: &mut Bench<'_>) -> Result<(), Failure> {
     let size = u64::from(act_beats(b)) * 16;
     let source = b.upload(&vec![0x77; size as usize])?;

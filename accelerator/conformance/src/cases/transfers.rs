@@ -38,7 +38,8 @@ pub fn round_trip(b: &mut Bench<'_>) -> Result<(), Failure> {
                 word_offset,
                 beats,
             };
-            // Each load waits for the store before it: spans overlap. The first finds the token of a NOP of the STORE queue.
+            // Each load waits for the store before it: spans overlap. The first finds the token of
+            // a NOP of the STORE queue.
             program.push(tokens(Operation::Load(load), [2, 0, 0], [1, 0, 0]));
             program.push(tokens(Operation::Store(store), [1, 0, 0], [2, 0, 0]));
             buffers.push((to, data));
@@ -68,7 +69,8 @@ pub fn round_trip(b: &mut Bench<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Every memory that LOAD fills takes its first and its last word, through the port the contract names.
+/// Every memory that LOAD fills takes its first and its last word, through the port the contract
+/// names.
 pub fn every_memory(b: &mut Bench<'_>) -> Result<(), Failure> {
     let g = b.geometry.clone();
     let mut program = Vec::new();

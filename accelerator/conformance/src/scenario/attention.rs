@@ -1,4 +1,5 @@
-//! Attention of some heads: keys and values to OPD, scores, softmax in random column ranges, context.
+//! Attention of some heads: keys and values to OPD, scores, softmax in random column ranges,
+//! context.
 
 use fqbert_contract::isa::{Matmul, MemoryId, Operation, Softmax};
 use fqbert_contract::layout::{pack_exp_table, pack_ranges};
@@ -24,7 +25,8 @@ struct Operands {
 }
 
 impl Composer<'_> {
-    /// Self-attention of `x`, whose tokens are a multiple of the lanes; gives the context of all heads.
+    /// Self-attention of `x`, whose tokens are a multiple of the lanes; gives the context of all
+    /// heads.
     pub fn attention(&mut self, x: &Matrix<i8>) -> Result<Matrix<i8>, BuildError> {
         let lanes = self.g.lanes as usize;
         let heads = self.rng.within(1, 3);
@@ -190,7 +192,8 @@ impl Composer<'_> {
         Ok(dot::context(&p, tokens, tokens, &v, d, &params))
     }
 
-    /// Loads a column range for each of `tokens` rows: whole rows, padding, packed sequences, empty and reversed ones. Gives the first row.
+    /// Loads a column range for each of `tokens` rows: whole rows, padding, packed sequences, empty
+    /// and reversed ones. Gives the first row.
     fn ranges(&mut self, tokens: usize) -> Result<(usize, Vec<(u16, u16)>), BuildError> {
         let limit = tokens as u16;
         let kind = self.rng.within(0, 2);

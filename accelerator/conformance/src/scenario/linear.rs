@@ -57,8 +57,8 @@ struct Piece {
 }
 
 impl Composer<'_> {
-    /// Emits the product of `x` with random weights to `target`, in as many MATMULs as the weight slots and chance
-    /// make of it, and gives its result `[tokens][channels]`: i8 but for RESB.
+    /// Emits the product of `x` with random weights to `target`, in as many MATMULs as the weight
+    /// slots and chance make of it, and gives its result `[tokens][channels]`: i8 but for RESB.
     pub fn product(
         &mut self,
         x: &Matrix<i8>,

@@ -1,7 +1,8 @@
 //! Pieces of programs with what they must compute.
 //!
-//! A [`Composer`] places matrices in the memories, emits the instructions and keeps the plain result of each beside it. What a program must leave
-//! in its output buffer comes from the scalar functions of `fqbert-numerics` on those plain matrices.
+//! A [`Composer`] places matrices in the memories, emits the instructions and keeps the plain
+//! result of each beside it. What a program must leave in its output buffer comes from the scalar
+//! functions of `fqbert-numerics` on those plain matrices.
 
 mod attention;
 mod linear;
@@ -94,8 +95,8 @@ impl<'g> Composer<'g> {
         });
     }
 
-    /// Words of a memory that nothing has used. Memories that are always loaded just before they are read begin anew when they are
-    /// full; the hazards that makes are real ones.
+    /// Words of a memory that nothing has used. Memories that are always loaded just before they
+    /// are read begin anew when they are full; the hazards that makes are real ones.
     pub fn reserve(&mut self, memory: MemoryId, words: usize) -> Result<usize, BuildError> {
         let depth = self.g.depth(memory) as usize;
         let recycled = matches!(
@@ -256,7 +257,8 @@ impl<'g> Composer<'g> {
         Ok(word)
     }
 
-    /// A random record that brings sums of magnitude `rms` to about `target`; now and then one that no quantizer makes.
+    /// A random record that brings sums of magnitude `rms` to about `target`; now and then one that
+    /// no quantizer makes.
     pub fn record(&mut self, rms: f64, target: f64) -> Result<Requant, BuildError> {
         let r = self.rng.next();
         if r & 15 == 0 {

@@ -6,7 +6,8 @@ use crate::isa::BEAT_BYTES;
 
 /// Most beats of a burst, which never crosses a multiple of its largest size (`fqbert_burst.sv`).
 const MAX_BEATS: u64 = 256;
-/// Bursts after which no further one begins: it is counted two cycles after it was, so that one more may be open (`OPEN_BURSTS`).
+/// Bursts after which no further one begins: it is counted two cycles after it was, so that one
+/// more may be open (`OPEN_BURSTS`).
 const OPEN: u64 = 31;
 
 /// The bursts of a port up to now.
@@ -24,7 +25,8 @@ impl Bursts {
         self.last_issue
     }
 
-    /// Issues a burst as soon as possible from `earliest` on. Every burst before it must have been given its end.
+    /// Issues a burst as soon as possible from `earliest` on. Every burst before it must have been
+    /// given its end.
     pub(super) fn issue(&mut self, earliest: u64) -> u64 {
         let ended = |burst: u64| {
             let back = self.count - burst;

@@ -3,17 +3,20 @@
 use crate::geometry::Geometry;
 use crate::isa::{Layernorm, Load, Matmul, Operation, Softmax, Store};
 
-/// Cycles from a read burst's address to its first beat (DDR and interconnect, about 280 ns at 214 MHz).
+/// Cycles from a read burst's address to its first beat (DDR and interconnect, about 280 ns at 214
+/// MHz).
 pub const READ_LATENCY: u64 = 60;
 /// Cycles from the last beat of a write burst to its response.
 pub const WRITE_LATENCY: u64 = 40;
 /// Cycles FETCH needs for an instruction: two beats of 128 bits.
 pub const FETCH_CYCLES: u64 = 2;
-/// Cycles from an instruction's second beat to its place in a queue: buffer, and the field check's pipeline.
+/// Cycles from an instruction's second beat to its place in a queue: buffer, and the field check's
+/// pipeline.
 pub const DECODE_CYCLES: u64 = 10;
 /// Cycles an engine needs between taking an instruction and its first element.
 pub const START_CYCLES: u64 = 2;
-/// Matrix pipeline beside the cascade: two of block RAM, two of operand registers, two of the DSP's own.
+/// Matrix pipeline beside the cascade: two of block RAM, two of operand registers, two of the DSP's
+/// own.
 pub const MATRIX_PIPELINE: u64 = 6;
 /// Requantization pipeline: join, bias, multiply (3), shift, saturate, table, write.
 pub const REQUANTIZE_PIPELINE: u64 = 9;
@@ -31,7 +34,8 @@ pub struct Cost {
     pub latency: u64,
 }
 
-/// Cost of an operation on a geometry, with nothing else under way. What other instructions add is [`simulate`](super::simulate)'s.
+/// Cost of an operation on a geometry, with nothing else under way. What other instructions add is
+/// [`simulate`](super::simulate)'s.
 pub fn cost(g: &Geometry, operation: &Operation) -> Cost {
     match operation {
         Operation::Nop(_) | Operation::End(_) => Cost {
@@ -62,7 +66,8 @@ fn store_cost(s: &Store) -> Cost {
     }
 }
 
-/// Cycles the drain of one tile takes: one channel pair a cycle (8x4) or two (8x8), times the writes a column of R tokens needs in OPD.
+/// Cycles the drain of one tile takes: one channel pair a cycle (8x4) or two (8x8), times the
+/// writes a column of R tokens needs in OPD.
 pub fn drain_cycles(g: &Geometry, m: &Matmul) -> u64 {
     let writes = if matches!(m.dest, 3 | 4) {
         u64::from(g.rows / g.operand_tokens())

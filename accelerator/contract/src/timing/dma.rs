@@ -1,7 +1,9 @@
-//! What LOAD and STORE share: transfers under way, of which a part is certain and the rest is a forecast.
+//! What LOAD and STORE share: transfers under way, of which a part is certain and the rest is a
+//! forecast.
 //!
-//! A transfer yields the on-chip memory's port to engines whose instructions may start after it. So it is moved forward only as far as those are
-//! known, up to now, and beyond from a copy that is thrown away when another instruction starts.
+//! A transfer yields the on-chip memory's port to engines whose instructions may start after it. So
+//! it is moved forward only as far as those are known, up to now, and beyond from a copy that is
+//! thrown away when another instruction starts.
 
 use std::collections::VecDeque;
 
@@ -30,7 +32,8 @@ pub(super) struct Transfer {
 
 /// How far an engine has come.
 pub(super) trait Progress: Clone {
-    /// Moves `transfer` on, of which earlier calls may have moved a part, with accesses in cycles up to `until`. Its times if it is complete.
+    /// Moves `transfer` on, of which earlier calls may have moved a part, with accesses in cycles
+    /// up to `until`. Its times if it is complete.
     fn advance(&mut self, transfer: &Transfer, ports: &Ports, until: u64) -> Option<Times>;
 
     /// The cycle before which it does not look at ports any more.

@@ -1,8 +1,9 @@
 //! Layer norm's two passes over a row tile (`fqbert_layernorm.sv`), to the cycle.
 //!
-//! The first pass reads RESX. The second works on a group of channels a cycle, from a line buffer, writes RESX, and gathers words of ACT, which go through a
-//! queue since MATRIX may write ACT in that cycle. It pauses in the cycle in which a later instruction reads its header, and before a word for
-//! which the queue has no place; its tile leaves when everything is written.
+//! The first pass reads RESX. The second works on a group of channels a cycle, from a line buffer,
+//! writes RESX, and gathers words of ACT, which go through a queue since MATRIX may write ACT in
+//! that cycle. It pauses in the cycle in which a later instruction reads its header, and before a
+//! word for which the queue has no place; its tile leaves when everything is written.
 
 use std::collections::VecDeque;
 

@@ -1,5 +1,6 @@
-//! LOAD's beats (`fqbert_load.sv`): a beat is taken from the bus into a register and from there written, when VECTOR and MATRIX leave the
-//! memory's port. The bus gives a beat a cycle, the first of a burst [`READ_LATENCY`] cycles after it was issued.
+//! LOAD's beats (`fqbert_load.sv`): a beat is taken from the bus into a register and from there
+//! written, when VECTOR and MATRIX leave the memory's port. The bus gives a beat a cycle, the first
+//! of a burst [`READ_LATENCY`] cycles after it was issued.
 
 use super::bursts::{Bursts, burst_beats};
 use super::cost::{READ_LATENCY, START_CYCLES};

@@ -1,4 +1,5 @@
-//! MATRIX (`fqbert_matrix_read.sv`, `fqbert_drain.sv`): never held up once started, so all its accesses follow from the start.
+//! MATRIX (`fqbert_matrix_read.sv`, `fqbert_drain.sv`): never held up once started, so all its
+//! accesses follow from the start.
 
 use super::cost::{START_CYCLES, cost, drain_columns, drain_cycles, drain_latency, slot_cycles};
 use super::dma::Times;
@@ -25,8 +26,8 @@ impl Matrix {
 
     /// Starts `m` in cycle `start`, and notes when it takes ports.
     ///
-    /// Its first tile cannot leave the array before the last of the instruction before has left the shadow: where that one's drain is longer,
-    /// the first slot is.
+    /// Its first tile cannot leave the array before the last of the instruction before has left the
+    /// shadow: where that one's drain is longer, the first slot is.
     pub fn start(&mut self, g: &Geometry, m: &Matmul, start: u64, ports: &mut Ports) -> Times {
         let cost = cost(g, &Operation::Matmul(*m));
         let (slot, chunks) = (slot_cycles(g, m), u64::from(m.k_chunks));

@@ -1,9 +1,10 @@
 //! Cycles of each instruction and of a program.
 //!
-//! The formulas are those of `docs/accelerator.md`; the RTL takes exactly these cycles when the memory answers without back-pressure, with
-//! [`READ_LATENCY`] and [`WRITE_LATENCY`]. [`simulate`] plays a program through the queues: FETCH dispatches in program order, each queue starts
-//! its instructions in order, an instruction starts when its semaphores are up, and units yield to each other at ports of on-chip
-//! memories. Each part says which module of the RTL it follows.
+//! The formulas are those of `docs/accelerator.md`; the RTL takes exactly these cycles when the
+//! memory answers without back-pressure, with [`READ_LATENCY`] and [`WRITE_LATENCY`]. [`simulate`]
+//! plays a program through the queues: FETCH dispatches in program order, each queue starts its
+//! instructions in order, an instruction starts when its semaphores are up, and units yield to each
+//! other at ports of on-chip memories. Each part says which module of the RTL it follows.
 
 mod bursts;
 mod cost;
@@ -39,8 +40,8 @@ pub enum Policy {
     /// As they start.
     #[default]
     Earliest,
-    /// Any that queues and semaphores allow, drawn by a generator from this seed: a program that lacks a semaphore gives other results
-    /// under some seed. Times are the same.
+    /// Any that queues and semaphores allow, drawn by a generator from this seed: a program that
+    /// lacks a semaphore gives other results under some seed. Times are the same.
     Seeded(u64),
 }
 

@@ -6,9 +6,11 @@ use super::queue::{QUEUES, Queue};
 use super::{signals, waits};
 use crate::isa::{Instruction, Operation, QUEUE_DEPTH, SEMAPHORE_MAX, SEMAPHORES};
 
-/// An order of execution drawn from `seed`, among those that queues and semaphores allow. For a program that comes to its end.
+/// An order of execution drawn from `seed`, among those that queues and semaphores allow. For a
+/// program that comes to its end.
 ///
-/// A semaphore has one producer and one consumer queue, so no choice takes anything from another: every draw comes to the end too.
+/// A semaphore has one producer and one consumer queue, so no choice takes anything from another:
+/// every draw comes to the end too.
 pub(super) fn draw(instructions: &[Instruction], seed: u64) -> Vec<u32> {
     let mut random = SplitMix(seed);
     let mut queues: [VecDeque<u32>; QUEUES] = Default::default();
@@ -51,7 +53,8 @@ pub(super) fn draw(instructions: &[Instruction], seed: u64) -> Vec<u32> {
     }
 }
 
-/// Whether its semaphores are up, and none that it raises is at its maximum, which its consumer has time to prevent.
+/// Whether its semaphores are up, and none that it raises is at its maximum, which its consumer has
+/// time to prevent.
 fn may_start(instruction: &Instruction, counts: &[u32; SEMAPHORES]) -> bool {
     let mut after = *counts;
     let mut up = true;

@@ -1,7 +1,8 @@
-//! Plays a program event by event: completions and starts in order of time, a cycle's completions before its starts.
+//! Plays a program event by event: completions and starts in order of time, a cycle's completions
+//! before its starts.
 //!
-//! What an engine forecasts holds until the next start of an instruction that takes ports from it; since no start comes before the earliest event, the
-//! earliest event is never a mere forecast.
+//! What an engine forecasts holds until the next start of an instruction that takes ports from it;
+//! since no start comes before the earliest event, the earliest event is never a mere forecast.
 
 use std::collections::VecDeque;
 
@@ -111,7 +112,8 @@ impl Player<'_> {
             if state.waiting.len() == QUEUE_DEPTH {
                 return;
             }
-            // The place was freed by the start of the instruction QUEUE_DEPTH earlier in this queue.
+            // The place was freed by the start of the instruction QUEUE_DEPTH earlier in this
+            // queue.
             let occupied_by = QUEUE_DEPTH - state.waiting.len();
             let freed = if state.left.len() >= occupied_by {
                 let at = state.left.len() - occupied_by;

@@ -1,7 +1,8 @@
 //! When engines take the ports of the on-chip memories that another unit wants as well.
 //!
-//! A port is taken in whole patterns, since an engine's accesses follow from the cycle in which its instruction starts. A unit that yields
-//! asks for the next free cycle. Who yields to whom is `fqbert_memories.sv`: LOAD to VECTOR and MATRIX, VECTOR to MATRIX, STORE to both.
+//! A port is taken in whole patterns, since an engine's accesses follow from the cycle in which its
+//! instruction starts. A unit that yields asks for the next free cycle. Who yields to whom is
+//! `fqbert_memories.sv`: LOAD to VECTOR and MATRIX, VECTOR to MATRIX, STORE to both.
 
 use std::collections::VecDeque;
 
@@ -55,7 +56,8 @@ impl Pattern {
     }
 }
 
-/// Free cycles: `from` is one, and `until` the first later one that is not (or the greatest number).
+/// Free cycles: `from` is one, and `until` the first later one that is not (or the greatest
+/// number).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
     /// First free cycle.
@@ -64,7 +66,8 @@ pub struct Window {
     pub until: u64,
 }
 
-/// The cycles in which one engine takes one port, in order of time. The newest may be tentative: they may yet move.
+/// The cycles in which one engine takes one port, in order of time. The newest may be tentative:
+/// they may yet move.
 #[derive(Clone, Debug, Default)]
 pub struct Calendar {
     patterns: VecDeque<Pattern>,

@@ -21,7 +21,8 @@ pub(super) const FETCH_UNIT: usize = 0;
 pub struct Queue(pub(super) u8);
 
 impl Queue {
-    /// The queue an operation goes to, ports above the geometry's included (the verifier refuses them).
+    /// The queue an operation goes to, ports above the geometry's included (the verifier refuses
+    /// them).
     pub fn of(operation: &Operation) -> Self {
         match operation {
             Operation::Load(l) => Self(l.port & 3),

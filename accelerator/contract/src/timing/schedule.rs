@@ -30,10 +30,12 @@ pub struct Counters {
 /// What units waited for, which the counter registers do not tell.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Waits {
-    /// `stall[unit][other]`: of the unit's stalled cycles, those for a semaphore that `other` was the last to raise; FETCH's: those for a place in the
-    /// queue of `other`; END's: those for the last completion.
+    /// `stall[unit][other]`: of the unit's stalled cycles, those for a semaphore that `other` was
+    /// the last to raise; FETCH's: those for a place in the queue of `other`; END's: those for the
+    /// last completion.
     pub stall: [[u64; UNITS]; UNITS],
-    /// Cycles in which an access of the unit's stood before a port of an on-chip memory that another unit took.
+    /// Cycles in which an access of the unit's stood before a port of an on-chip memory that
+    /// another unit took.
     pub ports: [u64; UNITS],
 }
 
@@ -55,7 +57,8 @@ pub struct Schedule {
 /// Why a program does not come to its end.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum Stuck {
-    /// Every queue's head waits for a semaphore that nothing will raise: the accelerator stays busy until reset.
+    /// Every queue's head waits for a semaphore that nothing will raise: the accelerator stays busy
+    /// until reset.
     #[error("deadlock: {}", describe(heads, semaphores))]
     Deadlock {
         /// The heads that wait: queue and index of instruction.

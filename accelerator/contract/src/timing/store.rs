@@ -1,5 +1,6 @@
-//! STORE's beats (`fqbert_store.sv`): a beat is read when VECTOR and MATRIX leave the memory's port, is in a buffer of eight three cycles later, and
-//! leaves it for the bus once its burst's address is out. The burst's response comes [`WRITE_LATENCY`] cycles after its last beat.
+//! STORE's beats (`fqbert_store.sv`): a beat is read when VECTOR and MATRIX leave the memory's
+//! port, is in a buffer of eight three cycles later, and leaves it for the bus once its burst's
+//! address is out. The burst's response comes [`WRITE_LATENCY`] cycles after its last beat.
 
 use std::collections::VecDeque;
 
@@ -15,7 +16,8 @@ const BUFFER: usize = 8;
 const READ_TO_BUS: u64 = 3;
 /// From a burst's issue to the cycle in which its beats can leave.
 const ISSUE_TO_BUS: u64 = 2;
-/// From the last beat of a burst to the cycle in which its response is booked; the data's register and the response's take the rest.
+/// From the last beat of a burst to the cycle in which its response is booked; the data's register
+/// and the response's take the rest.
 const RESPONSE: u64 = WRITE_LATENCY - 2;
 
 /// The transfer under way.
@@ -88,7 +90,8 @@ impl Progress for StoreProgress {
                 self.cursor = Some(cursor);
                 return None;
             }
-            // Nothing but the read holds a beat up: neither those before it nor the burst's address.
+            // Nothing but the read holds a beat up: neither those before it nor the burst's
+            // address.
             let reaches = window.from + READ_TO_BUS;
             let flows = self.last_sent() < reaches && cursor.addressed <= reaches;
             let flows = flows && self.last_sent() <= self.read + READ_TO_BUS;

@@ -1,7 +1,9 @@
-//! VECTOR (`fqbert_vector.sv`): two cores whose passes work on a row tile each, one tile handed on as the next is free.
+//! VECTOR (`fqbert_vector.sv`): two cores whose passes work on a row tile each, one tile handed on
+//! as the next is free.
 //!
-//! Softmax meets nobody. Layer norm reads and writes RESX, where nobody holds it up, and writes ACT, where MATRIX does; so its tiles are certain
-//! only as far as MATRIX's instructions are known, and beyond they are a forecast.
+//! Softmax meets nobody. Layer norm reads and writes RESX, where nobody holds it up, and writes
+//! ACT, where MATRIX does; so its tiles are certain only as far as MATRIX's instructions are known,
+//! and beyond they are a forecast.
 
 use std::collections::VecDeque;
 
@@ -33,7 +35,8 @@ pub struct Vector {
     softmax: [u64; 3],
     settled: NormProgress,
     norms: VecDeque<Norm>,
-    /// Cycles in which later LAYERNORMs read their headers, oldest first: the second pass of one before them pauses.
+    /// Cycles in which later LAYERNORMs read their headers, oldest first: the second pass of one
+    /// before them pauses.
     headers: VecDeque<u64>,
     complete: VecDeque<Times>,
     forecast: VecDeque<Times>,
@@ -41,7 +44,8 @@ pub struct Vector {
 }
 
 impl Vector {
-    /// First cycle in which it can take an instruction, of either kind: when both first passes are over.
+    /// First cycle in which it can take an instruction, of either kind: when both first passes are
+    /// over.
     pub fn free(&self) -> u64 {
         let softmax = self.softmax[0];
         self.norm_free

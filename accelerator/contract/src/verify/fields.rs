@@ -1,4 +1,5 @@
-//! Which field values the accelerator accepts: the rule behind fault `ILLEGAL_FIELD`, the same in emulator and RTL.
+//! Which field values the accelerator accepts: the rule behind fault `ILLEGAL_FIELD`, the same in
+//! emulator and RTL.
 
 use crate::geometry::{Geometry, Mode};
 use crate::isa::{

@@ -49,7 +49,8 @@ pub struct Footprint {
     pub writes: Vec<Area>,
 }
 
-/// The footprint of an operation whose fields have been checked. Sums are of 16-bit fields in 64 bits, so nothing overflows even for unchecked ones.
+/// The footprint of an operation whose fields have been checked. Sums are of 16-bit fields in 64
+/// bits, so nothing overflows even for unchecked ones.
 pub fn footprint(g: &Geometry, operation: &Operation) -> Footprint {
     match operation {
         Operation::Nop(_) | Operation::End(_) => Footprint::default(),
@@ -105,7 +106,8 @@ fn area(memory: MemoryId, base: u64, width: u64, stride: u16, count: u8) -> Area
     }
 }
 
-/// Words that `channels` consecutive channels from `first` touch in rows of `per_word` channels a word, as (first word, words).
+/// Words that `channels` consecutive channels from `first` touch in rows of `per_word` channels a
+/// word, as (first word, words).
 fn channel_words(first: u64, channels: u64, per_word: u64) -> (u64, u64) {
     let (start, end) = (first / per_word, (first + channels).div_ceil(per_word));
     (start, end - start)
@@ -282,7 +284,8 @@ fn layer_norm(g: &Geometry, l: &Layernorm) -> Footprint {
     }
 }
 
-/// Whether a LAYERNORM's y16 of a row tile lies over x of a later one. The accelerator reads that while it writes this.
+/// Whether a LAYERNORM's y16 of a row tile lies over x of a later one. The accelerator reads that
+/// while it writes this.
 pub(super) fn overlaps_itself(operation: &Operation) -> bool {
     let Operation::Layernorm(l) = operation else {
         return false;

@@ -1,8 +1,9 @@
 //! The checks a program must pass before a device sees it.
 //!
-//! A board without an IOMMU lets a bad address overwrite the kernel, and a missing semaphore gives a wrong answer once in a thousand
-//! runs. So nothing is run that has not passed here: every field legal, every on-chip word inside its memory, every DDR access inside
-//! its region, semaphores balanced and free of deadlock, and no two unordered instructions on the same word.
+//! A board without an IOMMU lets a bad address overwrite the kernel, and a missing semaphore gives
+//! a wrong answer once in a thousand runs. So nothing is run that has not passed here: every field
+//! legal, every on-chip word inside its memory, every DDR access inside its region, semaphores
+//! balanced and free of deadlock, and no two unordered instructions on the same word.
 
 mod fields;
 mod footprint;
@@ -76,7 +77,8 @@ pub enum Violation {
         /// Read after write, write after read or write after write.
         hazard: &'static str,
     },
-    /// A LAYERNORM writes words of RESX that it has yet to read for a later row tile: its passes overlap, so it depends on the accelerator which it gets.
+    /// A LAYERNORM writes words of RESX that it has yet to read for a later row tile: its passes
+    /// overlap, so it depends on the accelerator which it gets.
     #[error(
         "instruction {index} writes y16 of a row tile over x of a later one; y16 may lie over x itself, or apart from it"
     )]
@@ -112,7 +114,8 @@ pub const MAX_INSTRUCTIONS: usize = 65536;
 /// Most violations reported at once.
 const REPORTED: usize = 20;
 
-/// Checks a program for a geometry. All violations found (up to a bound) are returned, in order of instruction.
+/// Checks a program for a geometry. All violations found (up to a bound) are returned, in order of
+/// instruction.
 pub fn verify(program: &Program, g: &Geometry) -> Result<VerifyReport, Vec<Violation>> {
     let mut found = Vec::new();
     check_shape(program, &mut found);
@@ -180,7 +183,8 @@ fn check_shape(program: &Program, found: &mut Vec<Violation>) {
     }
 }
 
-/// Disjoint, aligned buffers of exactly the sizes the program states: binding to them checks every access.
+/// Disjoint, aligned buffers of exactly the sizes the program states: binding to them checks every
+/// access.
 fn nominal_placement(program: &Program) -> PerRegion<Placement> {
     let mut next = 0u64;
     let mut place = |region: Region| {

@@ -1,8 +1,9 @@
 //! Data races between instructions that nothing orders, by vector clocks over the queues.
 //!
-//! An instruction knows of another queue's instruction when a chain of semaphores leads from that one's completion to its own start. In
-//! its own queue it knows that every earlier one has started, and reads before it and writes in order with it, but not that it
-//! has completed: MATRIX and VECTOR overlap the drain of one instruction with the next. So within a queue only a read of an
+//! An instruction knows of another queue's instruction when a chain of semaphores leads from that
+//! one's completion to its own start. In its own queue it knows that every earlier one has started,
+//! and reads before it and writes in order with it, but not that it has completed: MATRIX and
+//! VECTOR overlap the drain of one instruction with the next. So within a queue only a read of an
 //! earlier write needs a semaphore.
 
 use std::collections::HashMap;
@@ -43,7 +44,8 @@ struct Checker<'a> {
     limit: usize,
 }
 
-/// Checks instructions taken in `order`, a linearisation of their semaphores; adds at most `limit` violations.
+/// Checks instructions taken in `order`, a linearisation of their semaphores; adds at most `limit`
+/// violations.
 pub fn check(
     g: &Geometry,
     instructions: &[Instruction],
@@ -85,7 +87,8 @@ pub fn check(
         if checker.found.len() >= limit {
             return;
         }
-        // Completion of this one implies completion of the earlier ones of its queue: they retire in order.
+        // Completion of this one implies completion of the earlier ones of its queue: they retire
+        // in order.
         let mut completed = clocks[queue];
         completed[queue] = executed[queue];
         for id in timing::signals(instruction) {
@@ -162,7 +165,8 @@ impl Checker<'_> {
             (_, Some(reader)) => Some(race(*reader, event, memory, word, "write after read")),
             _ => None,
         };
-        // Readers that are ordered before this write need not be remembered; those of other queues that are not were reported.
+        // Readers that are ordered before this write need not be remembered; those of other queues
+        // that are not were reported.
         state.writer = Some(event);
         state.readers = Default::default();
         self.report(violation)

@@ -1,4 +1,5 @@
-//! AXI4 rules for what the accelerator drives (Arm IHI 0022, A3): what is valid stays as it is until taken, and bursts are what AXI4 allows.
+//! AXI4 rules for what the accelerator drives (Arm IHI 0022, A3): what is valid stays as it is
+//! until taken, and bursts are what AXI4 allows.
 
 use super::BEAT;
 

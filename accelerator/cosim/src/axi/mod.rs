@@ -1,8 +1,9 @@
 //! The memory on the other side of the accelerator's AXI4 ports.
 //!
-//! Each port of 128 bits moves at most a beat of 16 bytes a cycle in each direction. A cycle goes: [`Bus::drive`] reads the accelerator's outputs
-//! and sets its inputs; the clock edge; [`Bus::commit`] books what was transferred at that edge. What the accelerator drives is
-//! checked against the protocol all the time ([`Bus::violations`]).
+//! Each port of 128 bits moves at most a beat of 16 bytes a cycle in each direction. A cycle goes:
+//! [`Bus::drive`] reads the accelerator's outputs and sets its inputs; the clock edge;
+//! [`Bus::commit`] books what was transferred at that edge. What the accelerator drives is checked
+//! against the protocol all the time ([`Bus::violations`]).
 
 mod check;
 mod options;

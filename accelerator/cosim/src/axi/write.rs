@@ -132,7 +132,8 @@ impl WritePort {
             found,
         );
 
-        // Data goes to the oldest burst whose data is not complete, which this device addresses before.
+        // Data goes to the oldest burst whose data is not complete, which this device addresses
+        // before.
         if let Some((data, last)) = self.beat.filter(|_| self.beat_ready) {
             self.take(&data, last, shared, traffic, found);
         }

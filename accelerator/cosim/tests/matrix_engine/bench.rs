@@ -110,7 +110,8 @@ impl Bench {
         }
     }
 
-    /// Offers the instructions one after another, the n-th no sooner than cycle `offers[n]`; returns when each started and retired.
+    /// Offers the instructions one after another, the n-th no sooner than cycle `offers[n]`;
+    /// returns when each started and retired.
     pub fn run(&mut self, instructions: &[Matmul], offers: &[u64]) -> Vec<Times> {
         let names = ["cmd_valid_i", "cmd_ready_o", "cmd_i", "retire_o"];
         let [valid, ready, command, retire] = names.map(|n| self.model.port(n));

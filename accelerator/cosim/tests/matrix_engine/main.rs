@@ -1,5 +1,6 @@
-//! The matrix engine against the scalar reference: whole MATMULs, in every mode and to every destination, in the cycles of the
-//! timing model. `FQBERT_RTL_SEEDS=n` runs n times as many random instructions.
+//! The matrix engine against the scalar reference: whole MATMULs, in every mode and to every
+//! destination, in the cycles of the timing model. `FQBERT_RTL_SEEDS=n` runs n times as many random
+//! instructions.
 
 mod bench;
 mod memories;
@@ -48,8 +49,8 @@ fn seeds() -> u64 {
         .unwrap_or(1)
 }
 
-/// Start and retire times by the timing model, for instructions offered at the given cycles. It must also know every cycle in which the
-/// engine took a port of ACT.
+/// Start and retire times by the timing model, for instructions offered at the given cycles. It
+/// must also know every cycle in which the engine took a port of ACT.
 fn expected_times(bench: &Bench, instructions: &[Matmul], offers: &[u64]) -> Vec<Times> {
     let (mut matrix, mut ports) = (Matrix::default(), Ports::default());
     let mut times = Vec::new();
@@ -241,7 +242,8 @@ fn requantization_corners() {
     }
 }
 
-/// A short instruction behind one with a long drain: the shadow is not overwritten, and both retire in order.
+/// A short instruction behind one with a long drain: the shadow is not overwritten, and both retire
+/// in order.
 #[test]
 fn a_short_instruction_waits_for_the_drain_before_it() {
     let (name, rows, pairs, lanes) = SHAPES[2];
@@ -272,7 +274,8 @@ fn a_short_instruction_waits_for_the_drain_before_it() {
     }
 }
 
-/// Reset in any cycle of an instruction: nothing is written after it, and the next instruction is exact.
+/// Reset in any cycle of an instruction: nothing is written after it, and the next instruction is
+/// exact.
 #[test]
 fn reset_at_any_moment() {
     let g = geometry(4, 4, 8);

@@ -36,7 +36,8 @@ impl Random {
     }
 }
 
-/// A legal MATMUL that reads the lower halves of ACT and OPD and writes the upper ones, so that instructions in flight do not race.
+/// A legal MATMUL that reads the lower halves of ACT and OPD and writes the upper ones, so that
+/// instructions in flight do not race.
 pub fn matmul(g: &Geometry, random: &mut Random, longest: u64) -> Matmul {
     loop {
         let m = candidate(g, random, longest);

@@ -1,4 +1,5 @@
-//! What a MATMUL does, from docs/contract.md and the scalar arithmetic of `fqbert-numerics`, one result after another.
+//! What a MATMUL does, from docs/contract.md and the scalar arithmetic of `fqbert-numerics`, one
+//! result after another.
 
 use fqbert_contract::Geometry;
 use fqbert_contract::isa::{Matmul, MemoryId};
@@ -159,7 +160,8 @@ fn place(
     }
 }
 
-/// Word of the channel tile and pair of an output channel among the values: heads of `head_dim` channels, tiles of C.
+/// Word of the channel tile and pair of an output channel among the values: heads of `head_dim`
+/// channels, tiles of C.
 fn value_place(g: &Geometry, m: &Matmul, output: usize) -> (usize, usize) {
     let mut d = usize::from(m.dst_channel & 0xff);
     let mut slot = usize::from(m.dst_channel >> 8);

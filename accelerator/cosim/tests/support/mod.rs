@@ -1,4 +1,5 @@
-//! The shell of the tiny accelerator on a bench: programs, runs, and engines played by the timing model.
+//! The shell of the tiny accelerator on a bench: programs, runs, and engines played by the timing
+//! model.
 #![allow(
     dead_code,
     unreachable_pub,
@@ -26,7 +27,8 @@ pub fn tiny() -> &'static Geometry {
     Geometry::by_name("tiny").expect("a preset")
 }
 
-/// Engines that take as long as the timing model says, and the ports of on-chip memories when it says, and do nothing.
+/// Engines that take as long as the timing model says, and the ports of on-chip memories when it
+/// says, and do nothing.
 pub struct Played {
     handshakes: [Handshake; 2],
     /// Instructions of each engine under way; `None` is VECTOR's oldest layer norm.

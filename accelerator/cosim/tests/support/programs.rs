@@ -58,7 +58,8 @@ fn complete(operation: Operation) -> Operation {
     }
 }
 
-/// A program in which an instruction may wait for earlier ones, by a semaphore for each pair of queues: it always ends.
+/// A program in which an instruction may wait for earlier ones, by a semaphore for each pair of
+/// queues: it always ends.
 pub fn program(rng: &mut Rng, mix: Mix, data: u64) -> Vec<Instruction> {
     let mut operations = Vec::new();
     for _ in 0..mix.length {

@@ -144,8 +144,9 @@ impl Bench {
         self.run = (0, false);
     }
 
-    /// Offers the instructions one after another, the n-th no sooner than cycle `offers[n]`; returns when each started and
-    /// retired. Stops in the cycle of the last retire, before that cycle's writes.
+    /// Offers the instructions one after another, the n-th no sooner than cycle `offers[n]`;
+    /// returns when each started and retired. Stops in the cycle of the last retire, before that
+    /// cycle's writes.
     pub fn run(&mut self, operations: &[Operation], offers: &[u64]) -> Vec<Times> {
         let names = ["cmd_valid_i", "cmd_ready_o", "cmd_i", "retire_o"];
         let [valid, ready, command, retire] = names.map(|n| self.model.port(n));
@@ -203,7 +204,8 @@ impl Bench {
         times
     }
 
-    /// Runs idle cycles, in which the engine must neither retire nor write; the first is that in which [`Self::run`] stopped.
+    /// Runs idle cycles, in which the engine must neither retire nor write; the first is that in
+    /// which [`Self::run`] stopped.
     pub fn idle(&mut self, cycles: u64) {
         let retire = self.model.port("retire_o");
         let before = self.memories.clone();
@@ -241,7 +243,8 @@ impl Bench {
         self.model.set(reset, 1);
     }
 
-    /// Sets the inputs of a cycle: data of the read ports, noise where nothing was read, and whether ACT takes a write.
+    /// Sets the inputs of a cycle: data of the read ports, noise where nothing was read, and
+    /// whether ACT takes a write.
     fn deliver(&mut self) {
         for read in &mut self.reads {
             let data = match read.pipe[1].take() {

@@ -90,7 +90,8 @@ fn residuals(bench: &mut Bench, random: &mut Random) {
     }
 }
 
-/// LNP is read from any word on: every pair of words is a header or two channels, so a layer's header is put into every word.
+/// LNP is read from any word on: every pair of words is a header or two channels, so a layer's
+/// header is put into every word.
 fn parameters(bench: &mut Bench, random: &mut Random) {
     let widest = bench.g.max_hidden as usize / 8;
     let n = 8 * random.within(1, widest as u64) as usize;

@@ -1,4 +1,5 @@
-//! Golden vectors of the independent NumPy model (`accelerator/numerics/golden/`), as they lie in the memories.
+//! Golden vectors of the independent NumPy model (`accelerator/numerics/golden/`), as they lie in
+//! the memories.
 
 use fqbert_contract::isa::{Layernorm, MemoryId, Operation, Softmax};
 use fqbert_contract::layout::{LayerNormHeader, pack_res};

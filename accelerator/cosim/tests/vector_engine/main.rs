@@ -1,5 +1,6 @@
-//! The vector engine against the scalar reference: whole SOFTMAX and LAYERNORM instructions in the cycles of the timing model, with
-//! both cores at work and with another writer at ACT. `FQBERT_RTL_SEEDS=n` runs n times as many random instructions.
+//! The vector engine against the scalar reference: whole SOFTMAX and LAYERNORM instructions in the
+//! cycles of the timing model, with both cores at work and with another writer at ACT.
+//! `FQBERT_RTL_SEEDS=n` runs n times as many random instructions.
 
 mod bench;
 mod data;
@@ -78,8 +79,8 @@ fn seeds() -> u64 {
         .unwrap_or(1)
 }
 
-/// Start and retire times by the timing model, for instructions offered at the given cycles while a rival took ACT as it did. The model
-/// must also know every cycle in which the engine took a port.
+/// Start and retire times by the timing model, for instructions offered at the given cycles while a
+/// rival took ACT as it did. The model must also know every cycle in which the engine took a port.
 fn expected_times(bench: &Bench, operations: &[Operation], offers: &[u64]) -> Vec<Times> {
     let (mut vector, mut ports) = (Vector::default(), Ports::default());
     for (cycle, access) in bench.accesses.iter().enumerate() {
@@ -207,7 +208,8 @@ fn random_programs_rows() {
     random_programs(ROWS, 30);
 }
 
-/// The formulas of the timing model with nothing added: instructions of one shape, back to back and apart.
+/// The formulas of the timing model with nothing added: instructions of one shape, back to back and
+/// apart.
 #[test]
 fn cycles_of_one_shape() {
     for shape in SHAPES {
@@ -317,7 +319,8 @@ fn reset_at_any_moment() {
     }
 }
 
-/// Memory ids whose contents are checked by the benches, so that an engine that writes nothing cannot pass.
+/// Memory ids whose contents are checked by the benches, so that an engine that writes nothing
+/// cannot pass.
 #[test]
 fn results_differ_from_what_was_there() {
     let g = geometry(TINY_SHAPE);

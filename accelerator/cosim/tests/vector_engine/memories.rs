@@ -1,4 +1,5 @@
-//! On-chip memories as plain bytes, and what the instructions of the vector engine do to them by the scalar reference.
+//! On-chip memories as plain bytes, and what the instructions of the vector engine do to them by
+//! the scalar reference.
 
 use fqbert_contract::Geometry;
 use fqbert_contract::isa::{Layernorm, MemoryId, Operation, Softmax};

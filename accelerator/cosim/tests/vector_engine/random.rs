@@ -63,7 +63,8 @@ pub fn softmax(g: &Geometry, random: &mut Random) -> Softmax {
     }
 }
 
-/// A legal LAYERNORM that reads the lower half of RESX and writes the upper one, so that instructions in flight do not race.
+/// A legal LAYERNORM that reads the lower half of RESX and writes the upper one, so that
+/// instructions in flight do not race.
 pub fn layer_norm(g: &Geometry, random: &mut Random) -> Layernorm {
     let half = u64::from(g.resx_words) / 2;
     loop {

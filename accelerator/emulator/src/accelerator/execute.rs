@@ -10,7 +10,8 @@ use crate::ddr::Ddr;
 use crate::kernels;
 
 impl Accelerator {
-    /// Executes one instruction whose fields `check_operation` has accepted. An error is the fault's cause and DDR address.
+    /// Executes one instruction whose fields `check_operation` has accepted. An error is the
+    /// fault's cause and DDR address.
     pub(super) fn execute(
         &mut self,
         operation: &Operation,

@@ -1,8 +1,10 @@
 //! MATMULs held back, to be executed as one, and weights that stay where DDR has them until then.
 //!
-//! A program cuts a matrix into what a weight slot holds, and where the next unit waits for the first rows, into row tiles. On a CPU each of
-//! these instructions is too little for several threads, and each LOAD copies what is read once. So a device keeps in mind which
-//! bytes of DDR a slot stands for, and holds MATMULs back as long as nothing else could see whether they have been executed.
+//! A program cuts a matrix into what a weight slot holds, and where the next unit waits for the
+//! first rows, into row tiles. On a CPU each of these instructions is too little for several
+//! threads, and each LOAD copies what is read once. So a device keeps in mind which bytes of DDR a
+//! slot stands for, and holds MATMULs back as long as nothing else could see whether they have been
+//! executed.
 
 use std::ops::Range;
 
@@ -32,7 +34,8 @@ struct Held {
     params: u64,
 }
 
-/// MATMULs held back: neighbouring channels of the same rows, then perhaps the same channels of the rows behind them.
+/// MATMULs held back: neighbouring channels of the same rows, then perhaps the same channels of the
+/// rows behind them.
 #[derive(Debug, Default)]
 pub struct Waiting {
     members: Vec<Held>,
@@ -45,7 +48,8 @@ pub struct Waiting {
 }
 
 impl Waiting {
-    /// Holds `m` back, whose slot stands for `weights`; false if it must not be together with those that are.
+    /// Holds `m` back, whose slot stands for `weights`; false if it must not be together with those
+    /// that are.
     fn hold(&mut self, g: &Geometry, m: &Matmul, weights: &Transfer, memories: &Memories) -> bool {
         let params = memories.generation(MemoryId::Par);
         if self.members.is_empty() {
@@ -219,7 +223,8 @@ impl Accelerator {
         Ok(())
     }
 
-    /// Leaves the words of a weight slot where DDR has them, if they can be used there; false if they are to be copied.
+    /// Leaves the words of a weight slot where DDR has them, if they can be used there; false if
+    /// they are to be copied.
     pub(super) fn leave(
         &mut self,
         slot: usize,

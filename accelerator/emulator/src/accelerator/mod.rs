@@ -1,16 +1,19 @@
 //! The register-level model: what software on the other side of AXI-Lite and DDR can observe.
 //!
-//! The accelerator here has no threads and no clock. A write to DOORBELL only accepts the program; [`Accelerator::run_pending`] executes it, whole
-//! instructions one after the other in the order the timing model gives, and the counters are the timing model's. What the contract
-//! leaves open is decided here once, so that a fault is the same on every run:
-//! - FETCH runs ahead of the engines: a program that cannot be fetched, has an illegal instruction before its END, or no END, faults before
-//!   any of it executes. `NO_END` reports as index the number of instructions fetched (0 where the length itself is illegal).
-//! - A transfer is checked against the window as a whole before its first beat, so a refused one has no effect at all;
-//!   `FAULT_ADDRESS` is the transfer's first byte.
-//! - The first fault in the order of execution counts; instructions before it have had their effects.
+//! The accelerator here has no threads and no clock. A write to DOORBELL only accepts the program;
+//! [`Accelerator::run_pending`] executes it, whole instructions one after the other in the order
+//! the timing model gives, and the counters are the timing model's. What the contract leaves open
+//! is decided here once, so that a fault is the same on every run:
+//! - FETCH runs ahead of the engines: a program that cannot be fetched, has an illegal instruction
+//!   before its END, or no END, faults before any of it executes. `NO_END` reports as index the
+//!   number of instructions fetched (0 where the length itself is illegal).
+//! - A transfer is checked against the window as a whole before its first beat, so a refused one
+//!   has no effect at all; `FAULT_ADDRESS` is the transfer's first byte.
+//! - The first fault in the order of execution counts; instructions before it have had their
+//!   effects.
 //!
-//! MATMULs may be held back and executed together, and weights stay in DDR until then ([`joined`]); when a call returns, all is as if each
-//! instruction had been executed in its turn.
+//! MATMULs may be held back and executed together, and weights stay in DDR until then ([`joined`]);
+//! when a call returns, all is as if each instruction had been executed in its turn.
 
 mod execute;
 mod joined;
@@ -88,7 +91,8 @@ impl Accelerator {
         Self::with(g, Kernel::detect(), Policy::Earliest)
     }
 
-    /// An accelerator that computes with `kernel` and takes ready queues in the order of `policy`; neither changes a result.
+    /// An accelerator that computes with `kernel` and takes ready queues in the order of `policy`;
+    /// neither changes a result.
     pub fn with(g: &Geometry, kernel: Kernel, policy: Policy) -> Self {
         let identity = Capabilities::of(g)
             .registers()
@@ -145,7 +149,8 @@ impl Accelerator {
         self.registers.read(offset, self.run.is_some())
     }
 
-    /// Writes the register at byte offset `offset`. A write to DOORBELL only accepts the program: see [`Accelerator::run_pending`].
+    /// Writes the register at byte offset `offset`. A write to DOORBELL only accepts the program:
+    /// see [`Accelerator::run_pending`].
     pub fn write32(&mut self, offset: u32, value: u32) {
         match self.registers.write(offset, value, self.run.is_some()) {
             registers::Effect::None => {}
@@ -158,12 +163,14 @@ impl Accelerator {
         self.drive_line();
     }
 
-    /// Executes the accepted program against `ddr` until it ends, hangs, or `pause` says so. `pause` is asked between instructions.
+    /// Executes the accepted program against `ddr` until it ends, hangs, or `pause` says so.
+    /// `pause` is asked between instructions.
     pub fn run_pending(&mut self, ddr: &mut dyn Ddr, pause: &mut dyn FnMut() -> bool) -> RunState {
         let state = self.run_until(ddr, pause);
         match self.settle(ddr) {
             Ok(()) => state,
-            // Not of the instruction last executed, but of one whose weights DDR had lent and now does not.
+            // Not of the instruction last executed, but of one whose weights DDR had lent and now
+            // does not.
             Err((cause, address)) => {
                 let index = self.registers.fault_index;
                 self.fault(Fault {

@@ -1,4 +1,5 @@
-//! Decoded and scheduled programs, cached by their exact bytes: a repeated run decodes and schedules nothing.
+//! Decoded and scheduled programs, cached by their exact bytes: a repeated run decodes and
+//! schedules nothing.
 
 use std::sync::Arc;
 
@@ -91,7 +92,8 @@ impl Plan {
     }
 }
 
-/// The instructions, or the cause and index of what FETCH refuses. END is the last of a program, and nowhere else.
+/// The instructions, or the cause and index of what FETCH refuses. END is the last of a program,
+/// and nowhere else.
 fn decode(g: &Geometry, code: &[u8]) -> Result<Vec<Instruction>, (FaultCause, u32)> {
     let count = code.len() / INSTRUCTION_BYTES;
     let mut instructions = Vec::with_capacity(count);
@@ -121,7 +123,8 @@ pub struct PlanCache {
     plans: Vec<Arc<Plan>>,
 }
 
-/// A session has one program per sequence bucket; more than this many buckets of some models take turns being scheduled again.
+/// A session has one program per sequence bucket; more than this many buckets of some models take
+/// turns being scheduled again.
 const CACHED_PLANS: usize = 24;
 
 impl PlanCache {

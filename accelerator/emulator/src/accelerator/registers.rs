@@ -40,7 +40,8 @@ pub struct Registers {
 }
 
 impl Registers {
-    /// Whether DMA may touch `bytes` bytes from `address` on: aligned to a beat and inside the window.
+    /// Whether DMA may touch `bytes` bytes from `address` on: aligned to a beat and inside the
+    /// window.
     pub fn window_holds(&self, address: u64, bytes: u64) -> bool {
         let end = address.checked_add(bytes);
         address.is_multiple_of(16)

@@ -1,15 +1,18 @@
 //! A pool's threads that stay awake while a program runs.
 //!
-//! An instruction takes tens of microseconds and splits its work two or three times. A thread that went to sleep each time it found none would
-//! be woken thousands of times in an inference, and every wake-up costs what it should have computed. So the other threads look
-//! for work without a pause as long as the program runs, and go to sleep when it has ended, or when none came for a while.
+//! An instruction takes tens of microseconds and splits its work two or three times. A thread that
+//! went to sleep each time it found none would be woken thousands of times in an inference, and
+//! every wake-up costs what it should have computed. So the other threads look for work without a
+//! pause as long as the program runs, and go to sleep when it has ended, or when none came for a
+//! while.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rayon::{ThreadPool, Yield};
 
-/// How long a thread looks for work in vain before it sleeps like any other of the pool. No instruction keeps one thread alone for so long.
+/// How long a thread looks for work in vain before it sleeps like any other of the pool. No
+/// instruction keeps one thread alone for so long.
 const PATIENCE: Duration = Duration::from_micros(200);
 
 /// Runs `work` on a thread of `pool`, the others awake.

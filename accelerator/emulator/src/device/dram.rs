@@ -1,8 +1,9 @@
 //! Device memory as two images: what the CPU's caches hold and what DMA sees.
 //!
-//! Pages are shared by reference between the images after a sync and copied by the first write to either, so a synced buffer costs its
-//! bytes once and a sync of whole pages copies nothing. A page that was never written reads as a fixed pattern, another one in each image: a missing
-//! sync gives the same wrong bytes on every run.
+//! Pages are shared by reference between the images after a sync and copied by the first write to
+//! either, so a synced buffer costs its bytes once and a sync of whole pages copies nothing. A page
+//! that was never written reads as a fixed pattern, another one in each image: a missing sync gives
+//! the same wrong bytes on every run.
 
 use std::sync::Arc;
 
@@ -10,7 +11,8 @@ use rayon::prelude::*;
 
 use crate::ddr::{AxiFault, Ddr, Lent, PAGE, Refusal};
 
-/// A transfer is cut into pieces of this size for the threads of a pool, if it is longer than two: weights come out of memory faster to several cores.
+/// A transfer is cut into pieces of this size for the threads of a pool, if it is longer than two:
+/// weights come out of memory faster to several cores.
 const PIECE: usize = 16384;
 /// What the CPU reads where neither it nor a sync has written.
 const CPU_POISON: u8 = 0xc3;
@@ -80,7 +82,8 @@ impl Image {
         }
     }
 
-    /// Makes the bytes of a range those of `source`. `end` is where the buffer ends: the rest of its last page belongs to nobody.
+    /// Makes the bytes of a range those of `source`. `end` is where the buffer ends: the rest of
+    /// its last page belongs to nobody.
     fn sync_from(&mut self, source: &Image, start: u64, length: usize, end: u64) {
         for (piece, range) in pieces(start, length) {
             let count = range.len();
@@ -137,7 +140,8 @@ fn pieces(start: u64, length: usize) -> impl Iterator<Item = (Piece, std::ops::R
     })
 }
 
-/// The memory of an emulated accelerator. Offsets are from its first byte; callers have checked them against its size.
+/// The memory of an emulated accelerator. Offsets are from its first byte; callers have checked
+/// them against its size.
 #[derive(Debug)]
 pub struct Dram {
     base: u64,

@@ -1,7 +1,8 @@
 //! A device with memory of its own, behind the `Device` trait.
 //!
-//! A doorbell only starts the program; it executes while the owner waits for the interrupt, reads a register or syncs memory, so that
-//! an emulated accelerator is busy between doorbell and wait as a real one is, with no thread of its own and nothing left to chance.
+//! A doorbell only starts the program; it executes while the owner waits for the interrupt, reads a
+//! register or syncs memory, so that an emulated accelerator is busy between doorbell and wait as a
+//! real one is, with no thread of its own and nothing left to chance.
 
 mod awake;
 pub(crate) mod dram;
@@ -23,7 +24,8 @@ use dram::Dram;
 
 /// Device address of the first byte of memory: not 0, so that an address forgotten at 0 faults.
 const MEMORY_BASE: u64 = 0x1000_0000;
-/// A register read lets a running program go on for this long, so that polling makes progress and still returns.
+/// A register read lets a running program go on for this long, so that polling makes progress and
+/// still returns.
 const POLL_SLICE: Duration = Duration::from_millis(5);
 
 /// Why an emulated accelerator cannot be opened.
@@ -48,8 +50,8 @@ pub enum OpenError {
     },
 }
 
-/// Opens an emulated accelerator described as `GEOMETRY[?threads=N&kernel=NAME&seed=N&memory=SIZE]`, the part of a device URI behind
-/// `emu:`.
+/// Opens an emulated accelerator described as
+/// `GEOMETRY[?threads=N&kernel=NAME&seed=N&memory=SIZE]`, the part of a device URI behind `emu:`.
 ///
 /// # Errors
 /// An unknown geometry, option or kernel, or threads that cannot be started.
@@ -269,7 +271,8 @@ impl Device for EmulatedDevice {
             self.waited = count;
             return Ok(count);
         }
-        // Nobody else can make the line rise while this call has the accelerator; a real one would be waited for.
+        // Nobody else can make the line rise while this call has the accelerator; a real one would
+        // be waited for.
         std::thread::sleep(deadline.saturating_duration_since(Instant::now()));
         let waited_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         Err(DeviceError::Timeout { waited_ms })

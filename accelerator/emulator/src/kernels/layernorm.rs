@@ -12,7 +12,8 @@ use super::vector::avx2;
 use super::{Kernel, Workspace};
 use crate::memories::Memories;
 
-/// Parameters as the vector kernel takes them, kept from instruction to instruction: a program normalises one row tile after the other.
+/// Parameters as the vector kernel takes them, kept from instruction to instruction: a program
+/// normalises one row tile after the other.
 #[cfg(target_arch = "x86_64")]
 #[derive(Debug, Default)]
 pub struct Kept {
@@ -79,7 +80,8 @@ pub fn layer_norm(
     let x = memories.words_from(MemoryId::Resx, l.x_base);
     let b = memories.words_from(MemoryId::Resb, l.b_base);
 
-    // Of each row tile its RESX words, then its ACT words. All are computed before any is written, since y16 may replace x.
+    // Of each row tile its RESX words, then its ACT words. All are computed before any is written,
+    // since y16 may replace x.
     let mut results = vec![0u8; tiles * (wide + narrow)];
     let compute = |(tile, out): (usize, &mut [u8])| {
         let (x, b) = (&x[tile * stride..][..wide], &b[tile * stride..][..wide]);

@@ -1,4 +1,5 @@
-//! MATMUL: operands from the memories, dot products and requantization by a kernel, results to their destination.
+//! MATMUL: operands from the memories, dot products and requantization by a kernel, results to
+//! their destination.
 
 use fqbert_contract::Geometry;
 use fqbert_contract::isa::{Matmul, MemoryId};
@@ -74,7 +75,8 @@ pub struct ParamsSource {
     uniform: bool,
 }
 
-/// The words of a memory that an operand is, as they stood after a certain write: equal sources are equal bytes.
+/// The words of a memory that an operand is, as they stood after a certain write: equal sources are
+/// equal bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(
     not(any(target_arch = "x86_64", target_arch = "aarch64")),
@@ -122,7 +124,8 @@ impl Operands<'_> {
         if self.mode8 { 1 } else { 2 }
     }
 
-    /// Byte of `b` with the first term of pair `pair` (counted through all column tiles); the next word's is `b_word` further.
+    /// Byte of `b` with the first term of pair `pair` (counted through all column tiles); the next
+    /// word's is `b_word` further.
     pub fn pair_offset(&self, pair: usize) -> usize {
         pair / self.pairs * self.b_stride + pair % self.pairs * self.lanes
     }
@@ -137,7 +140,8 @@ impl Operands<'_> {
     }
 }
 
-/// Results before they are written: `[group][row tile][row][width]`, where a group is `width` consecutive channels.
+/// Results before they are written: `[group][row tile][row][width]`, where a group is `width`
+/// consecutive channels.
 #[derive(Debug, Default)]
 pub struct Outputs {
     pub values: Vec<i16>,
@@ -148,7 +152,8 @@ pub struct Outputs {
 }
 
 impl Outputs {
-    /// Makes room for `channels` channels in groups of a multiple of `unit` channels, enough groups to occupy the pool.
+    /// Makes room for `channels` channels in groups of a multiple of `unit` channels, enough groups
+    /// to occupy the pool.
     pub fn shape(&mut self, x: &Operands<'_>, unit: usize) {
         let units = x.channels.div_ceil(unit);
         let wanted = (2 * rayon::current_num_threads())
@@ -169,7 +174,8 @@ impl Outputs {
         self.rows * self.width
     }
 
-    /// The results of one row, group after group; the last group may be longer than the channels written.
+    /// The results of one row, group after group; the last group may be longer than the channels
+    /// written.
     pub fn row(&self, tile: usize, row: usize) -> impl Iterator<Item = &[i16]> {
         (0..self.groups).map(move |group| {
             let at = (group * self.row_tiles + tile) * self.chunk() + row * self.width;
@@ -279,7 +285,8 @@ pub fn in_any_order<'a>(
     }
 }
 
-/// Executes MATMULs that [`in_any_order`] has accepted and `m` is the whole of, by a kernel that [`joins`]. `params` are those of all their channels.
+/// Executes MATMULs that [`in_any_order`] has accepted and `m` is the whole of, by a kernel that
+/// [`joins`]. `params` are those of all their channels.
 pub fn matmul_joined(
     g: &Geometry,
     m: &Matmul,

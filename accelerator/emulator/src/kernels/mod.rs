@@ -1,8 +1,9 @@
 //! The arithmetic of the engines on the contract's packed layouts.
 //!
-//! Every [`Kernel`] gives the same bits: integer sums are exact in any order, and requantization, softmax and layer norm are those of
-//! `fqbert-numerics`. Work is split over rayon's current pool by row tiles and column groups, never inside a sum, so the number of
-//! threads cannot change a result either.
+//! Every [`Kernel`] gives the same bits: integer sums are exact in any order, and requantization,
+//! softmax and layer norm are those of `fqbert-numerics`. Work is split over rayon's current pool
+//! by row tiles and column groups, never inside a sum, so the number of threads cannot change a
+//! result either.
 
 mod layernorm;
 mod matmul;
@@ -152,8 +153,8 @@ impl Kernel {
         }
     }
 
-    /// Itself, or the portable kernel where the vector kernels' assumptions (8 lanes, rows in fours, at most 32) do not hold for `g` or
-    /// the CPU lacks it.
+    /// Itself, or the portable kernel where the vector kernels' assumptions (8 lanes, rows in
+    /// fours, at most 32) do not hold for `g` or the CPU lacks it.
     pub(crate) fn usable_for(self, g: &Geometry) -> Self {
         let shaped = g.lanes == 8 && g.rows.is_multiple_of(4) && g.rows <= 32;
         if self == Self::Scalar || (shaped && self.is_supported()) {

@@ -1,5 +1,6 @@
-//! Dot products in plain Rust: operands widened to i16 in order of term, so that the inner loop is a multiply-add of two
-//! contiguous rows, which compilers turn into `pmaddwd`, `smlal` and the like.
+//! Dot products in plain Rust: operands widened to i16 in order of term, so that the inner loop is
+//! a multiply-add of two contiguous rows, which compilers turn into `pmaddwd`, `smlal` and the
+//! like.
 
 use fqbert_numerics::packed::unpack_pair;
 use rayon::prelude::*;
@@ -47,7 +48,8 @@ pub fn matmul(x: &Operands<'_>, outputs: &mut Outputs) {
         });
 }
 
-/// Exact: the contract bounds K so that no sum leaves i32 (`docs/numerics.md`, section 2). Wrapping only so that checked builds vectorise too.
+/// Exact: the contract bounds K so that no sum leaves i32 (`docs/numerics.md`, section 2). Wrapping
+/// only so that checked builds vectorise too.
 fn dot(a: &[i16], w: &[i16]) -> i32 {
     a.iter().zip(w).fold(0i32, |sum, (&a, &w)| {
         sum.wrapping_add(i32::from(a).wrapping_mul(i32::from(w)))

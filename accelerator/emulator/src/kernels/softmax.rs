@@ -107,8 +107,8 @@ fn bounds([a, b, c, d]: &[u8; 4]) -> (usize, usize) {
     (lo.into(), hi.into())
 }
 
-/// A row tile, [`LANES`] rows at a time. In plain Rust whose loops over lanes a compiler makes vectors of: it is inlined into
-/// functions of the instruction sets.
+/// A row tile, [`LANES`] rows at a time. In plain Rust whose loops over lanes a compiler makes
+/// vectors of: it is inlined into functions of the instruction sets.
 #[inline(always)]
 pub fn side_by_side(x: &Tile<'_>, out: &mut [u8]) {
     // Exponentials of two columns of each row, the even one in the low half.
@@ -184,7 +184,8 @@ fn some_rows(x: &Tile<'_>, group: usize, exponentials: &mut [[u32; LANES]], out:
     let factors = sums.map(|sum| reciprocal(sum.into()));
     let words = out.chunks_exact_mut(x.rows * LANES);
     for (word, eight) in words.zip(exponentials.as_chunks::<4>().0) {
-        // An exponential is part of the sum, so its product is at most 255 * 2^24: all of it fits 32 bits.
+        // An exponential is part of the sum, so its product is at most 255 * 2^24: all of it fits
+        // 32 bits.
         let two = |pairs: &[u32; LANES]| -> [u32; LANES] {
             std::array::from_fn(|row| {
                 let p = |e: u32| e.wrapping_mul(factors[row]).wrapping_add(1 << 23) >> 24;

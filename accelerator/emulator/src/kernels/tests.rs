@@ -1,4 +1,5 @@
-//! Every kernel against the scalar one on whatever fields the contract allows, on memories full of random bytes.
+//! Every kernel against the scalar one on whatever fields the contract allows, on memories full of
+//! random bytes.
 
 use fqbert_contract::Geometry;
 use fqbert_contract::isa::{Layernorm, Matmul, MemoryId, Operation, Softmax};
@@ -100,7 +101,8 @@ enum Step {
     Replace(MemoryId),
 }
 
-/// Executes on every kernel and compares all memories after each step; false where nothing is legal.
+/// Executes on every kernel and compares all memories after each step; false where nothing is
+/// legal.
 fn agree(g: &Geometry, steps: &[Step], seed: u64) -> bool {
     let legal: Vec<&Step> = steps
         .iter()
@@ -274,7 +276,8 @@ proptest! {
     }
 }
 
-/// The corners of the 16-bit sums and of the packed multiplier: all weights and activations at one extreme, K at its bound.
+/// The corners of the 16-bit sums and of the packed multiplier: all weights and activations at one
+/// extreme, K at its bound.
 #[test]
 fn extreme_codes_at_the_longest_sum() {
     let g = large();
@@ -343,8 +346,8 @@ fn a_kernel_of_another_cpu_is_refused_with_what_there_is() {
     }
 }
 
-/// What was compared with the scalar reference, aloud. `FQBERT_EXPECT_KERNELS` names kernels that must be among them, where one knows the CPU: QEMU's
-/// has all of aarch64's.
+/// What was compared with the scalar reference, aloud. `FQBERT_EXPECT_KERNELS` names kernels that
+/// must be among them, where one knows the CPU: QEMU's has all of aarch64's.
 #[test]
 fn kernels_under_test() {
     let compared: Vec<String> = under_test().into_iter().map(Under::name).collect();

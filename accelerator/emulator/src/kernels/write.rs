@@ -42,7 +42,8 @@ pub fn gelu_table(memories: &Memories, table: u8) -> [u8; 256] {
     bytes.first_chunk().copied().unwrap_or([0; 256])
 }
 
-/// Destinations whose words hold `per_word` channels of each of the R rows of a row tile, `N` bytes a channel.
+/// Destinations whose words hold `per_word` channels of each of the R rows of a row tile, `N` bytes
+/// a channel.
 fn by_rows<const N: usize>(
     m: &Matmul,
     outputs: &Outputs,
@@ -59,7 +60,8 @@ fn by_rows<const N: usize>(
     let target = target.get_mut(skipped * word_bytes..).unwrap_or(&mut []);
     let write_tile = |tile: usize, bytes: &mut [u8]| {
         for row in 0..outputs.rows {
-            // The row's part of a word and the channel in it, stepped along: a division per result would cost more than the rest.
+            // The row's part of a word and the channel in it, stepped along: a division per result
+            // would cost more than the rest.
             let (mut at, mut channel) = (row * per_word * N, first - skipped * per_word);
             let mut left = channels;
             for group in outputs.row(tile, row) {
@@ -90,7 +92,8 @@ fn by_rows<const N: usize>(
             .enumerate()
             .for_each(|(tile, bytes)| write_tile(tile, bytes));
     } else {
-        // Row tiles may overlap: a later one overwrites an earlier one, as the drain's order has it.
+        // Row tiles may overlap: a later one overwrites an earlier one, as the drain's order has
+        // it.
         for tile in 0..tiles {
             write_tile(tile, &mut target[tile * stride * word_bytes..]);
         }
@@ -119,7 +122,8 @@ fn keys(g: &Geometry, m: &Matmul, outputs: &Outputs, memories: &mut Memories) {
     }
 }
 
-/// Values: channels become rows of C per channel tile, starting anew with each head; tokens run along K.
+/// Values: channels become rows of C per channel tile, starting anew with each head; tokens run
+/// along K.
 fn values(g: &Geometry, m: &Matmul, outputs: &Outputs, memories: &mut Memories) {
     let (rows, pairs, lanes) = (g.rows as usize, g.pairs as usize, g.lanes as usize);
     let word_bytes = memories.word_bytes(MemoryId::Opd);
@@ -159,7 +163,8 @@ fn tile_words(g: &Geometry, m: &Matmul) -> usize {
     (first + count).div_ceil(lanes) - first / lanes
 }
 
-/// As [`keys`], from words of ACT: `[row tile][octet][row][8]`, the first channel at its place in an octet of the destination.
+/// As [`keys`], from words of ACT: `[row tile][octet][row][8]`, the first channel at its place in
+/// an octet of the destination.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 pub fn keys_from_words(g: &Geometry, m: &Matmul, words: &[u8], memories: &mut Memories) {
     let (rows, pairs) = (g.rows as usize, g.pairs as usize);
@@ -188,7 +193,8 @@ pub fn keys_from_words(g: &Geometry, m: &Matmul, words: &[u8], memories: &mut Me
     }
 }
 
-/// As [`values`], from words of ACT: `[row tile][octet][row][8]`, to the [`value_places`] of all channels.
+/// As [`values`], from words of ACT: `[row tile][octet][row][8]`, to the [`value_places`] of all
+/// channels.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 pub fn values_from_words(
     g: &Geometry,
@@ -254,7 +260,8 @@ pub fn values_are_apart<'a>(
     pairs.all(|pair| pair[1] - pair[0] >= tile_words(g, m))
 }
 
-/// For each output channel the first word of its channel tile, counted from `dst_base`, and its pair in it.
+/// For each output channel the first word of its channel tile, counted from `dst_base`, and its
+/// pair in it.
 fn value_slots(m: &Matmul, pairs: usize) -> Vec<(usize, usize)> {
     let mut d = usize::from(m.dst_channel & 0xff);
     let mut slot = usize::from(m.dst_channel >> 8);

@@ -26,8 +26,8 @@ pub const RSQRT_SLOPE: [u16; ENTRIES] = {
     table
 };
 
-/// `min(65535, round(2^19 / sqrt(i)))` in integers: the largest `b` with `b - 1/2 <= 2^19 / sqrt(i)`,
-/// that is `(2b - 1)^2 * i <= 2^40`. No entry is a tie.
+/// `min(65535, round(2^19 / sqrt(i)))` in integers: the largest `b` with `b - 1/2 <= 2^19 /
+/// sqrt(i)`, that is `(2b - 1)^2 * i <= 2^40`. No entry is a tie.
 const fn base(i: usize) -> u16 {
     let b = ((1u64 << 40) / i as u64).isqrt().div_ceil(2);
     if b > 65535 { 65535 } else { b as u16 }

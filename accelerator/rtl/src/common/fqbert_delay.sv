@@ -1,4 +1,5 @@
-// A vector some cycles later, without reset: a shift register that maps to SRLs. CYCLES may be 0, which is a wire.
+// A vector some cycles later, without reset: a shift register that maps to SRLs. CYCLES may be 0,
+// which is a wire.
 module fqbert_delay #(
   parameter int unsigned WIDTH  = 1,
   parameter int unsigned CYCLES = 1

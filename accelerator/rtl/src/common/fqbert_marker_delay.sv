@@ -1,5 +1,5 @@
-// A marker some cycles later, cleared by reset: for flags that start something at the end of a pipeline. Data that travels
-// with a marker takes fqbert_delay of the same length.
+// A marker some cycles later, cleared by reset: for flags that start something at the end of a
+// pipeline. Data that travels with a marker takes fqbert_delay of the same length.
 module fqbert_marker_delay #(
   parameter int unsigned WIDTH  = 1,
   parameter int unsigned CYCLES = 1

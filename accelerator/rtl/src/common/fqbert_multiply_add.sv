@@ -1,5 +1,5 @@
-// One DSP48E2: a * b + c, with a signed of up to 27 bits and b signed of up to 18. Operands to P takes three cycles; c_i belongs to
-// the operands of the cycle before.
+// One DSP48E2: a * b + c, with a signed of up to 27 bits and b signed of up to 18. Operands to P
+// takes three cycles; c_i belongs to the operands of the cycle before.
 module fqbert_multiply_add #(
   parameter int unsigned A_WIDTH = 27,
   parameter int unsigned B_WIDTH = 18

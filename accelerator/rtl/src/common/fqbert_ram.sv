@@ -1,5 +1,6 @@
-// Simple dual-port memory: one write port with byte enables, one read port. Data is valid two cycles after the cycle of ren_i
-// (block RAM and its output register); reading a word in the cycle in which it is written gives the old word.
+// Simple dual-port memory: one write port with byte enables, one read port. Data is valid two
+// cycles after the cycle of ren_i (block RAM and its output register); reading a word in the cycle
+// in which it is written gives the old word.
 module fqbert_ram #(
   parameter int unsigned BYTES = 16,
   parameter int unsigned DEPTH = 512

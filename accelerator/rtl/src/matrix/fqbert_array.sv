@@ -1,5 +1,6 @@
-// R x C cascades in lockstep, and the shadow that holds a finished tile while the next is summed. A chunk's operands enter in one
-// cycle and are skewed by lane here; first_i starts a new sum with them, and capture_i moves the sums of now to the shadow.
+// R x C cascades in lockstep, and the shadow that holds a finished tile while the next is summed. A
+// chunk's operands enter in one cycle and are skewed by lane here; first_i starts a new sum with
+// them, and capture_i moves the sums of now to the shadow.
 module fqbert_array #(
   parameter int unsigned ROWS  = 4,
   parameter int unsigned PAIRS = 4,

@@ -1,5 +1,6 @@
-// A dot product of LANES terms a cycle for one token and one channel pair, the paper's PE: a chain of packed slices whose last
-// one accumulates. Lane l takes its operands l cycles after lane 0, so that PCIN meets the product of the same chunk.
+// A dot product of LANES terms a cycle for one token and one channel pair, the paper's PE: a chain
+// of packed slices whose last one accumulates. Lane l takes its operands l cycles after lane 0, so
+// that PCIN meets the product of the same chunk.
 module fqbert_cascade #(
   parameter int unsigned LANES = 8
 ) (

@@ -1,5 +1,5 @@
-// Walks a finished tile two channels a cycle and says where each step goes. Rows and columns of tiles advance as the parts arrive, so
-// every address is a sum of the one before.
+// Walks a finished tile two channels a cycle and says where each step goes. Rows and columns of
+// tiles advance as the parts arrive, so every address is a sum of the one before.
 module fqbert_drain
   import fqbert_matrix_pkg::*;
 #(

@@ -1,5 +1,6 @@
-// One DSP48E2 of the array, the paper's BIM: (w_hi * 2^23 + w_lo) * a, added to the neighbour's sum (PCIN) and in the last lane of
-// a cascade to its own. Operands to P takes four cycles; accumulate_i belongs to the operands of two cycles before.
+// One DSP48E2 of the array, the paper's BIM: (w_hi * 2^23 + w_lo) * a, added to the neighbour's sum
+// (PCIN) and in the last lane of a cascade to its own. Operands to P takes four cycles;
+// accumulate_i belongs to the operands of two cycles before.
 module fqbert_dsp_packed #(
   parameter bit CASCADED   = 1'b1, // takes pcin_i
   parameter bit ACCUMULATE = 1'b0  // has a sum of its own: OPMODE W = P

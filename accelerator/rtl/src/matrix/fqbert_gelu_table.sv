@@ -1,5 +1,5 @@
-// The two GELU tables for one lane, in LUT memory: written by LOAD as words of 16 codes, read as codes. Entry x + 128 is the code of
-// x; the read is combinational.
+// The two GELU tables for one lane, in LUT memory: written by LOAD as words of 16 codes, read as
+// codes. Entry x + 128 is the code of x; the read is combinational.
 module fqbert_gelu_table (
   input  logic         clk_i,
   input  logic         wen_i,

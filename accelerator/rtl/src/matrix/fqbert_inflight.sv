@@ -1,5 +1,6 @@
-// The instructions whose operands are on their way through the array, in order: what the drain needs of each, with the place of its
-// first key. The first part of an instruction arrives no sooner than the place is known.
+// The instructions whose operands are on their way through the array, in order: what the drain
+// needs of each, with the place of its first key. The first part of an instruction arrives no
+// sooner than the place is known.
 module fqbert_inflight
   import fqbert_matrix_pkg::*;
 #(

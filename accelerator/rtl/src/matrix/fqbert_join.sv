@@ -1,5 +1,6 @@
-// Takes the two channels of a drain step out of the shadow. 8x4: the two lanes of one pair; 8x8: two pairs, each with its lanes
-// joined by the paper's type-A shift-add, 16 * high + low. Results come two cycles after the step.
+// Takes the two channels of a drain step out of the shadow. 8x4: the two lanes of one pair; 8x8:
+// two pairs, each with its lanes joined by the paper's type-A shift-add, 16 * high + low. Results
+// come two cycles after the step.
 module fqbert_join #(
   parameter int unsigned ROWS  = 4,
   parameter int unsigned PAIRS = 4

@@ -1,6 +1,7 @@
-// Where token row_tile0 * R of an instruction lies among the keys: pair (token mod C), and word of its key tile,
-// dst_base + (token / C) * dst_stride. Quotient and remainder are a table and the product a sum in LUTs: it is wanted once an
-// instruction, three cycles after the request, and is not worth a DSP.
+// Where token row_tile0 * R of an instruction lies among the keys: pair (token mod C), and word of
+// its key tile, dst_base + (token / C) * dst_stride. Quotient and remainder are a table and the
+// product a sum in LUTs: it is wanted once an instruction, three cycles after the request, and is
+// not worth a DSP.
 module fqbert_key_origin
   import fqbert_matrix_pkg::*;
 #(

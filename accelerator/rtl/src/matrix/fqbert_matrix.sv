@@ -1,9 +1,11 @@
-// The MATRIX engine: takes MATMUL instructions, whose fields and semaphores have been checked, and retires them in order. It reads its
-// operands and writes its results as docs/contract.md lays them out, in the cycles of accelerator/contract/src/timing.rs.
+// The MATRIX engine: takes MATMUL instructions, whose fields and semaphores have been checked, and
+// retires them in order. It reads its operands and writes its results as docs/contract.md lays them
+// out, in the cycles of accelerator/contract/src/timing.rs.
 //
-// An instruction starts in the cycle of cmd_valid_i and cmd_ready_o; cmd_ready_o rises `issue` cycles later and retire_o `latency`
-// cycles later, when everything it has written can be read. Data of a read is valid two cycles after the cycle of its ren; a
-// write is done in the cycle of its wen, and there is no way to hold one up.
+// An instruction starts in the cycle of cmd_valid_i and cmd_ready_o; cmd_ready_o rises `issue`
+// cycles later and retire_o `latency` cycles later, when everything it has written can be read.
+// Data of a read is valid two cycles after the cycle of its ren; a write is done in the cycle of
+// its wen, and there is no way to hold one up.
 module fqbert_matrix
   import fqbert_matrix_pkg::*;
 #(
@@ -144,7 +146,8 @@ module fqbert_matrix
     .par_ren_o, .par_addr_o(par_raddr_o), .step_o(step)
   );
 
-  // The step at x + 1, where its parameters arrive; x + 2, where its sums do; x + 6, where results are one cycle away.
+  // The step at x + 1, where its parameters arrive; x + 2, where its sums do; x + 6, where results
+  // are one cycle away.
   step_t step1, step2, step6, step6_data;
   logic  write6;
   fqbert_delay #(.WIDTH($bits(step_t)), .CYCLES(1)) u_step1 (.clk_i, .data_i(step), .data_o(step1));

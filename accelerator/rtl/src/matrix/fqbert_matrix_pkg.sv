@@ -1,19 +1,23 @@
-// What the stages of the matrix engine tell each other. Cycle counts that couple stages are constants here, with the
-// equation that makes their sum the latency of accelerator/contract/src/timing.rs.
+// What the stages of the matrix engine tell each other. Cycle counts that couple stages are
+// constants here, with the equation that makes their sum the latency of
+// accelerator/contract/src/timing.rs.
 /* verilator lint_off UNUSEDPARAM */ // a part of the engine built alone uses some of it
 package fqbert_matrix_pkg;
 
-  // From the cycle of a chunk's read to the cycle in which its product can be in P of the last lane: two cycles of the
-  // memory, two operand registers, four registers of the slice (A, AD, M, P), and the other lanes of the cascade.
+  // From the cycle of a chunk's read to the cycle in which its product can be in P of the last
+  // lane: two cycles of the memory, two operand registers, four registers of the slice (A, AD, M,
+  // P), and the other lanes of the cascade.
   localparam int unsigned MEMORY_CYCLES = 2;
   localparam int unsigned OPERAND_CYCLES = 2;
   localparam int unsigned SLICE_CYCLES = 4;
-  // The drain's first step selects a column in the cycle after the capture, and is in the destination's write register
-  // DRAIN_CYCLES later; the write takes one more. So an instruction retires L + 15 + drain cycles after its last read cycle,
-  // which with START_CYCLES is timing.rs: issue + L + MATRIX_PIPELINE (6) + drain + REQUANTIZE_PIPELINE (9).
+  // The drain's first step selects a column in the cycle after the capture, and is in the
+  // destination's write register DRAIN_CYCLES later; the write takes one more. So an instruction
+  // retires L + 15 + drain cycles after its last read cycle, which with START_CYCLES is timing.rs:
+  // issue + L + MATRIX_PIPELINE (6) + drain + REQUANTIZE_PIPELINE (9).
   localparam int unsigned DRAIN_CYCLES = 8;
 
-  // Terms of a part at most: sums of so many products keep the packed lanes apart (docs/numerics.md, section 2).
+  // Terms of a part at most: sums of so many products keep the packed lanes apart
+  // (docs/numerics.md, section 2).
   localparam int unsigned PART_TERMS_8X4 = 2048;
   localparam int unsigned PART_TERMS_8X8 = 1024;
 

@@ -1,6 +1,7 @@
-// Takes MATMUL instructions and reads their operands: for each column tile, for each row tile, one chunk of L terms a cycle, in a
-// slot of max(k_chunks, drain) cycles that ends with the last chunk. A slot is never so short that the drain of the tile before it,
-// of the same or an earlier instruction, would lose the shadow: the first slot of an instruction is lengthened if it must be.
+// Takes MATMUL instructions and reads their operands: for each column tile, for each row tile, one
+// chunk of L terms a cycle, in a slot of max(k_chunks, drain) cycles that ends with the last chunk.
+// A slot is never so short that the drain of the tile before it, of the same or an earlier
+// instruction, would lose the shadow: the first slot of an instruction is lengthened if it must be.
 module fqbert_matrix_read
   import fqbert_matrix_pkg::*;
 #(
@@ -27,8 +28,8 @@ module fqbert_matrix_read
 );
 
   localparam int unsigned GROUPS = ROWS / operand_tokens(ROWS, PAIRS, LANES);
-  // Parts are of half the length that is exact, but for the first, which is up to one chunk short of all of it: so no part
-  // is shorter than a drain, whatever k_chunks is.
+  // Parts are of half the length that is exact, but for the first, which is up to one chunk short
+  // of all of it: so no part is shorter than a drain, whatever k_chunks is.
   localparam int unsigned PART4 = PART_TERMS_8X4 / LANES / 2;
   localparam int unsigned PART8 = PART_TERMS_8X8 / LANES / 2;
   localparam int unsigned CHUNKS = 10; // bits of a count of chunks, up to 512
@@ -53,8 +54,8 @@ module fqbert_matrix_read
     endcase
   end
   assign slot = chunks > drain ? chunks : drain;
-  // busy_q counts down from the drain of the instruction before, from the end of its last slot; this cycle is one of it, and
-  // the slot begins with the next.
+  // busy_q counts down from the drain of the instruction before, from the end of its last slot;
+  // this cycle is one of it, and the slot begins with the next.
   assign first_slot = (busy_q > slot + 1'b1) ? busy_q - 1'b1 : slot;
 
   // The walk.

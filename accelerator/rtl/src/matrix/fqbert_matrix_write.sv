@@ -1,4 +1,5 @@
-// The write ports of ACT, RESB and SCR for results: two channels of R tokens in one word. ACT may take them through the GELU table.
+// The write ports of ACT, RESB and SCR for results: two channels of R tokens in one word. ACT may
+// take them through the GELU table.
 module fqbert_matrix_write
   import fqbert_matrix_pkg::*;
 #(

@@ -1,5 +1,6 @@
-// The write port of OPD for results: C banks of L bytes, each with an address of its own. Keys put the token into the pair and the
-// channel into the lane, values the other way round; so the transpose that attention wants is where a byte goes, not a pass.
+// The write port of OPD for results: C banks of L bytes, each with an address of its own. Keys put
+// the token into the pair and the channel into the lane, values the other way round; so the
+// transpose that attention wants is where a byte goes, not a pass.
 module fqbert_operand_write
   import fqbert_matrix_pkg::*;
 #(
@@ -62,7 +63,8 @@ module fqbert_operand_write
   end
 
   for (genvar p = 0; p < PAIRS; p++) begin : gen_pair
-    // Keys: which token of the group is in this pair, in the key tile of the first one or in the next.
+    // Keys: which token of the group is in this pair, in the key tile of the first one or in the
+    // next.
     logic       wraps, mine;
     logic [7:0] token;
     assign wraps = 8'(p) < step_i.pair;

@@ -1,5 +1,5 @@
-// Chooses a chunk's operands among the memories and hands them to the array two cycles after the memories gave them. One register
-// stage is for the choice, one for the way to all rows and pairs.
+// Chooses a chunk's operands among the memories and hands them to the array two cycles after the
+// memories gave them. One register stage is for the choice, one for the way to all rows and pairs.
 module fqbert_operands
   import fqbert_matrix_pkg::*;
 #(

@@ -1,5 +1,6 @@
-// Adds what came before to the sums of a step: the bias for the first part of a tile, else the parts so far, which are kept here in
-// LUT memory by column. One adder serves both; the result of the last part is saturated to the multiplier's 27 bits.
+// Adds what came before to the sums of a step: the bias for the first part of a tile, else the
+// parts so far, which are kept here in LUT memory by column. One adder serves both; the result of
+// the last part is saturated to the multiplier's 27 bits.
 module fqbert_partial_sums #(
   parameter int unsigned ROWS  = 4,
   parameter int unsigned PAIRS = 4

@@ -1,5 +1,6 @@
-// One requantization lane: sat(rshift(v * m, s)), one DSP48E2, a barrel shifter and a saturation. The result comes five cycles
-// after the value and the multiplier; rounding comes one cycle, the shift three and the width four cycles after them.
+// One requantization lane: sat(rshift(v * m, s)), one DSP48E2, a barrel shifter and a saturation.
+// The result comes five cycles after the value and the multiplier; rounding comes one cycle, the
+// shift three and the width four cycles after them.
 module fqbert_requant (
   input  logic               clk_i,
   input  logic signed [26:0] value_i,

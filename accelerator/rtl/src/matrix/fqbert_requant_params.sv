@@ -1,5 +1,6 @@
-// The requantization parameters of a step's two channels, from the word of PAR that holds them, spread over the cycles in which
-// the lanes want them. Shifts outside 1..40 become legal ones as docs/numerics.md (section 3) says.
+// The requantization parameters of a step's two channels, from the word of PAR that holds them,
+// spread over the cycles in which the lanes want them. Shifts outside 1..40 become legal ones as
+// docs/numerics.md (section 3) says.
 module fqbert_requant_params (
   input  logic             clk_i,
   input  logic             uniform_i,    // with the word: both channels take its first record

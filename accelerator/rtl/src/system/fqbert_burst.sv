@@ -1,5 +1,6 @@
-// Splits a transfer into AXI4 bursts of at most MAX_BEATS that never cross a multiple of their largest size, so none crosses 4 KiB.
-// The whole transfer is checked against the window before its first burst, and every burst again before its address is issued.
+// Splits a transfer into AXI4 bursts of at most MAX_BEATS that never cross a multiple of their
+// largest size, so none crosses 4 KiB. The whole transfer is checked against the window before its
+// first burst, and every burst again before its address is issued.
 module fqbert_burst #(
   parameter int unsigned MAX_BEATS = 256
 ) (

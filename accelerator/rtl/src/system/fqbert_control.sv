@@ -1,5 +1,6 @@
-// The life of a run: doorbell, end, fault, soft reset. The first fault stops everything at once and is reported when the
-// last open AXI burst has ended; a soft reset stops everything at any moment and ends likewise.
+// The life of a run: doorbell, end, fault, soft reset. The first fault stops everything at once and
+// is reported when the last open AXI burst has ended; a soft reset stops everything at any moment
+// and ends likewise.
 module fqbert_control
   import fqbert_pkg::*;
   import fqbert_system_pkg::*;

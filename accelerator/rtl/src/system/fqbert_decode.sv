@@ -1,6 +1,7 @@
-// Checks every field of an instruction (the rule of fault ILLEGAL_FIELD, as fqbert-contract's `check_operation`) and finds its queue.
-// A pipeline that moves as a whole: one instruction every other cycle, seven cycles deep, most of them for the two products of
-// a values destination, whose channel tiles take a division by the head size.
+// Checks every field of an instruction (the rule of fault ILLEGAL_FIELD, as fqbert-contract's
+// `check_operation`) and finds its queue. A pipeline that moves as a whole: one instruction every
+// other cycle, seven cycles deep, most of them for the two products of a values destination, whose
+// channel tiles take a division by the head size.
 module fqbert_decode
   import fqbert_pkg::*;
   import fqbert_system_pkg::*;
@@ -28,15 +29,16 @@ module fqbert_decode
   localparam int unsigned HALF_PAIRS = G.pairs / 2;
   localparam int unsigned LANE_SHIFT = $clog2(G.lanes);
 
-  // Products with a constant, or of few bits, are sums of shifts: a multiplication would take a DSP48E2 from the array.
+  // Products with a constant, or of few bits, are sums of shifts: a multiplication would take a
+  // DSP48E2 from the array.
   function automatic logic [37:0] times(logic [16:0] v, logic [20:0] factor);
     automatic logic [37:0] sum = '0;
     for (int unsigned i = 0; i < 21; i++) if (factor[i]) sum += 38'(v) << i;
     return sum;
   endfunction
 
-  // floor(v / divisor) for constant divisors: v times the reciprocal, rounded up, over 2^20; exact while
-  // v < 2^20 / divisor, which holds for every v used here that can still be legal.
+  // floor(v / divisor) for constant divisors: v times the reciprocal, rounded up, over 2^20; exact
+  // while v < 2^20 / divisor, which holds for every v used here that can still be legal.
   localparam int unsigned SHIFT = 20;
   function automatic logic [16:0] divide(logic [16:0] v, int unsigned divisor);
     automatic logic [20:0] reciprocal = 21'((32'd1 << SHIFT) / divisor + ((32'd1 << SHIFT) % divisor == 0 ? 0 : 1));
@@ -56,7 +58,8 @@ module fqbert_decode
   endfunction
   localparam reciprocals_t RECIPROCALS = head_reciprocals();
 
-  // ---- views of the stages' instructions -------------------------------------------------------------------------
+  // ---- views of the stages' instructions
+  // -------------------------------------------------------------------------
   entry_t [STAGES:0] entry_q;
   logic   [STAGES:0] valid_q, last_q;
 
@@ -84,7 +87,8 @@ module fqbert_decode
     end
   end
 
-  // ---- stage 1: ranges of single fields --------------------------------------------------------------------------
+  // ---- stage 1: ranges of single fields
+  // --------------------------------------------------------------------------
   logic            unknown_d;
   logic [STAGES:1] unknown_q, illegal_d, illegal_q;
   matmul_t    m0;
@@ -100,7 +104,8 @@ module fqbert_decode
   logic unused_flags;
   assign unused_flags = ^{m0, s0, n0, l0, p0};
 
-  // Memory of a LOAD or STORE: whether it is a target or source, its port, and the class of its word.
+  // Memory of a LOAD or STORE: whether it is a target or source, its port, and the class of its
+  // word.
   typedef enum logic [1:0] {WORD_ACT, WORD_RESX, WORD_WGT, WORD_BEAT} word_class_e;
   function automatic word_class_e word_class(logic [3:0] memory);
     case (memory)
@@ -192,7 +197,8 @@ module fqbert_decode
     end
   end
 
-  // ---- stage 2: products of the source areas, constant divisions -------------------------------------------------
+  // ---- stage 2: products of the source areas, constant divisions
+  // -------------------------------------------------
   matmul_t m1;
   load_t   l1;
   assign m1 = matmul[1];
@@ -262,7 +268,8 @@ module fqbert_decode
     end
   end
 
-  // ---- stage 3: the areas that are read, and those of the vector engine; whole heads of values --------------------
+  // ---- stage 3: the areas that are read, and those of the vector engine; whole heads of values
+  // --------------------
   matmul_t    m2;
   softmax_t   s2;
   layernorm_t n2;
@@ -274,7 +281,8 @@ module fqbert_decode
   logic unused_m2;
   assign unused_m2 = ^{m2, s2, n2, l2};
 
-  // Whether runs of `width` words from `base`, the last of them `span` further, end inside `depth` words.
+  // Whether runs of `width` words from `base`, the last of them `span` further, end inside `depth`
+  // words.
   function automatic logic inside_memory(logic [15:0] base, logic [23:0] span, logic [16:0] width, int unsigned depth);
     return 32'(base) + 32'(span) + 32'(width) <= depth;
   endfunction
@@ -333,7 +341,8 @@ module fqbert_decode
     end
   end
 
-  // ---- stages 4 and 5: channel tiles of values --------------------------------------------------------------------
+  // ---- stages 4 and 5: channel tiles of values
+  // --------------------------------------------------------------------
   logic [7:0]  in_last_head;   // channel pairs in the last head
   logic [7:0]  last_head_q;
   logic [13:0] whole_tiles_q;
@@ -370,7 +379,8 @@ module fqbert_decode
   assign illegal_d[4] = 1'b0;
   assign illegal_d[5] = 1'b0;
 
-  // ---- stages 6 and 7: the area that is written -------------------------------------------------------------------
+  // ---- stages 6 and 7: the area that is written
+  // -------------------------------------------------------------------
   logic [29:0] product_d_q;
   logic [16:0] end6_q;
   always_ff @(posedge clk_i) begin
@@ -400,7 +410,8 @@ module fqbert_decode
     end
   end
 
-  // ---- out ---------------------------------------------------------------------------------------------------------
+  // ---- out
+  // ---------------------------------------------------------------------------------------------------------
   assign valid_o = valid_q[STAGES];
   assign entry_o = entry_q[STAGES];
   always_comb begin

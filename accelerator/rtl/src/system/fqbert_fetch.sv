@@ -1,5 +1,6 @@
-// Reads the program in order, a few bursts ahead, and dispatches an instruction every second cycle to the queue of its engine,
-// waiting while that is full. An instruction that the contract does not have, or a program that does not end, stops it with a fault.
+// Reads the program in order, a few bursts ahead, and dispatches an instruction every second cycle
+// to the queue of its engine, waiting while that is full. An instruction that the contract does not
+// have, or a program that does not end, stops it with a fault.
 module fqbert_fetch
   import fqbert_pkg::*;
   import fqbert_system_pkg::*;
@@ -44,7 +45,8 @@ module fqbert_fetch
   localparam int unsigned AHEADS = $clog2(AHEAD + 1);
   localparam int unsigned CYCLES = 2;  // per instruction: its beats
 
-  // ---- the bursts --------------------------------------------------------------------------------------------------
+  // ---- the bursts
+  // --------------------------------------------------------------------------------------------------
   logic               legal_length, refused, burst_ready, room, ar_last;
   logic [AHEADS-1:0]  reserved_q;  // beats asked for and not yet taken from the buffer
   logic [AHEADS-1:0]  open_q;      // bursts
@@ -78,7 +80,8 @@ module fqbert_fetch
     else reserved_q <= reserved_q + (asked ? AHEADS'(arlen_o) + 1'b1 : '0) - AHEADS'(pop);
   end
 
-  // ---- beats to instructions ---------------------------------------------------------------------------------------
+  // ---- beats to instructions
+  // ---------------------------------------------------------------------------------------
   logic                 beat_valid, high_q, advance, complete, buffer_ready;
   logic [AHEADS-1:0]    buffered;
   logic [BEAT_BITS-1:0] beat, low_q;
@@ -109,7 +112,8 @@ module fqbert_fetch
     if (pop) low_q <= beat;
   end
 
-  // ---- check and dispatch ------------------------------------------------------------------------------------------
+  // ---- check and dispatch
+  // ------------------------------------------------------------------------------------------
   logic       valid, stalled;
   logic [2:0] queue;
   fault_e     cause;

@@ -1,5 +1,6 @@
-// Queue of up to DEPTH entries in distributed RAM, with the oldest entry on its output while it is not empty. An entry
-// written in one cycle is readable in the next; a full queue takes an entry in the cycle in which it gives one.
+// Queue of up to DEPTH entries in distributed RAM, with the oldest entry on its output while it is
+// not empty. An entry written in one cycle is readable in the next; a full queue takes an entry in
+// the cycle in which it gives one.
 module fqbert_fifo #(
   parameter int unsigned WIDTH = 8,
   parameter int unsigned DEPTH = 16

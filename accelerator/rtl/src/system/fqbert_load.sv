@@ -1,5 +1,6 @@
-// The engine of one LOAD queue: reads transfers from its AXI4 port, several bursts ahead, and writes beat by beat into on-chip
-// memories. It is occupied for its beats and the start; completion follows the last beat's write.
+// The engine of one LOAD queue: reads transfers from its AXI4 port, several bursts ahead, and
+// writes beat by beat into on-chip memories. It is occupied for its beats and the start; completion
+// follows the last beat's write.
 module fqbert_load
   import fqbert_pkg::*;
   import fqbert_system_pkg::*;
@@ -61,7 +62,8 @@ module fqbert_load
     address: cmd.address
   };
 
-  // ---- addresses ---------------------------------------------------------------------------------------------------
+  // ---- addresses
+  // ---------------------------------------------------------------------------------------------------
   logic            burst_ready, refused, room, ar_last;
   logic [OPEN-1:0] open_q;
   logic            asked, ended;
@@ -84,7 +86,8 @@ module fqbert_load
     else open_q <= open_q + OPEN'(asked) - OPEN'(ended);
   end
 
-  // ---- occupation --------------------------------------------------------------------------------------------------
+  // ---- occupation
+  // --------------------------------------------------------------------------------------------------
   logic [24:0]          occupied_q;
   logic                 transfers_ready, head_valid, finished;
   logic [TRANSFERS-1:0] unused_count;
@@ -103,7 +106,8 @@ module fqbert_load
     .pop_i(finished), .valid_o(head_valid), .data_o(head), .count_o(unused_count)
   );
 
-  // ---- beats -------------------------------------------------------------------------------------------------------
+  // ---- beats
+  // -------------------------------------------------------------------------------------------------------
   logic [23:0] beat_q;
   logic [15:0] word_q;
   logic [3:0]  slice_q;
@@ -151,8 +155,10 @@ module fqbert_load
   assign idle_o = !arvalid_o && open_q == '0 && !write_valid_o;
   assign clear  = !run_i && idle_o;
 
-  // ---- faults ------------------------------------------------------------------------------------------------------
-  // The address of a refused transfer is still on the way into the burst unit's registers: it is kept here.
+  // ---- faults
+  // ------------------------------------------------------------------------------------------------------
+  // The address of a refused transfer is still on the way into the burst unit's registers: it is
+  // kept here.
   transfer_t newest_q;
   always_ff @(posedge clk_i) begin
     if (accept) newest_q <= accepted;

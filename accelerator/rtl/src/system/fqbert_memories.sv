@@ -1,5 +1,6 @@
-// The on-chip memories and who may use their ports in a cycle. Where two units write or read one memory, the order is fixed:
-// MATRIX before VECTOR before LOAD for writes, MATRIX or VECTOR before STORE for reads; so the engines' pipelines never wait for DMA.
+// The on-chip memories and who may use their ports in a cycle. Where two units write or read one
+// memory, the order is fixed: MATRIX before VECTOR before LOAD for writes, MATRIX or VECTOR before
+// STORE for reads; so the engines' pipelines never wait for DMA.
 module fqbert_memories
   import fqbert_pkg::*;
   import fqbert_system_pkg::*;
@@ -98,7 +99,8 @@ module fqbert_memories
   localparam int unsigned RES_BYTES = RES_BITS / 8;
   localparam int unsigned OPD_BYTES = OPD_BITS / 8;
 
-  // ---- LOAD's beats as writes of whole words under byte enables ----------------------------------------------------
+  // ---- LOAD's beats as writes of whole words under byte enables
+  // ----------------------------------------------------
   function automatic logic [15:0] slice_enable(logic [3:0] slice);
     return 16'd1 << slice;
   endfunction
@@ -136,7 +138,8 @@ module fqbert_memories
   assign table_waddr_o = load0.address;
   assign table_wdata_o = load0.data;
 
-  // ---- STORE -------------------------------------------------------------------------------------------------------
+  // ---- STORE
+  // -------------------------------------------------------------------------------------------------------
   logic store_act, store_resx;
   assign store_act  = store_valid_i && store_memory_i == MEMORY_ACT;
   assign store_resx = store_valid_i && store_memory_i == MEMORY_RESX;
@@ -158,7 +161,8 @@ module fqbert_memories
     end
   end
 
-  // ---- ACT ---------------------------------------------------------------------------------------------------------
+  // ---- ACT
+  // ---------------------------------------------------------------------------------------------------------
   logic                 act_wen;
   logic [15:0]          act_waddr;
   logic [ACT_BITS-1:0]  act_wdata;
@@ -188,7 +192,8 @@ module fqbert_memories
     .wen_i(act_wen), .waddr_i(act_waddr), .wdata_i(act_wdata), .wbe_i(act_wbe)
   );
 
-  // ---- RESX, RESB --------------------------------------------------------------------------------------------------
+  // ---- RESX, RESB
+  // --------------------------------------------------------------------------------------------------
   fqbert_ram #(.BYTES(RES_BYTES), .DEPTH(G.resx_words)) u_resx (
     .clk_i,
     .ren_i(vector_resx_ren_i || store_resx),
@@ -205,7 +210,8 @@ module fqbert_memories
     .wen_i(matrix_resb_wen_i), .waddr_i(matrix_resb_waddr_i), .wdata_i(matrix_resb_wdata_i), .wbe_i('1)
   );
 
-  // ---- OPD: a bank for each pair -----------------------------------------------------------------------------------
+  // ---- OPD: a bank for each pair
+  // -----------------------------------------------------------------------------------
   for (genvar c = 0; c < G.pairs; c++) begin : g_opd
     fqbert_ram #(.BYTES(BANK_BITS / 8), .DEPTH(G.opd_words)) u_bank (
       .clk_i,
@@ -214,7 +220,8 @@ module fqbert_memories
     );
   end
 
-  // ---- SCR, PRB ----------------------------------------------------------------------------------------------------
+  // ---- SCR, PRB
+  // ----------------------------------------------------------------------------------------------------
   fqbert_ram #(.BYTES(SCR_BITS / 8), .DEPTH(G.scr_words)) u_scr (
     .clk_i,
     .ren_i(vector_scr_ren_i), .raddr_i(vector_scr_raddr_i), .rdata_o(vector_scr_rdata_o),
@@ -226,7 +233,8 @@ module fqbert_memories
     .wen_i(vector_prb_wen_i), .waddr_i(vector_prb_waddr_i), .wdata_i(vector_prb_wdata_i), .wbe_i(vector_prb_wbe_i)
   );
 
-  // ---- memories of 16-byte words, from port 0 ----------------------------------------------------------------------
+  // ---- memories of 16-byte words, from port 0
+  // ----------------------------------------------------------------------
   fqbert_ram #(.BYTES(BEAT_BYTES), .DEPTH(depth_words(G, MEMORY_RNG))) u_rng (
     .clk_i,
     .ren_i(vector_rng_ren_i), .raddr_i(vector_rng_raddr_i), .rdata_o(vector_rng_rdata_o),
@@ -243,7 +251,8 @@ module fqbert_memories
     .wen_i(load0_valid && load0.memory == MEMORY_LNP), .waddr_i(load0.address), .wdata_i(load0.data), .wbe_i('1)
   );
 
-  // ---- weight slots, slot s from port s mod P ----------------------------------------------------------------------
+  // ---- weight slots, slot s from port s mod P
+  // ----------------------------------------------------------------------
   for (genvar s = 0; s < WEIGHT_SLOTS; s++) begin : g_wgt
     localparam int unsigned PORT = s % G.ports;
     localparam logic [3:0] SLOT = 4'(MEMORY_WGT0) + 4'(s);

@@ -1,5 +1,6 @@
-// One engine's queue: holds dispatched instructions, starts them in order when their semaphores are up and the engine is free,
-// and retires them in order, at most one a cycle. NOP and END never reach the engine; the counters of the unit live here.
+// One engine's queue: holds dispatched instructions, starts them in order when their semaphores are
+// up and the engine is free, and retires them in order, at most one a cycle. NOP and END never
+// reach the engine; the counters of the unit live here.
 module fqbert_queue
   import fqbert_pkg::*;
   import fqbert_system_pkg::*;

@@ -1,5 +1,6 @@
-// The generated AXI4-Lite register block with the accelerator's state behind it: geometry, status, counters, and the two
-// sticky bits of what was ignored. A soft reset request stands in CONTROL.RESET until the control unit has finished it.
+// The generated AXI4-Lite register block with the accelerator's state behind it: geometry, status,
+// counters, and the two sticky bits of what was ignored. A soft reset request stands in
+// CONTROL.RESET until the control unit has finished it.
 module fqbert_registers
   import fqbert_pkg::*;
   import fqbert_system_pkg::*;

@@ -1,5 +1,6 @@
-// The 31 semaphores between queues: counts, which queues' heads may start, and overflow. What a retiring instruction
-// raises counts in the same cycle, so a waiting one starts in the cycle of the retirement.
+// The 31 semaphores between queues: counts, which queues' heads may start, and overflow. What a
+// retiring instruction raises counts in the same cycle, so a waiting one starts in the cycle of the
+// retirement.
 module fqbert_semaphores
   import fqbert_pkg::*;
   import fqbert_system_pkg::*;
@@ -61,7 +62,8 @@ module fqbert_semaphores
     end
   end
 
-  // A semaphore has one consumer queue (the program verifier sees to it); a count never goes below 0 even if it has more.
+  // A semaphore has one consumer queue (the program verifier sees to it); a count never goes below
+  // 0 even if it has more.
   always_comb begin
     counts_d = '0;
     for (int unsigned id = 1; id < SEMAPHORES; id++) begin

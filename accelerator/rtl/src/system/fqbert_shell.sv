@@ -1,5 +1,6 @@
-// Everything of the accelerator but the two compute engines: registers, control, fetch, queues, semaphores, LOAD and STORE with
-// their AXI4 masters, and the on-chip memories. The engines' command and memory ports are its lower side.
+// Everything of the accelerator but the two compute engines: registers, control, fetch, queues,
+// semaphores, LOAD and STORE with their AXI4 masters, and the on-chip memories. The engines'
+// command and memory ports are its lower side.
 module fqbert_shell
   import fqbert_pkg::*;
   import fqbert_system_pkg::*;
@@ -149,7 +150,8 @@ module fqbert_shell
   output logic [BEAT_BITS-1:0]                   table_wdata_o
 );
 
-  // ---- registers and control ---------------------------------------------------------------------------------------
+  // ---- registers and control
+  // ---------------------------------------------------------------------------------------
   localparam int unsigned SOURCES = G.ports + 3;
 
   logic                       doorbell, reset_request, reset_done;
@@ -193,7 +195,8 @@ module fqbert_shell
 
   always_ff @(posedge clk_i) engine_rst_no <= run && rst_ni;
 
-  // ---- fetch, queues, semaphores -----------------------------------------------------------------------------------
+  // ---- fetch, queues, semaphores
+  // -----------------------------------------------------------------------------------
   logic   [QUEUES-1:0]           push, queue_ready;
   entry_t                        dispatched;
   logic   [QUEUES-1:0]           cmd_valid, cmd_ready, retire;
@@ -264,7 +267,8 @@ module fqbert_shell
   assign fault_valid[SOURCES-1] = |overflow;
   assign faults[SOURCES-1] = '{cause: FAULT_SEMAPHORE, index: 17'(overflow_index), address: '0};
 
-  // ---- engines -----------------------------------------------------------------------------------------------------
+  // ---- engines
+  // -----------------------------------------------------------------------------------------------------
   assign matrix_valid_o = cmd_valid[QUEUE_MATRIX];
   assign matrix_cmd_o   = cmd[QUEUE_MATRIX].word;
   assign cmd_ready[QUEUE_MATRIX] = matrix_ready_i;

@@ -1,5 +1,6 @@
-// The STORE engine: reads ACT or RESX beat by beat and writes DDR in bursts, whose responses complete the instruction. It reads a word
-// once for each of its beats, so that no word is ever held; a beat costs the port one cycle either way.
+// The STORE engine: reads ACT or RESX beat by beat and writes DDR in bursts, whose responses
+// complete the instruction. It reads a word once for each of its beats, so that no word is ever
+// held; a beat costs the port one cycle either way.
 module fqbert_store
   import fqbert_pkg::*;
   import fqbert_system_pkg::*;
@@ -64,7 +65,8 @@ module fqbert_store
   logic unused_cmd;
   assign unused_cmd = ^cmd;
 
-  // ---- addresses ---------------------------------------------------------------------------------------------------
+  // ---- addresses
+  // ---------------------------------------------------------------------------------------------------
   logic            burst_ready, refused, aw_last, asked, responded, room;
   logic [OPEN-1:0] open, lengths_count;
   logic            lengths_ready, bursts_ready, length_valid, response_valid;
@@ -82,7 +84,8 @@ module fqbert_store
   );
   assign asked = awvalid_o && awready_i;
 
-  // A burst's address may wait for its taker while the next transfer is accepted: what it belongs to goes with it.
+  // A burst's address may wait for its taker while the next transfer is accepted: what it belongs
+  // to goes with it.
   transfer_t issued_q;
   always_ff @(posedge clk_i) begin
     if (accept) current_q <= '{index: cmd_i.index, address: cmd.address};
@@ -104,7 +107,8 @@ module fqbert_store
   logic unused_counts;
   assign unused_counts = ^{lengths_count, lengths_ready, bursts_ready, bresp_i[0]};
 
-  // ---- occupation --------------------------------------------------------------------------------------------------
+  // ---- occupation
+  // --------------------------------------------------------------------------------------------------
   logic [24:0] occupied_q;
   logic        reading_q;
   assign cmd_ready_o = run_i && occupied_q == '0 && burst_ready && !reading_q;
@@ -115,7 +119,8 @@ module fqbert_store
     else if (occupied_q != '0) occupied_q <= occupied_q - 25'd1;
   end
 
-  // ---- reads -------------------------------------------------------------------------------------------------------
+  // ---- reads
+  // -------------------------------------------------------------------------------------------------------
   memory_e     memory_q;
   logic [15:0] word_q;
   logic [3:0]  slice_q;
@@ -153,7 +158,8 @@ module fqbert_store
     end
   end
 
-  // ---- data --------------------------------------------------------------------------------------------------------
+  // ---- data
+  // --------------------------------------------------------------------------------------------------------
   logic       beat_valid, sent;
   logic [7:0] sent_q;
   fqbert_fifo #(.WIDTH(BEAT_BITS), .DEPTH(BUFFER)) u_beats (
@@ -173,7 +179,8 @@ module fqbert_store
     else if (sent) sent_q <= wlast_o ? '0 : sent_q + 8'd1;
   end
 
-  // ---- responses ---------------------------------------------------------------------------------------------------
+  // ---- responses
+  // ---------------------------------------------------------------------------------------------------
   assign bready_o  = response_valid;
   assign responded = bvalid_i && bready_o;
   always_ff @(posedge clk_i) begin

@@ -1,4 +1,5 @@
-// Types that the modules of the system share: queue entries, faults, the window, and the write port of LOAD.
+// Types that the modules of the system share: queue entries, faults, the window, and the write port
+// of LOAD.
 /* verilator lint_off UNUSEDPARAM */
 package fqbert_system_pkg;
   import fqbert_pkg::*;

@@ -1,5 +1,6 @@
-// The accelerator: the shell and the two compute engines. P + 1 AXI4 masters of 128 bits (one for instructions and results, one for each
-// LOAD queue), an AXI4-Lite slave, one clock, a synchronous reset and a level interrupt.
+// The accelerator: the shell and the two compute engines. P + 1 AXI4 masters of 128 bits (one for
+// instructions and results, one for each LOAD queue), an AXI4-Lite slave, one clock, a synchronous
+// reset and a level interrupt.
 module fqbert_top
   import fqbert_pkg::*;
   import fqbert_system_pkg::*;
@@ -66,7 +67,8 @@ module fqbert_top
   input  logic [G.ports-1:0][1:0]                load_rresp_i,
   input  logic [G.ports-1:0]                     load_rlast_i,
 
-  // The same for every burst of every port: 16 bytes a beat, incrementing, normal memory, all bytes of a written beat.
+  // The same for every burst of every port: 16 bytes a beat, incrementing, normal memory, all bytes
+  // of a written beat.
   output logic [2:0]                             axi_size_o,
   output logic [1:0]                             axi_burst_o,
   output logic [3:0]                             axi_cache_o,

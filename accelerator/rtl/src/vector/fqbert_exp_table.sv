@@ -1,5 +1,5 @@
-// The two exponential tables of one softmax lane, 256 x 16 bits each, in LUTs: LOAD writes eight entries at once, and an entry
-// comes two cycles after its index.
+// The two exponential tables of one softmax lane, 256 x 16 bits each, in LUTs: LOAD writes eight
+// entries at once, and an entry comes two cycles after its index.
 module fqbert_exp_table
   import fqbert_vector_pkg::*;
 (

@@ -1,9 +1,11 @@
-// Layer-norm core: residual add and statistics in one pass over R rows, normalisation in a second, CHANNELS channels a cycle; the
-// passes work on two row tiles at once. A pass takes N / CHANNELS + R + 24 cycles and hands its tile on through a line buffer.
+// Layer-norm core: residual add and statistics in one pass over R rows, normalisation in a second,
+// CHANNELS channels a cycle; the passes work on two row tiles at once. A pass takes N / CHANNELS +
+// R + 24 cycles and hands its tile on through a line buffer.
 //
-// An instruction starts with start_i, allowed while ready_o is high; its first pass begins two cycles later. A tile waits at the
-// end of its first pass while the second still works on the tile before: behind an instruction of more channels, or where writes
-// to ACT were held up for longer than a pass has cycles to spare.
+// An instruction starts with start_i, allowed while ready_o is high; its first pass begins two
+// cycles later. A tile waits at the end of its first pass while the second still works on the tile
+// before: behind an instruction of more channels, or where writes to ACT were held up for longer
+// than a pass has cycles to spare.
 module fqbert_layernorm
   import fqbert_vector_pkg::*;
 #(
@@ -67,7 +69,8 @@ module fqbert_layernorm
     logic [COUNT-1:0]  last;       // cycles of a pass less one
   } tile_t;
 
-  // ---- the instruction, and the row tile of its first pass --------------------------------------------------------
+  // ---- the instruction, and the row tile of its first pass
+  // --------------------------------------------------------
   logic        pending_q; // taken in the cycle before
   logic        half_q;
   logic [15:0] x_q, b_q, stride_q, y16_q, y8_q, y8_stride_q, par_q;
@@ -135,7 +138,8 @@ module fqbert_layernorm
     end
   end
 
-  // ---- first pass -------------------------------------------------------------------------------------------------
+  // ---- first pass
+  // -------------------------------------------------------------------------------------------------
   fqbert_pass #(.WIDTH(COUNT)) u_pass1 (
     .clk_i, .rst_ni, .start_i(start1), .last_i(tile.last), .leave_i(ready2),
     .ready_o(ready1), .active_o(active1), .count_o(count1), .finish_o(finish1)
@@ -190,7 +194,8 @@ module fqbert_layernorm
   fqbert_marker_delay #(.WIDTH(1), .CYCLES(1)) u_x_valid (.clk_i, .rst_ni, .marker_i(valid1), .marker_o(x_valid));
   fqbert_delay #(.WIDTH(GROUP), .CYCLES(1)) u_x_group (.clk_i, .data_i(group1), .data_o(x_group));
 
-  // ---- second pass ------------------------------------------------------------------------------------------------
+  // ---- second pass
+  // ------------------------------------------------------------------------------------------------
   tile_t           tile2_q;
   row_t [ROWS-1:0] rows2_q;
   scales_t         scales2_q;
@@ -209,7 +214,8 @@ module fqbert_layernorm
   );
   assign done_o = finish2 && tile2_q.final_tile;
 
-  // A group is read unless the next instruction takes LNP in this cycle, and the first of a word of ACT only when there is room.
+  // A group is read unless the next instruction takes LNP in this cycle, and the first of a word of
+  // ACT only when there is room.
   localparam int unsigned Y16_CYCLES  = MEMORY_CYCLES + 12; // from the read of x
   localparam int unsigned Y8_CYCLES   = MEMORY_CYCLES + 15;
   localparam int unsigned PUSH_CYCLES = Y8_CYCLES + 1;
@@ -268,7 +274,8 @@ module fqbert_layernorm
     .clk_i, .rows_i(rows2_q), .scales_i(scales2_q), .x_i(x2), .records_i(records), .y16_o(y16), .y8_o(y8)
   );
 
-  // ---- y16 --------------------------------------------------------------------------------------------------------
+  // ---- y16
+  // --------------------------------------------------------------------------------------------------------
   logic        y16_valid;
   logic [15:0] y16_addr_q;
   assign y16_valid    = under_way_q[Y16_CYCLES];
@@ -294,7 +301,8 @@ module fqbert_layernorm
     end
   end
 
-  // ---- y8, gathered into words of ACT -----------------------------------------------------------------------------
+  // ---- y8, gathered into words of ACT
+  // -----------------------------------------------------------------------------
   logic                          y8_valid, push_q;
   logic [15:0]                   y8_addr_q;
   logic [POSITION-1:0]           position_q;

@@ -1,5 +1,6 @@
-// One channel a cycle of one row of layer norm: centring, scaling by the row's reciprocal deviation, gamma and beta, and the two
-// outputs, with a DSP48E2 for each product. After x come: gamma 4 cycles, beta 5, y16 12, y8 15 cycles later.
+// One channel a cycle of one row of layer norm: centring, scaling by the row's reciprocal
+// deviation, gamma and beta, and the two outputs, with a DSP48E2 for each product. After x come:
+// gamma 4 cycles, beta 5, y16 12, y8 15 cycles later.
 module fqbert_layernorm_lane
   import fqbert_vector_pkg::*;
 (

@@ -1,5 +1,5 @@
-// Second pass of layer norm, its arithmetic: CHANNELS channels of every row a cycle, which share one stream of gamma and beta.
-// After x come y16 12 and y8 15 cycles later.
+// Second pass of layer norm, its arithmetic: CHANNELS channels of every row a cycle, which share
+// one stream of gamma and beta. After x come y16 12 and y8 15 cycles later.
 module fqbert_layernorm_normalise
   import fqbert_vector_pkg::*;
 #(

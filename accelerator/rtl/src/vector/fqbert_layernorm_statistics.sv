@@ -1,5 +1,6 @@
-// First pass of layer norm: residual add, the sums of every row, and then the statistics of one row after the other. The first
-// row's are there 23 cycles after the last channels, the others' a cycle later each; they hold until the next row tile's.
+// First pass of layer norm: residual add, the sums of every row, and then the statistics of one row
+// after the other. The first row's are there 23 cycles after the last channels, the others' a cycle
+// later each; they hold until the next row tile's.
 module fqbert_layernorm_statistics
   import fqbert_vector_pkg::*;
 #(

@@ -1,5 +1,6 @@
-// Timer of one pass over a row tile: counts its cycles from 0 to last_i and then holds until the tile may leave. The next tile's
-// count 0 is the cycle after start_i, which is allowed while ready_o is high.
+// Timer of one pass over a row tile: counts its cycles from 0 to last_i and then holds until the
+// tile may leave. The next tile's count 0 is the cycle after start_i, which is allowed while
+// ready_o is high.
 module fqbert_pass #(
   parameter int unsigned WIDTH = 9
 ) (

@@ -1,5 +1,6 @@
-// Restoring divider of one row: min(2^17 - 1, floor(255 * 2^24 / sum)), 0 for a sum of 0, one bit of the quotient a cycle.
-// The sum holds still from the first step on; the result is there after 17.
+// Restoring divider of one row: min(2^17 - 1, floor(255 * 2^24 / sum)), 0 for a sum of 0, one bit
+// of the quotient a cycle. The sum holds still from the first step on; the result is there after
+// 17.
 module fqbert_reciprocal (
   input  logic        clk_i,
   input  logic        step_i,
@@ -8,8 +9,8 @@ module fqbert_reciprocal (
   output logic [16:0] result_o
 );
 
-  // The quotient has 17 bits where the upper half of the dividend is below the divisor; the lower half, which would be
-  // brought down bit by bit, is zero.
+  // The quotient has 17 bits where the upper half of the dividend is below the divisor; the lower
+  // half, which would be brought down bit by bit, is zero.
   localparam logic [24:0] UPPER = 25'(255 << 7);
 
   logic [24:0] remainder_q, remainder;

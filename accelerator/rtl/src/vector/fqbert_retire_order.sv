@@ -1,5 +1,6 @@
-// Retires instructions in the order in which they were taken, one a cycle, though two cores complete them each in its own time.
-// An instruction that has waited for none retires in the cycle after its core's done_i.
+// Retires instructions in the order in which they were taken, one a cycle, though two cores
+// complete them each in its own time. An instruction that has waited for none retires in the cycle
+// after its core's done_i.
 module fqbert_retire_order #(
   parameter int unsigned DEPTH = 64
 ) (

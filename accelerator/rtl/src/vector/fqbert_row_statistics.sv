@@ -1,5 +1,5 @@
-// Mean and reciprocal deviation of a row from its sums (docs/numerics.md, section 7), exact, for one row a cycle. The pipeline is
-// shared by all rows and takes 18 cycles and eight DSP48E2.
+// Mean and reciprocal deviation of a row from its sums (docs/numerics.md, section 7), exact, for
+// one row a cycle. The pipeline is shared by all rows and takes 18 cycles and eight DSP48E2.
 module fqbert_row_statistics
   import fqbert_vector_pkg::*;
 #(
@@ -15,7 +15,8 @@ module fqbert_row_statistics
   output row_t                      row_o
 );
 
-  // ---- the layer ---------------------------------------------------------------------------------------------------
+  // ---- the layer
+  // ---------------------------------------------------------------------------------------------------
   logic [3:0]  n_bits_q;   // bitlen(N)
   logic [5:0]  q_q;
   logic [47:0] mean_half_q, n_half_q;
@@ -30,7 +31,8 @@ module fqbert_row_statistics
     n_half_q    <= half_of(6'(n_bits_q));
   end
 
-  // ---- cycles 1 and 2: the row's sums ------------------------------------------------------------------------------
+  // ---- cycles 1 and 2: the row's sums
+  // ------------------------------------------------------------------------------
   logic signed [26:0]        sum1_q, sum2_q;
   logic [CHANNELS-1:0][41:0] squares1_q;
   logic [41:0]               squares2_q, squares;
@@ -45,7 +47,8 @@ module fqbert_row_statistics
     squares2_q <= squares;
   end
 
-  // ---- cycles 3 to 5: products, each in two parts that fit a DSP --------------------------------------------------
+  // ---- cycles 3 to 5: products, each in two parts that fit a DSP
+  // --------------------------------------------------
   logic signed [47:0] nsq_low, nsq_high, square_low, square_high, mean_low, mean_high;
   logic signed [17:0] n, low, high;
   assign n    = {6'b0, n_i};
@@ -66,7 +69,8 @@ module fqbert_row_statistics
     .clk_i, .a_i(sum2_q), .b_i({14'b0, mean_i.inv[20:17]}), .c_i('0), .p_o(mean_high)
   );
 
-  // ---- cycles 6 to 8: V = N * sq - sum^2 + eps, and the mean -------------------------------------------------------
+  // ---- cycles 6 to 8: V = N * sq - sum^2 + eps, and the mean
+  // -------------------------------------------------------
   logic [53:0]        nsq6_q, square6_q, v7_q, v8_q;
   logic signed [47:0] mean6_q, mean7_q;
   logic signed [19:0] mu8_q;
@@ -91,8 +95,9 @@ module fqbert_row_statistics
   logic unused_top;
   assign unused_top = top[0];
 
-  // ---- cycle 9: f = V shifted so that 15 or 16 bits are left, by an even count ------------------------------------
-  // With k = floor((top - 14) / 2), V << 14 >> (2k + 14) is V >> 2k for either sign of k, and 2k + 14 is top without its last bit.
+  // ---- cycle 9: f = V shifted so that 15 or 16 bits are left, by an even count
+  // ------------------------------------ With k = floor((top - 14) / 2), V << 14 >> (2k + 14) is V
+  // >> 2k for either sign of k, and 2k + 14 is top without its last bit.
   logic [15:0]       f9_q;
   logic [4:0]        shift9_q;
   logic signed [6:0] shift;
@@ -102,7 +107,8 @@ module fqbert_row_statistics
     shift9_q <= shift < 7'sd1 ? 5'd1 : shift[4:0];
   end
 
-  // ---- cycles 10 to 18: r (combinational in 13), N * r, rho --------------------------------------------------------
+  // ---- cycles 10 to 18: r (combinational in 13), N * r, rho
+  // --------------------------------------------------------
   logic [15:0]        r;
   logic signed [47:0] rho_product;
   logic [15:0]        rho_q;

@@ -1,5 +1,6 @@
-// Residual add of a row and its sums: x = sat16(a + b), the sum of x and the sum of x * x, CHANNELS channels a cycle with one
-// DSP48E2 each. The x come one cycle after the operands, the sum after two, the squares after four; both hold until the next row.
+// Residual add of a row and its sums: x = sat16(a + b), the sum of x and the sum of x * x, CHANNELS
+// channels a cycle with one DSP48E2 each. The x come one cycle after the operands, the sum after
+// two, the squares after four; both hold until the next row.
 module fqbert_row_sums #(
   parameter int unsigned CHANNELS = 1
 ) (

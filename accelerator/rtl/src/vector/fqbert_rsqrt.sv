@@ -1,5 +1,6 @@
-// Mantissa of a reciprocal square root (docs/numerics.md, section 7): r = B[i] - ((D[i] * d + 128) >> 8) of f = 256 * i + d,
-// 2^14 <= f. The result comes four cycles after f: a table in LUTs, and one DSP48E2 that interpolates.
+// Mantissa of a reciprocal square root (docs/numerics.md, section 7): r = B[i] - ((D[i] * d + 128)
+// >> 8) of f = 256 * i + d, 2^14 <= f. The result comes four cycles after f: a table in LUTs, and
+// one DSP48E2 that interpolates.
 module fqbert_rsqrt (
   input  logic        clk_i,
   input  logic [15:0] f_i,

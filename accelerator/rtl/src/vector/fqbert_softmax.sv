@@ -1,8 +1,10 @@
-// Softmax core: three passes over R rows by two columns a cycle (maximum; exponentials, sum and reciprocal; normalisation),
-// which work on three row tiles at once. A pass takes columns / 2 + 26 cycles and hands its tile on through a line buffer.
+// Softmax core: three passes over R rows by two columns a cycle (maximum; exponentials, sum and
+// reciprocal; normalisation), which work on three row tiles at once. A pass takes columns / 2 + 26
+// cycles and hands its tile on through a line buffer.
 //
-// An instruction starts with start_i, allowed while ready_o is high; its first pass begins two cycles later. A tile waits at the
-// end of a pass while the next pass still works on the tile before, which happens only behind an instruction of more columns.
+// An instruction starts with start_i, allowed while ready_o is high; its first pass begins two
+// cycles later. A tile waits at the end of a pass while the next pass still works on the tile
+// before, which happens only behind an instruction of more columns.
 module fqbert_softmax
   import fqbert_vector_pkg::*;
 #(
@@ -60,7 +62,8 @@ module fqbert_softmax
     logic [COUNT-1:0]  last;       // cycles of a pass less one
   } tile_t;
 
-  // ---- the instruction, and the row tile of its first pass --------------------------------------------------------
+  // ---- the instruction, and the row tile of its first pass
+  // --------------------------------------------------------
   logic        pending_q; // taken in the cycle before
   logic        half_q;
   logic [15:0] src_q, src_stride_q, dst_q, dst_stride_q, range_word_q;
@@ -109,7 +112,8 @@ module fqbert_softmax
   logic unused_cmd;
   assign unused_cmd = ^cmd_i;
 
-  // ---- first pass: ranges, then scores ----------------------------------------------------------------------------
+  // ---- first pass: ranges, then scores
+  // ----------------------------------------------------------------------------
   fqbert_pass #(.WIDTH(COUNT)) u_pass1 (
     .clk_i, .rst_ni, .start_i(start1), .last_i(tile.last), .leave_i(ready2),
     .ready_o(ready1), .active_o(active1), .count_o(count1), .finish_o(finish1)
@@ -160,7 +164,8 @@ module fqbert_softmax
     .scores_i(scr_rdata_i), .ranges_i(ranges1_q), .maxima_o(maxima1)
   );
 
-  // ---- second pass ------------------------------------------------------------------------------------------------
+  // ---- second pass
+  // ------------------------------------------------------------------------------------------------
   tile_t                tile2_q;
   logic [ROWS-1:0][7:0] maxima2_q;
   range_t [ROWS-1:0]    ranges2_q;
@@ -207,7 +212,8 @@ module fqbert_softmax
     .clk_i, .data_i(arrived2), .data_o(exponentials_pair)
   );
 
-  // ---- third pass -------------------------------------------------------------------------------------------------
+  // ---- third pass
+  // -------------------------------------------------------------------------------------------------
   tile_t                 tile3_q;
   logic [ROWS-1:0][16:0] reciprocals3_q;
   assign start3 = finish2;

@@ -1,5 +1,6 @@
-// Second pass of softmax: exponentials of each row's distance to its maximum, their sum, and the reciprocal of the sum. The
-// exponentials come three cycles after their scores, the reciprocal 21 cycles after the last.
+// Second pass of softmax: exponentials of each row's distance to its maximum, their sum, and the
+// reciprocal of the sum. The exponentials come three cycles after their scores, the reciprocal 21
+// cycles after the last.
 module fqbert_softmax_exponential
   import fqbert_vector_pkg::*;
 #(

@@ -1,5 +1,5 @@
-// First pass of softmax: the maximum of each row over its column range, two columns a cycle. It is there three cycles after
-// the last scores.
+// First pass of softmax: the maximum of each row over its column range, two columns a cycle. It is
+// there three cycles after the last scores.
 module fqbert_softmax_maximum
   import fqbert_vector_pkg::*;
 #(

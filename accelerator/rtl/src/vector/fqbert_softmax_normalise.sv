@@ -1,5 +1,5 @@
-// Third pass of softmax: (e * R + 2^23) >> 24, one DSP48E2 for each of two columns of every row. Probabilities come three cycles
-// after the exponentials.
+// Third pass of softmax: (e * R + 2^23) >> 24, one DSP48E2 for each of two columns of every row.
+// Probabilities come three cycles after the exponentials.
 module fqbert_softmax_normalise #(
   parameter int unsigned ROWS = 4
 ) (

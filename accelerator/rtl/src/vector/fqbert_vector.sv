@@ -1,9 +1,11 @@
-// The VECTOR engine: takes SOFTMAX and LAYERNORM instructions, whose fields and semaphores have been checked, and retires them in
-// order. The two cores work at the same time; each takes the cycles of accelerator/contract/src/timing.rs.
+// The VECTOR engine: takes SOFTMAX and LAYERNORM instructions, whose fields and semaphores have
+// been checked, and retires them in order. The two cores work at the same time; each takes the
+// cycles of accelerator/contract/src/timing.rs.
 //
-// An instruction starts in the cycle of cmd_valid_i and cmd_ready_o; cmd_ready_o rises `issue` cycles later and retire_o `latency`
-// cycles later, when everything it has written can be read. Data of a read is valid two cycles after the cycle of its ren; a
-// write is done in the cycle of its wen, in ACT when act_wready_i is high too. The engine has EXP; LOAD writes it.
+// An instruction starts in the cycle of cmd_valid_i and cmd_ready_o; cmd_ready_o rises `issue`
+// cycles later and retire_o `latency` cycles later, when everything it has written can be read.
+// Data of a read is valid two cycles after the cycle of its ren; a write is done in the cycle of
+// its wen, in ACT when act_wready_i is high too. The engine has EXP; LOAD writes it.
 module fqbert_vector
   import fqbert_vector_pkg::*;
 #(
@@ -65,7 +67,8 @@ module fqbert_vector
   logic [1:0] ready, done;
 
   assign is_layernorm = cmd_i[7:0] == fqbert_pkg::OPCODE_LAYERNORM;
-  // An instruction occupies the engine until its first pass is over, whichever core the next one is for.
+  // An instruction occupies the engine until its first pass is over, whichever core the next one is
+  // for.
   assign cmd_ready_o = &ready && order_ready;
   assign take        = cmd_valid_i && cmd_ready_o;
 

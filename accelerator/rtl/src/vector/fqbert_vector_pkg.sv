@@ -1,11 +1,13 @@
-// Constants of the VECTOR engine: lengths of its pipelines, which the cycle formulas of accelerator/contract/src/timing.rs contain.
+// Constants of the VECTOR engine: lengths of its pipelines, which the cycle formulas of
+// accelerator/contract/src/timing.rs contain.
 package fqbert_vector_pkg;
 
   // From the cycle of a memory's ren to that of its data.
   localparam int unsigned MEMORY_CYCLES = 2;
   // Cycles a pass over a row tile of softmax takes beside its column pairs (SOFTMAX_OVERHEAD).
   localparam int unsigned SOFTMAX_OVERHEAD = 26;
-  // Cycles a pass over a row tile of layer norm takes beside its channels and rows (LAYER_NORM_OVERHEAD).
+  // Cycles a pass over a row tile of layer norm takes beside its channels and rows
+  // (LAYER_NORM_OVERHEAD).
   localparam int unsigned LAYER_NORM_OVERHEAD = 24;
   // Scores in a word of EXP.
   localparam int unsigned EXP_ENTRIES = 8;

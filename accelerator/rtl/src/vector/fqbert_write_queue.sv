@@ -1,5 +1,6 @@
-// Writes on their way to a memory that a writer before this one may hold up: a queue in distributed RAM and an output register.
-// The sender counts its writes, so that there are never more than DEPTH; written_o says that one is done.
+// Writes on their way to a memory that a writer before this one may hold up: a queue in distributed
+// RAM and an output register. The sender counts its writes, so that there are never more than
+// DEPTH; written_o says that one is done.
 module fqbert_write_queue #(
   parameter int unsigned WIDTH = 8,
   parameter int unsigned DEPTH = 16

@@ -1,4 +1,5 @@
-//! A board made of files, and the accelerator in it: a thread that watches the register file and plays the hardware.
+//! A board made of files, and the accelerator in it: a thread that watches the register file and
+//! plays the hardware.
 #![allow(dead_code)] // each test program uses a part of it
 
 use std::fs::{self, File};
@@ -172,8 +173,8 @@ impl RegisterFile {
     }
 }
 
-/// The hardware's thread. Its IRQ_STATUS is a file's word and not write-one-to-clear: the end of a run sets it, a doorbell or a reset
-/// clears it.
+/// The hardware's thread. Its IRQ_STATUS is a file's word and not write-one-to-clear: the end of a
+/// run sets it, a doorbell or a reset clears it.
 pub struct Accelerator {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
@@ -213,7 +214,8 @@ impl Drop for Accelerator {
     }
 }
 
-/// The kernel's end of the interrupt: a level that interrupts when it is unmasked, and is masked by that.
+/// The kernel's end of the interrupt: a level that interrupts when it is unmasked, and is masked by
+/// that.
 struct Line {
     kernel: UnixStream,
     count: u32,

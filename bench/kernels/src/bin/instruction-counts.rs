@@ -1,7 +1,9 @@
-//! Instructions of a fixed inference under callgrind against committed counts: a regression check that a busy machine does not disturb.
+//! Instructions of a fixed inference under callgrind against committed counts: a regression check
+//! that a busy machine does not disturb.
 //!
-//! `cargo run --release -p fqbert-kernel-bench --bin instruction-counts` compares, `-- --bless` writes the counts anew. Without valgrind it says so and
-//! passes; `--require` makes that a failure.
+//! `cargo run --release -p fqbert-kernel-bench --bin instruction-counts` compares, `-- --bless`
+//! writes the counts anew. Without valgrind it says so and passes; `--require` makes that a
+//! failure.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,7 +16,8 @@ use fqbert_kernel_bench::{TINY, session, tiny, tokens};
 use serde::{Deserialize, Serialize};
 
 const TOKENS: usize = 32;
-/// More instructions than committed by this share fail. Moves of code between crates and the allocator's moods make one or two percent.
+/// More instructions than committed by this share fail. Moves of code between crates and the
+/// allocator's moods make one or two percent.
 const TOLERANCE: f64 = 0.05;
 /// Inferences of the two runs whose difference is one inference without its start.
 const RUNS: [usize; 2] = [2, 6];
@@ -90,7 +93,8 @@ fn check(args: &Args) -> Result<bool> {
         rustc: compiler(),
         ..Counts::default()
     };
-    // Valgrind knows AVX2 and not what came after: kernels beyond it are left to the micro-benchmarks.
+    // Valgrind knows AVX2 and not what came after: kernels beyond it are left to the
+    // micro-benchmarks.
     for kernel in [Kernel::Portable, Kernel::Avx2]
         .into_iter()
         .filter(|k| k.is_supported())

@@ -1,7 +1,8 @@
 //! From a model file to its first answer: time and memory of a process that does nothing else.
 //!
-//! `cargo run --release -p fqbert-kernel-bench --bin startup [-- MODEL] [--json]`. Without a model it makes BERT-base's shape with random weights. The file has been
-//! read before, so that the page cache is warm.
+//! `cargo run --release -p fqbert-kernel-bench --bin startup [-- MODEL] [--json]`. Without a model
+//! it makes BERT-base's shape with random weights. The file has been read before, so that the page
+//! cache is warm.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};

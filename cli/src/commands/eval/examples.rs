@@ -142,7 +142,8 @@ impl Examples {
     }
 }
 
-/// A label is a class's number, or its name. A name that is a number of another class goes by its name.
+/// A label is a class's number, or its name. A name that is a number of another class goes by its
+/// name.
 fn class(field: &str, labels: &[String]) -> Result<usize, String> {
     let number = field.parse::<usize>().ok().filter(|n| *n < labels.len());
     labels

@@ -25,7 +25,8 @@ pub enum Float {
 }
 
 impl Float {
-    /// What `--float` or `--float-logits` names, checked against the model and the data; `None` if neither is given.
+    /// What `--float` or `--float-logits` names, checked against the model and the data; `None` if
+    /// neither is given.
     pub fn load(
         args: &Eval,
         kind: Kind,

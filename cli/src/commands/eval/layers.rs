@@ -1,9 +1,10 @@
 //! The error of each layer against the float run.
 //!
-//! What a layer gives in the quantized run is had from the accelerator itself, without a second implementation of it: the model cut off after
-//! that layer is a model too, and its hidden states are what the whole one has there, bit for bit. L layers so cost about L/2 runs.
-//! Beside it the error of the layer alone, which is given the float run's input: it says which layer loses, where the first says what has
-//! been lost until there.
+//! What a layer gives in the quantized run is had from the accelerator itself, without a second
+//! implementation of it: the model cut off after that layer is a model too, and its hidden states
+//! are what the whole one has there, bit for bit. L layers so cost about L/2 runs. Beside it the
+//! error of the layer alone, which is given the float run's input: it says which layer loses, where
+//! the first says what has been lost until there.
 
 use anyhow::{Context, ensure};
 use fqbert_checkpoint::{Checkpoint, Observer, Site};
@@ -114,8 +115,8 @@ pub fn measure(
     Ok(errors)
 }
 
-/// The error of one layer that is given the float run's values: `ends` has the layer's float input and output of each sequence,
-/// `[tokens][hidden]`.
+/// The error of one layer that is given the float run's values: `ends` has the layer's float input
+/// and output of each sequence, `[tokens][hidden]`.
 fn alone<'a>(
     model: &QuantizedModel,
     layer: usize,

@@ -1,5 +1,6 @@
-//! The error of each layer as a picture: a line for the whole run, one for each layer alone. Written by hand, since one chart needs no
-//! library; text is escaped, and nothing in it depends on time or machine.
+//! The error of each layer as a picture: a line for the whole run, one for each layer alone.
+//! Written by hand, since one chart needs no library; text is escaped, and nothing in it depends on
+//! time or machine.
 
 use std::fmt::{self, Write};
 use std::fs;
@@ -14,7 +15,8 @@ const LEFT: f64 = 64.0;
 const RIGHT: f64 = 24.0;
 const TOP: f64 = 100.0;
 const BOTTOM: f64 = 56.0;
-/// Blue and orange that colour-blind readers tell apart (Okabe and Ito), and their marks differ too.
+/// Blue and orange that colour-blind readers tell apart (Okabe and Ito), and their marks differ
+/// too.
 const RUN: &str = "#0072b2";
 const ALONE: &str = "#d55e00";
 
@@ -86,7 +88,8 @@ impl Axis {
 }
 
 fn draw(of: &str, layers: &Layers, output: Option<f64>) -> Result<String, fmt::Error> {
-    // The embeddings come first. Their 16 bits are so much better than any layer that the layers would lie in one line beside them.
+    // The embeddings come first. Their 16 bits are so much better than any layer that the layers
+    // would lie in one line beside them.
     let layers = layers.layers.get(1..).unwrap_or_default();
     let all = layers.iter().flat_map(|l| [l.sqnr_db, l.alone_db]);
     let values: Vec<f64> = all.flatten().chain(output).collect();
@@ -237,8 +240,8 @@ fn mark(s: &mut String, x: f64, y: f64, colour: &str, square: bool) -> fmt::Resu
     }
 }
 
-/// A line through the points, broken where one is undefined, with the value at each mark: the run's below its line, the layers' above,
-/// where they are apart.
+/// A line through the points, broken where one is undefined, with the value at each mark: the run's
+/// below its line, the layers' above, where they are apart.
 fn line(s: &mut String, points: &[Option<Point>], colour: &str, square: bool) -> fmt::Result {
     for part in points.split(Option::is_none) {
         let mut path = String::new();

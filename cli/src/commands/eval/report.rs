@@ -85,7 +85,8 @@ pub struct Slice {
     /// Of the largest difference of a logit, a number or a similarity in each row.
     pub mean_error: Option<f64>,
     pub mean_error_elsewhere: Option<f64>,
-    /// Test of Mann and Whitney of the errors here against elsewhere; null for a slice of nothing or of everything.
+    /// Test of Mann and Whitney of the errors here against elsewhere; null for a slice of nothing
+    /// or of everything.
     pub error_p: Option<f64>,
     /// The same after Holm's correction for the number of slices.
     pub error_holm_p: Option<f64>,

@@ -1,8 +1,10 @@
 //! Parts of the data in which quantization may do more harm than in the rest.
 //!
-//! Two things tell it: how often the answer differs from the float model's (a flip), and how far the logits do. A slice is worth a look
-//! where flips are more frequent in it than elsewhere by more than chance (Fisher's exact test), or errors larger (the test of Mann and
-//! Whitney, which sees what a few flips cannot show). Holm's correction accounts for the number of slices looked at.
+//! Two things tell it: how often the answer differs from the float model's (a flip), and how far
+//! the logits do. A slice is worth a look where flips are more frequent in it than elsewhere by
+//! more than chance (Fisher's exact test), or errors larger (the test of Mann and Whitney, which
+//! sees what a few flips cannot show). Holm's correction accounts for the number of slices looked
+//! at.
 
 use fqbert_runtime::Encoding;
 
@@ -152,7 +154,8 @@ fn parts(traits: &[Traits], float: &FloatRows, vocab: usize) -> Vec<Part> {
     parts
 }
 
-/// Quarters of the rows by the float model's margin: quantization that only decides what was undecided is no mystery.
+/// Quarters of the rows by the float model's margin: quantization that only decides what was
+/// undecided is no mystery.
 fn confidence(float: &FloatRows, parts: &mut Vec<Part>) {
     let mut sorted = float.margin.clone();
     sorted.sort_by(f64::total_cmp);

@@ -21,7 +21,8 @@ pub fn largest(
     rows(&order, examples, answers, measured, float, n, kind)
 }
 
-/// At most `n` rows whose answer differs from the float model's, those first that it was most sure of.
+/// At most `n` rows whose answer differs from the float model's, those first that it was most sure
+/// of.
 pub fn flips(
     examples: &Examples,
     answers: &Answers,

@@ -99,7 +99,8 @@ impl Spec {
     /// Writes the folder's files into `folder`, which exists.
     ///
     /// # Errors
-    /// What the file system says; [`std::io::ErrorKind::InvalidInput`] for a spec that makes no sense.
+    /// What the file system says; [`std::io::ErrorKind::InvalidInput`] for a spec that makes no
+    /// sense.
     pub fn write(&self, folder: &Path) -> std::io::Result<()> {
         let sensible = self.heads > 0
             && self.hidden.is_multiple_of(self.heads)

@@ -46,8 +46,8 @@ impl Scheduler<'_> {
             );
         }
 
-        // The first scores follow the first group of values, so that the keys are written by then, and the softmax of
-        // the first head runs beside the rest of the values.
+        // The first scores follow the first group of values, so that the keys are written by then,
+        // and the softmax of the first head runs beside the rest of the values.
         let pieces: Vec<(u32, Range<u32>)> = (0..self.plan.heads)
             .flat_map(|head| self.plan.pieces().into_iter().map(move |rows| (head, rows)))
             .collect();

@@ -81,7 +81,8 @@ impl Scheduler<'_> {
     }
 }
 
-/// Signals of the last instruction of a pass without a tail: the block is complete, perhaps the parameters are free.
+/// Signals of the last instruction of a pass without a tail: the block is complete, perhaps the
+/// parameters are free.
 fn done_signals(tail: usize, free: bool) -> &'static [u8] {
     match (tail, free) {
         (0, true) => &[sem::BRANCH, sem::PARAMS_FREE],

@@ -1,10 +1,12 @@
 //! The order of the work: what each layer does, and what runs beside it.
 //!
-//! MATRIX is the bottleneck, so the schedule is its timeline, and everything else is arranged to be ready in time:
+//! MATRIX is the bottleneck, so the schedule is its timeline, and everything else is arranged to be
+//! ready in time:
 //! - weights are loaded up to four groups ahead, across stages and layers;
-//! - a head's softmax runs beside the products of the heads before and after it, the first beside the value projection;
-//! - a layer norm runs beside the stage before it, whose last groups go row tile by row tile (the *tail*), and the stage after it, whose
-//!   first groups do too (the *lead*);
+//! - a head's softmax runs beside the products of the heads before and after it, the first beside
+//!   the value projection;
+//! - a layer norm runs beside the stage before it, whose last groups go row tile by row tile (the
+//!   *tail*), and the stage after it, whose first groups do too (the *lead*);
 //! - parameters and tables are loaded one stage or layer ahead.
 
 mod attention;

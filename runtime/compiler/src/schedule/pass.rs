@@ -14,7 +14,8 @@ use crate::emit::Touches;
 use crate::sem;
 use crate::weights::Pass;
 
-/// Most groups of a lead or tail: leaves slots for what follows. The very last tail has no successor.
+/// Most groups of a lead or tail: leaves slots for what follows. The very last tail has no
+/// successor.
 const EDGE_GROUPS: usize = 2;
 const LAST_TAIL_GROUPS: usize = 4;
 /// Row tiles of the 8-bit input that are loaded ahead of their use.
@@ -50,8 +51,9 @@ impl Scheduler<'_> {
         edge(cycles, pace, most)
     }
 
-    /// The first groups of a pass, row tile by row tile if a layer norm (or the input) is still under way; returns the groups that are left of
-    /// the first `available`. If none is left, the last instruction raises `signals`.
+    /// The first groups of a pass, row tile by row tile if a layer norm (or the input) is still
+    /// under way; returns the groups that are left of the first `available`. If none is left, the
+    /// last instruction raises `signals`.
     pub(super) fn lead(
         &mut self,
         layer: usize,
@@ -98,7 +100,8 @@ impl Scheduler<'_> {
         }
     }
 
-    /// As [`Self::body`], each group block of attention by block of attention: for keys and values, which every block has its own of.
+    /// As [`Self::body`], each group block of attention by block of attention: for keys and values,
+    /// which every block has its own of.
     pub(super) fn body_by_block(
         &mut self,
         layer: usize,
@@ -115,7 +118,8 @@ impl Scheduler<'_> {
         }
     }
 
-    /// The last groups, each row tile followed by its layer norm; `free`: the parameters are used for the last time.
+    /// The last groups, each row tile followed by its layer norm; `free`: the parameters are used
+    /// for the last time.
     pub(super) fn tail(&mut self, layer: usize, pass: &Pass, tail: usize, norm: Norm, free: bool) {
         let rows = pass.rows.clone();
         if tail == 0 {

@@ -1,6 +1,8 @@
-//! A plain interpreter of programs, written from the contract's documents, to run what the compiler makes without any device.
+//! A plain interpreter of programs, written from the contract's documents, to run what the compiler
+//! makes without any device.
 //!
-//! Whole instructions, one after the other in an order that the timing model gives; memories are byte arrays of words.
+//! Whole instructions, one after the other in an order that the timing model gives; memories are
+//! byte arrays of words.
 
 use std::collections::HashMap;
 
@@ -23,7 +25,8 @@ struct Machine<'a> {
     memories: HashMap<MemoryId, Vec<u8>>,
 }
 
-/// Runs a program and returns y16, `[sequence][hidden]`. `input` has one entry per token of the bucket.
+/// Runs a program and returns y16, `[sequence][hidden]`. `input` has one entry per token of the
+/// bucket.
 pub fn run(
     program: &Program,
     constants: &ConstantsImage,

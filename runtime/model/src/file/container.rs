@@ -1,6 +1,7 @@
 //! Safetensors, reading from bytes that may change and writing bytes that are always the same.
 //!
-//! Writing is ours because the safetensors crate keeps metadata in a hash map, whose order differs from run to run.
+//! Writing is ours because the safetensors crate keeps metadata in a hash map, whose order differs
+//! from run to run.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
@@ -73,7 +74,8 @@ impl<'a> Reader<'a> {
             .map(|i| (i.dtype, i.shape.as_slice()))
     }
 
-    /// The bytes of a tensor, which must have this type and shape. They may change: the caller copies each once.
+    /// The bytes of a tensor, which must have this type and shape. They may change: the caller
+    /// copies each once.
     pub(super) fn take(
         &mut self,
         name: &str,
@@ -117,7 +119,8 @@ pub(super) struct Tensor<'a> {
     pub(super) data: std::borrow::Cow<'a, [u8]>,
 }
 
-/// Writes a safetensors file: tensors by falling alignment, then name; metadata by key; header padded with spaces to 8 bytes.
+/// Writes a safetensors file: tensors by falling alignment, then name; metadata by key; header
+/// padded with spaces to 8 bytes.
 pub(super) fn write(
     out: &mut impl Write,
     metadata: &BTreeMap<&str, String>,

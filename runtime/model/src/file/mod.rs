@@ -16,9 +16,10 @@
 //! | `head.classifier.weight`, `.bias` | F32 `[labels][hidden]`, `[labels]`, for classifiers |
 //! | `tokenizer.json` | U8, the bytes of the file; absent for models that take token ids alone |
 //!
-//! Metadata: `fqbert.format` ("1"), `fqbert.contract` ("major.minor"), `fqbert.config`, `fqbert.quantization`, `fqbert.provenance` (JSON of
-//! [`crate::ModelConfig`], [`crate::Quantization`], [`crate::Provenance`]) and `fqbert.tokenizer_sha256`.
-//! The bytes are a function of the model alone. Every tensor is aligned to its type.
+//! Metadata: `fqbert.format` ("1"), `fqbert.contract` ("major.minor"), `fqbert.config`,
+//! `fqbert.quantization`, `fqbert.provenance` (JSON of [`crate::ModelConfig`],
+//! [`crate::Quantization`], [`crate::Provenance`]) and `fqbert.tokenizer_sha256`. The bytes are a
+//! function of the model alone. Every tensor is aligned to its type.
 
 mod container;
 mod read;

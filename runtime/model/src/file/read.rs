@@ -25,10 +25,12 @@ use crate::model::{
 };
 
 impl QuantizedModel {
-    /// Reads a model file through a memory mapping. Everything is checked and copied; the file may go away afterwards.
+    /// Reads a model file through a memory mapping. Everything is checked and copied; the file may
+    /// go away afterwards.
     ///
     /// # Errors
-    /// [`ModelError`]: whatever is missing, damaged, contradictory, out of range or of another version.
+    /// [`ModelError`]: whatever is missing, damaged, contradictory, out of range or of another
+    /// version.
     pub fn load(path: &Path) -> Result<Self, ModelError> {
         Self::from_bytes(&map(path)?)
     }

@@ -1,4 +1,5 @@
-//! MATMULs held back against the same ones executed one at a time, and against the scalar reference, which holds nothing back.
+//! MATMULs held back against the same ones executed one at a time, and against the scalar
+//! reference, which holds nothing back.
 
 use fqbert_contract::isa::{
     BEAT_BYTES, End, Header, INSTRUCTION_BYTES, Instruction, Load, Operation, Softmax,
@@ -25,7 +26,8 @@ fn large() -> &'static Geometry {
     Geometry::by_name("zcu102").expect("a preset")
 }
 
-/// Memory with `operations` as a program, each waiting for the one before, and random bytes behind it; and the program's instructions.
+/// Memory with `operations` as a program, each waiting for the one before, and random bytes behind
+/// it; and the program's instructions.
 fn memory(operations: &[Operation], seed: u64) -> (Dram, u32) {
     let mut state = seed | 1;
     let mut bytes: Vec<u8> = (0..MEMORY)
@@ -36,7 +38,8 @@ fn memory(operations: &[Operation], seed: u64) -> (Dram, u32) {
             (state >> 56) as u8
         })
         .collect();
-    // Parameters that spread results over their range, or a wrong sum would be clamped to the right one.
+    // Parameters that spread results over their range, or a wrong sum would be clamped to the right
+    // one.
     let records = (DATA + RECORDS) as usize;
     for record in bytes[records..][..RECORDS_BYTES as usize]
         .as_chunks_mut::<8>()
@@ -142,7 +145,8 @@ struct Matrix {
 }
 
 impl Matrix {
-    /// As the compiler would write it: a LOAD before each MATMUL, or before the first row tile's if the slots hold all parts.
+    /// As the compiler would write it: a LOAD before each MATMUL, or before the first row tile's if
+    /// the slots hold all parts.
     fn operations(&self) -> Vec<Operation> {
         let tile = large().tile_channels(if self.first.mode8 {
             fqbert_contract::geometry::Mode::W8

@@ -1,5 +1,6 @@
-//! MATMUL in two steps: weights are unpacked once for all row tiles, then every octet of channels of every row tile goes straight into its
-//! destination's words, one row tile after the other, so that its activations are read once and the weights stay in the second-level cache.
+//! MATMUL in two steps: weights are unpacked once for all row tiles, then every octet of channels
+//! of every row tile goes straight into its destination's words, one row tile after the other, so
+//! that its activations are read once and the weights stay in the second-level cache.
 
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
@@ -20,7 +21,8 @@ const PARALLEL_LINES: usize = 512;
 /// Nothing is to be taken off the sums of these rows.
 const NOTHING: [i32; MOST_ROWS] = [0; MOST_ROWS];
 
-/// Unpacked operands, kept from instruction to instruction: a program uses the weights of a slot for one row tile after the other.
+/// Unpacked operands, kept from instruction to instruction: a program uses the weights of a slot
+/// for one row tile after the other.
 #[derive(Debug, Default)]
 pub struct Buffers {
     /// By weight slot; the last one is for operands out of OPD.
@@ -175,7 +177,8 @@ pub fn channels(x: &Operands<'_>, skew: usize, octet: usize) -> Channels {
     }
 }
 
-/// Unpacks as many words of weights as there are lines for, and adds what is to be taken off the sums of their channels.
+/// Unpacks as many words of weights as there are lines for, and adds what is to be taken off the
+/// sums of their channels.
 pub fn unpack(
     path: &Path,
     x: &Operands<'_>,
@@ -199,7 +202,8 @@ pub fn unpack(
 }
 
 impl Job<'_> {
-    /// Fills the slabs of `strip`, those of octets of row tile `tile`, with weights and channels from the first of these octets on.
+    /// Fills the slabs of `strip`, those of octets of row tile `tile`, with weights and channels
+    /// from the first of these octets on.
     pub fn compute(&self, tile: usize, strip: &mut [u8], unpacked: &[Line], channels: &[Channels]) {
         let (path, x) = (self.path, self.x);
         let mut sums = [RowSums::default(); MOST_ROWS];
@@ -237,7 +241,8 @@ impl Job<'_> {
 }
 
 impl Buffers {
-    /// What was made of the activations `source`, if anything, holds in generation `generation` of their memory too.
+    /// What was made of the activations `source`, if anything, holds in generation `generation` of
+    /// their memory too.
     pub fn still_valid(&mut self, source: Source, generation: u64) {
         match &mut self.activations.of {
             Some(of) if *of == source => of.generation = generation,
@@ -247,7 +252,8 @@ impl Buffers {
 }
 
 impl Weights {
-    /// Unpacks the weights of `x` and their channels' records, unless they are there from an earlier instruction.
+    /// Unpacks the weights of `x` and their channels' records, unless they are there from an
+    /// earlier instruction.
     fn update(&mut self, path: &Path, x: &Operands<'_>, skew: usize, octets: usize) {
         let of = Some(x.b_source.arranged(skew));
         let kept = self.of == of && !(x.mode8 && path.channel_factors != [0, 0]);
@@ -281,7 +287,8 @@ impl Weights {
 }
 
 impl ActivationSums {
-    /// The sums of the rows of `x`, made unless they are there from an earlier instruction; none where the path needs none.
+    /// The sums of the rows of `x`, made unless they are there from an earlier instruction; none
+    /// where the path needs none.
     pub fn update(&mut self, path: &Path, x: &Operands<'_>) -> &[i32] {
         if path.row_factor == 0 || x.mode8 {
             return &[];

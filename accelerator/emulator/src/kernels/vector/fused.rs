@@ -1,7 +1,8 @@
-//! A MATMUL whose kernel writes its destination's words itself: the words of one octet of channels of one row tile at a time.
+//! A MATMUL whose kernel writes its destination's words itself: the words of one octet of channels
+//! of one row tile at a time.
 //!
-//! Channels are counted in octets of the destination, so that an octet is whole words: the first channel of the instruction is place
-//! `skew` of the first octet.
+//! Channels are counted in octets of the destination, so that an octet is whole words: the first
+//! channel of the instruction is place `skew` of the first octet.
 
 use std::ops::Range;
 
@@ -119,7 +120,8 @@ fn overlap(a: &Range<usize>, b: &Range<usize>) -> bool {
     a.start < b.end && b.start < a.end
 }
 
-/// Whether `members`, which `m` is the whole of, give the same in any order: no result is written twice, or to where activations are read.
+/// Whether `members`, which `m` is the whole of, give the same in any order: no result is written
+/// twice, or to where activations are read.
 pub fn in_any_order<'a>(
     g: &Geometry,
     m: &Matmul,
@@ -137,8 +139,9 @@ pub fn in_any_order<'a>(
     }
 }
 
-/// Executes `m`, whose parameters `workspace` holds, or what it is the whole of: MATMULs that can be executed in any order. False where
-/// tiles overwrite each other, so that the order of writes counts.
+/// Executes `m`, whose parameters `workspace` holds, or what it is the whole of: MATMULs that can
+/// be executed in any order. False where tiles overwrite each other, so that the order of writes
+/// counts.
 pub fn matmul(
     path: &Path,
     g: &Geometry,

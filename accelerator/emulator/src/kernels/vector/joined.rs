@@ -1,7 +1,8 @@
 //! Several MATMULs of the same activations as one.
 //!
-//! Their weights are copied from where DDR has them and unpacked by the thread that multiplies with them, some octets at a time, into a
-//! buffer that its second-level cache holds. Then it goes through the row tiles.
+//! Their weights are copied from where DDR has them and unpacked by the thread that multiplies with
+//! them, some octets at a time, into a buffer that its second-level cache holds. Then it goes
+//! through the row tiles.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -14,7 +15,8 @@ use crate::kernels::matmul::{Member, Operands};
 
 /// Lines of the buffer: 256 KiB.
 const LINES: usize = 4096;
-/// Words of a column tile that are copied together, to be unpacked for one octet after the other: memory is read in order, and once.
+/// Words of a column tile that are copied together, to be unpacked for one octet after the other:
+/// memory is read in order, and once.
 const WORDS: usize = 96;
 
 /// Octets of the smallest piece.
@@ -81,8 +83,8 @@ struct Piece<'a> {
     strips: Vec<&'a mut [u8]>,
 }
 
-/// Octets of each piece, in turn. First whole column tiles if they can be, since a tile that two pieces share is copied twice; then less and less,
-/// so that no thread waits long for the last.
+/// Octets of each piece, in turn. First whole column tiles if they can be, since a tile that two
+/// pieces share is copied twice; then less and less, so that no thread waits long for the last.
 fn pieces(x: &Operands<'_>, skew: usize, count: usize, lines: usize) -> Vec<Range<usize>> {
     let most = (LINES / lines).max(1);
     let tile = x.pairs * x.channels_per_pair();
@@ -156,7 +158,8 @@ pub fn matmul(
 }
 
 impl Scratch {
-    /// Unpacks the weights of some octets, and adds what is to be taken off the sums of their channels.
+    /// Unpacks the weights of some octets, and adds what is to be taken off the sums of their
+    /// channels.
     fn unpack(
         &mut self,
         path: &Path,

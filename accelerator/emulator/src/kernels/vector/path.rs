@@ -1,7 +1,8 @@
-//! What an instruction set brings to a MATMUL: the few functions that differ between the vector kernels.
+//! What an instruction set brings to a MATMUL: the few functions that differ between the vector
+//! kernels.
 //!
-//! All of them work on an octet of output channels. Its weights are unpacked into a [`Line`] or two a weight word, in an order that suits
-//! the path's dot product.
+//! All of them work on an octet of output channels. Its weights are unpacked into a [`Line`] or two
+//! a weight word, in an order that suits the path's dot product.
 
 use super::fused::OCTET;
 use super::slab::Slab;
@@ -29,13 +30,15 @@ pub struct Line(pub [u8; 64]);
 #[repr(C, align(32))]
 pub struct RowSums(pub [i32; OCTET]);
 
-/// The functions of an instruction set. Each checks its arguments, and that the CPU has the instructions.
+/// The functions of an instruction set. Each checks its arguments, and that the CPU has the
+/// instructions.
 pub struct Path {
     /// Lines that a word of 8-bit codes takes; a word of 4-bit ones takes one.
     pub code_lines: usize,
     /// What [`Path::dot4`] must take off: this many times the sum of the row.
     pub row_factor: i32,
-    /// What [`Path::dot8`] must take off with signed activations, then with unsigned ones: this many times the sum of the channel's codes.
+    /// What [`Path::dot8`] must take off with signed activations, then with unsigned ones: this
+    /// many times the sum of the channel's codes.
     pub channel_factors: [i32; 2],
     /// Sums of the rows of a row tile, times `row_factor`.
     pub sum_rows: fn(&Operands<'_>, tile: usize, sums: &mut [i32]),
@@ -55,7 +58,8 @@ pub struct Path {
 pub struct Octet<'a> {
     bytes: &'a [u8],
     word: usize,
-    /// Byte of the first term: of each of 4 pairs of nibbles, or of each of 8 codes; none for channels that the instruction does not have.
+    /// Byte of the first term: of each of 4 pairs of nibbles, or of each of 8 codes; none for
+    /// channels that the instruction does not have.
     first: [Option<usize>; OCTET],
     /// Of that many contiguous terms' bytes in a word the first, where it is so.
     whole: Option<usize>,
@@ -69,7 +73,8 @@ impl<'a> Octet<'a> {
         Octet::of(x, skew, octet, place).over(x.b)
     }
 
-    /// Octet `octet` of channels whose pairs' first terms are the bytes that `place` says, of which there are none yet.
+    /// Octet `octet` of channels whose pairs' first terms are the bytes that `place` says, of which
+    /// there are none yet.
     pub fn of(
         x: &Operands<'_>,
         skew: usize,
@@ -99,7 +104,8 @@ impl<'a> Octet<'a> {
         Octet { bytes, ..*self }
     }
 
-    /// The bytes of the first `N / 8` places of word `chunk`, 8 terms each, where they lie side by side.
+    /// The bytes of the first `N / 8` places of word `chunk`, 8 terms each, where they lie side by
+    /// side.
     #[inline]
     pub fn whole<const N: usize>(&self, chunk: usize) -> Option<&'a [u8; N]> {
         let start = self.whole?;
@@ -170,7 +176,8 @@ pub struct Dot<'a> {
 }
 
 impl Dot<'_> {
-    /// Panics unless all that a dot product with `lines` lines of weights a word touches lies inside its buffers.
+    /// Panics unless all that a dot product with `lines` lines of weights a word touches lies
+    /// inside its buffers.
     pub fn check(&self, lines: usize, sums: &[RowSums]) {
         let rows = self.rows;
         let last = (self.chunks.max(1) - 1) * self.stride + rows * TERMS;

@@ -17,7 +17,8 @@ pub struct Slab<'a> {
 }
 
 impl Slab<'_> {
-    /// Fills `target` by `put`, which gets a whole slab to fill. `target` may end early after the last valid word.
+    /// Fills `target` by `put`, which gets a whole slab to fill. `target` may end early after the
+    /// last valid word.
     #[inline]
     pub fn fill(&self, target: &mut [u8], put: impl FnOnce(&mut [u8])) {
         let bytes = self.format.bytes(self.rows);

@@ -1,7 +1,8 @@
 //! The tables of `docs/performance.md` out of what `bench/figures.sh` measured.
 //!
-//! `cargo run --release -p fqbert-kernel-bench --bin figures` writes them; `-- --check` only compares, as this crate's test does. A table stands
-//! between `<!-- figures: NAME -->` and `<!-- end -->`.
+//! `cargo run --release -p fqbert-kernel-bench --bin figures` writes them; `-- --check` only
+//! compares, as this crate's test does. A table stands between `<!-- figures: NAME -->` and `<!--
+//! end -->`.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};

@@ -102,7 +102,8 @@ pub struct FloatRows {
     pub flip: Vec<bool>,
     /// Largest difference of a logit, of a number, or of a similarity.
     pub error: Vec<f64>,
-    /// How sure the float model is: the distance of its best logit to the next, the least of a row; empty for numbers.
+    /// How sure the float model is: the distance of its best logit to the next, the least of a row;
+    /// empty for numbers.
     pub margin: Vec<f64>,
 }
 

@@ -127,7 +127,8 @@ pub fn measure(
     }
 }
 
-/// For each word between spaces its first token, whose class is by custom the word's; `None` for words that were cut off.
+/// For each word between spaces its first token, whose class is by custom the word's; `None` for
+/// words that were cut off.
 fn word_tokens(text: &str, offsets: &[std::ops::Range<usize>]) -> Vec<Option<usize>> {
     let start_of = |word: &str| word.as_ptr() as usize - text.as_ptr() as usize;
     text.split_whitespace()

@@ -1,15 +1,17 @@
 //! Dot products of a row tile with an octet of channels.
 //!
-//! The layout of the memories serves as it is: an activation word holds 8 terms of each row as 8 contiguous bytes, which are
-//! broadcast from where they lie; the next word is a stride further.
+//! The layout of the memories serves as it is: an activation word holds 8 terms of each row as 8
+//! contiguous bytes, which are broadcast from where they lie; the next word is a stride further.
 //!
-//! - 4-bit weights: `u = w + 8` is 0..=16, so `vpmaddubsw(u, a)` multiplies unsigned weights with signed activations, and a pair of products is
-//!   at least -2 * 16 * 128 = -2^12 and below 2^12. Eight of them stay within i16 (down to -2^15), then `vpmaddwd` widens to i32. `8 * sum(a)` is
+//! - 4-bit weights: `u = w + 8` is 0..=16, so `vpmaddubsw(u, a)` multiplies unsigned weights with
+//!   signed activations, and a pair of products is at least -2 * 16 * 128 = -2^12 and below 2^12.
+//!   Eight of them stay within i16 (down to -2^15), then `vpmaddwd` widens to i32. `8 * sum(a)` is
 //!   taken off at the end.
 //! - 8-bit codes: both sides as i16, `vpmaddwd`.
 //!
-//! The 32-bit sums live in memory, behind a pointer, so that the eight 16-bit ones of the inner block keep their registers. Long sums are cut
-//! into blocks of words whose weights and activations fit the first-level cache together.
+//! The 32-bit sums live in memory, behind a pointer, so that the eight 16-bit ones of the inner
+//! block keep their registers. Long sums are cut into blocks of words whose weights and activations
+//! fit the first-level cache together.
 
 use std::arch::x86_64::*;
 
@@ -43,7 +45,8 @@ unsafe fn dot4_blocks(d: &Dot<'_>, sums: &mut [RowSums]) {
     for first in (0..d.chunks).step_by(BLOCK) {
         let count = BLOCK.min(d.chunks - first);
         for (at, quad) in quads.iter_mut().enumerate() {
-            // SAFETY: the check has found all words of all rows inside `a`, and a line for each in `b`.
+            // SAFETY: the check has found all words of all rows inside `a`, and a line for each in
+            // `b`.
             unsafe {
                 let a = d.a.as_ptr().add(first * d.stride + at * QUAD * 8);
                 let b = d.b.as_ptr().add(first);
@@ -64,7 +67,8 @@ unsafe fn dot4_blocks(d: &Dot<'_>, sums: &mut [RowSums]) {
 /// Adds the products of `count` words to `sums`.
 ///
 /// # Safety
-/// `QUAD * 8` bytes at `a` and at each of the next `count - 1` strides, and `count` lines at `b`, can be read, and eight vectors at `sums` written.
+/// `QUAD * 8` bytes at `a` and at each of the next `count - 1` strides, and `count` lines at `b`,
+/// can be read, and eight vectors at `sums` written.
 #[target_feature(enable = "avx2")]
 #[inline(never)]
 unsafe fn accumulate(
@@ -89,7 +93,8 @@ unsafe fn accumulate(
     }
 }
 
-/// One 16-bit sum of `N` steps. Indices of constant range, not iterators: all of it must unroll for the sums to be registers.
+/// One 16-bit sum of `N` steps. Indices of constant range, not iterators: all of it must unroll for
+/// the sums to be registers.
 ///
 /// # Safety
 /// As for [`accumulate`], with `N` words.
@@ -137,7 +142,8 @@ pub fn dot8(d: &Dot<'_>, sums: &mut [RowSums]) {
     assert_detected();
     d.check(2, sums);
     for (pair, rows) in sums.as_chunks_mut::<2>().0.iter_mut().enumerate() {
-        // SAFETY: AVX2 was detected, and the operands checked, above; there are two rows from `2 * pair` on.
+        // SAFETY: AVX2 was detected, and the operands checked, above; there are two rows from `2 *
+        // pair` on.
         unsafe {
             let a = d.a.as_ptr().add(pair * 16);
             if d.a_unsigned {
@@ -150,7 +156,8 @@ pub fn dot8(d: &Dot<'_>, sums: &mut [RowSums]) {
 }
 
 /// # Safety
-/// 16 bytes at `a` and at each of the next `d.chunks - 1` strides can be read, and two lines for each of them at `d.b`.
+/// 16 bytes at `a` and at each of the next `d.chunks - 1` strides can be read, and two lines for
+/// each of them at `d.b`.
 #[allow(clippy::needless_range_loop, reason = "as in `steps`")]
 #[target_feature(enable = "avx2")]
 unsafe fn two_rows<const UNSIGNED: bool>(a: *const u8, d: &Dot<'_>, out: &mut [RowSums; 2]) {

@@ -39,7 +39,8 @@ pub fn is_detected() -> bool {
     is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")
 }
 
-/// Checked wherever safe code enters functions with target features: the kernel is chosen once, but nothing but this makes it sound.
+/// Checked wherever safe code enters functions with target features: the kernel is chosen once, but
+/// nothing but this makes it sound.
 pub fn assert_detected() {
     assert!(
         is_detected(),
@@ -47,8 +48,8 @@ pub fn assert_detected() {
     );
 }
 
-/// Sums of an octet, two lanes a channel: lane `2 i` of the first vector and lane `2 i + 1` of the second one are channel `2 i`, the others channel
-/// `2 i + 1`, as [`unpack4`] places the terms.
+/// Sums of an octet, two lanes a channel: lane `2 i` of the first vector and lane `2 i + 1` of the
+/// second one are channel `2 i`, the others channel `2 i + 1`, as [`unpack4`] places the terms.
 #[target_feature(enable = "avx2")]
 #[inline]
 pub fn join(first: __m256i, second: __m256i) -> __m256i {

@@ -1,10 +1,11 @@
 //! Layer norm in f64, with four token rows in the four lanes.
 //!
-//! A word of RESX holds two channels of each row, four bytes a row: four rows are a vector as they lie, and every row has its own
-//! lane from the sums to the results.
+//! A word of RESX holds two channels of each row, four bytes a row: four rows are a vector as they
+//! lie, and every row has its own lane from the sums to the results.
 //!
-//! Every product and rounding of `docs/numerics.md`, section 7, is exact in f64: the widest value is the 43-bit product of requantization, a
-//! power of two only moves its point (at most 40 places), and one half added to it stays within 53 bits. So `floor(v * 2^-s + 1/2)` is the
+//! Every product and rounding of `docs/numerics.md`, section 7, is exact in f64: the widest value
+//! is the 43-bit product of requantization, a power of two only moves its point (at most 40
+//! places), and one half added to it stays within 53 bits. So `floor(v * 2^-s + 1/2)` is the
 //! rounding shift.
 
 use std::arch::x86_64::*;
@@ -50,7 +51,8 @@ impl NormScales {
     }
 }
 
-/// Four rows of a row tile, to be normalised. Those of one tile share its words, and none of their bytes.
+/// Four rows of a row tile, to be normalised. Those of one tile share its words, and none of their
+/// bytes.
 pub struct NormQuad<'a> {
     tile: TileWords<'a>,
     rows: usize,
@@ -67,10 +69,12 @@ struct TileWords<'a> {
     lent: PhantomData<&'a mut [u8]>,
 }
 
-// SAFETY: of what the pointers reach, a quad touches the bytes of its own rows only, and there is one of each number.
+// SAFETY: of what the pointers reach, a quad touches the bytes of its own rows only, and there is
+// one of each number.
 unsafe impl Send for NormQuad<'_> {}
 
-/// The quads of a row tile of `rows` rows: `stream` (words of RESX) will become y16 in place and `narrow` (words of ACT) y8.
+/// The quads of a row tile of `rows` rows: `stream` (words of RESX) will become y16 in place and
+/// `narrow` (words of ACT) y8.
 pub fn norm_quads<'a>(
     stream: &'a mut [u8],
     branch: &'a [u8],
@@ -93,7 +97,8 @@ pub fn norm_quads<'a>(
 }
 
 impl NormQuad<'_> {
-    /// Residual add of the branch and `fqbert_numerics::layernorm::layernorm_row` of each row's sum.
+    /// Residual add of the branch and `fqbert_numerics::layernorm::layernorm_row` of each row's
+    /// sum.
     pub fn normalise(mut self, p: &NormScales) {
         assert_detected();
         let n = p.channels.len();
@@ -102,7 +107,8 @@ impl NormQuad<'_> {
             "{n} channels in {} words",
             self.tile.words
         );
-        // SAFETY: AVX2 and FMA were detected above; the words were lent to this tile, and these rows to this quad.
+        // SAFETY: AVX2 and FMA were detected above; the words were lent to this tile, and these
+        // rows to this quad.
         unsafe { quad_norm(&mut self, p) };
     }
 

@@ -1,8 +1,9 @@
 //! Requantization, exact in f64.
 //!
-//! `acc + bias` clamped to 27 bits times a 16-bit multiplier is 43 bits, a power of two scales it, and one half added to a number
-//! of at most 40 fraction bits keeps it within 53 bits. Where no sum can reach 27 bits and no factor is large, as in every model, the
-//! clamps fall away and bias and rounding join in one constant: `bias * factor + 1/2` has at most 48 bits, or 41 below the point.
+//! `acc + bias` clamped to 27 bits times a 16-bit multiplier is 43 bits, a power of two scales it,
+//! and one half added to a number of at most 40 fraction bits keeps it within 53 bits. Where no sum
+//! can reach 27 bits and no factor is large, as in every model, the clamps fall away and bias and
+//! rounding join in one constant: `bias * factor + 1/2` has at most 48 bits, or 41 below the point.
 
 use std::arch::x86_64::*;
 
@@ -31,7 +32,8 @@ pub struct Scale {
 }
 
 impl Scale {
-    /// Takes the records of the channels from place `start` of an octet on, whose sums are at most `largest` in magnitude.
+    /// Takes the records of the channels from place `start` of an octet on, whose sums are at most
+    /// `largest` in magnitude.
     pub fn new(params: &[Requant], start: usize, largest: i64, limit: i16) -> Self {
         let mut scale = Self {
             bias: [[0.0; 4]; 2],

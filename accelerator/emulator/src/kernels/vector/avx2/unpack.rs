@@ -1,7 +1,8 @@
 //! Weights as the dot products take them, and sums of rows.
 //!
-//! A line of 4-bit weights is two vectors whose 64-bit lanes are two channels' halves of a word: terms 0..4 of one and terms 4..8
-//! of the other. Eight terms of a row, broadcast, meet them, and [`super::join`] adds the halves without a horizontal addition.
+//! A line of 4-bit weights is two vectors whose 64-bit lanes are two channels' halves of a word:
+//! terms 0..4 of one and terms 4..8 of the other. Eight terms of a row, broadcast, meet them, and
+//! [`super::join`] adds the halves without a horizontal addition.
 
 use std::arch::x86_64::*;
 
@@ -40,7 +41,8 @@ fn unpack4_word(word: __m256i, Line(line): &mut Line) {
     let (low, eights) = (_mm256_set1_epi8(15), _mm256_set1_epi8(8));
     let even = _mm256_xor_si256(_mm256_and_si256(word, low), eights);
     let high = _mm256_and_si256(_mm256_srli_epi16::<4>(word), low);
-    // The one code that leaves the packed multiplier's pre-adder and counts as +8: `fqbert_numerics::packed::unpack_pair`.
+    // The one code that leaves the packed multiplier's pre-adder and counts as +8:
+    // `fqbert_numerics::packed::unpack_pair`.
     let signs = _mm256_and_si256(word, _mm256_set1_epi8(0xf8u8 as i8));
     let wraps = _mm256_cmpeq_epi8(signs, _mm256_set1_epi8(0x88u8 as i8));
     let sixteen = _mm256_and_si256(wraps, _mm256_set1_epi8(16));

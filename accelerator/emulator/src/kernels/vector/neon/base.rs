@@ -1,6 +1,7 @@
 //! Dot products with the base instructions, on whole weights.
 //!
-//! - 4-bit weights: a product is at most 8 * 128 = 2^10 in magnitude, so 31 of them stay within i16 in the lanes of `smlal`, then `sadalp` widens to i32.
+//! - 4-bit weights: a product is at most 8 * 128 = 2^10 in magnitude, so 31 of them stay within i16
+//!   in the lanes of `smlal`, then `sadalp` widens to i32.
 //! - 8-bit codes: a product takes all 16 bits, and each is widened.
 
 use std::arch::aarch64::*;
@@ -27,7 +28,8 @@ fn each_quad<const STEPS: usize>(d: &Dot<'_>, sums: &mut [RowSums]) {
     assert_detected();
     d.check(1, sums);
     for first in (0..d.rows).step_by(QUAD) {
-        // SAFETY: NEON was detected, and the operands checked, above; there are QUAD rows from `first` on.
+        // SAFETY: NEON was detected, and the operands checked, above; there are QUAD rows from
+        // `first` on.
         unsafe {
             let rows = [
                 half::<STEPS>(d, first, 0),
@@ -51,7 +53,8 @@ unsafe fn half<const STEPS: usize>(d: &Dot<'_>, first: usize, channel: usize) ->
         let end = (chunk + STEPS).min(d.chunks);
         let mut short = [[vdupq_n_s16(0); CHANNELS]; QUAD];
         while chunk < end {
-            // SAFETY: as the caller guarantees, all words of all rows lie inside `a`, and a line for each in `b`.
+            // SAFETY: as the caller guarantees, all words of all rows lie inside `a`, and a line
+            // for each in `b`.
             let (channels, rows) = unsafe {
                 let b: *const i8 = d.b.as_ptr().add(chunk).cast();
                 let a: *const i8 = d.a.as_ptr().add(chunk * d.stride + first * 8).cast();

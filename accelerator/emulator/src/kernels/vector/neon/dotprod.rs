@@ -1,6 +1,7 @@
 //! Dot products with `sdot`: four products of bytes to each 32-bit lane.
 //!
-//! The instruction is written in assembly: its intrinsics are not stable in the oldest compiler that this workspace supports.
+//! The instruction is written in assembly: its intrinsics are not stable in the oldest compiler
+//! that this workspace supports.
 
 use std::arch::aarch64::*;
 use std::arch::asm;
@@ -16,17 +17,20 @@ pub fn dot(d: &Dot<'_>, sums: &mut [RowSums]) {
     );
     d.check(1, sums);
     for first in (0..d.rows).step_by(QUAD) {
-        // SAFETY: NEON and the dot product were detected, and the operands checked, above; there are QUAD rows from `first` on.
+        // SAFETY: NEON and the dot product were detected, and the operands checked, above; there
+        // are QUAD rows from `first` on.
         unsafe { quad(d, first, sums) };
     }
 }
 
-/// To each lane of `sums` the products of its four bytes of `weights` with bytes `4 * LANE..` of `terms`.
+/// To each lane of `sums` the products of its four bytes of `weights` with bytes `4 * LANE..` of
+/// `terms`.
 #[target_feature(enable = "neon,dotprod")]
 #[inline]
 fn sdot<const LANE: usize>(sums: int32x4_t, weights: int8x16_t, terms: int8x16_t) -> int32x4_t {
     let mut out = sums;
-    // SAFETY: an operation on registers alone, of an instruction that this function's features have.
+    // SAFETY: an operation on registers alone, of an instruction that this function's features
+    // have.
     unsafe {
         asm!("sdot {sums:v}.4s, {weights:v}.16b, {terms:v}.4b[{lane}]",
             sums = inout(vreg) out, weights = in(vreg) weights, terms = in(vreg) terms, lane = const LANE,
@@ -43,7 +47,8 @@ fn sdot<const LANE: usize>(sums: int32x4_t, weights: int8x16_t, terms: int8x16_t
 unsafe fn quad(d: &Dot<'_>, first: usize, out: &mut [RowSums]) {
     let mut sums = [[vdupq_n_s32(0); 2]; QUAD];
     for chunk in 0..d.chunks {
-        // SAFETY: as the caller guarantees, all words of all rows lie inside `a`, and a line for each in `b`.
+        // SAFETY: as the caller guarantees, all words of all rows lie inside `a`, and a line for
+        // each in `b`.
         let (weights, terms) = unsafe {
             let b: *const i8 = d.b.as_ptr().add(chunk).cast();
             let a: *const i8 = d.a.as_ptr().add(chunk * d.stride + first * 8).cast();

@@ -1,5 +1,5 @@
-//! Dot products with `smmla`: two rows of 8 bytes by two channels of 8 bytes to four 32-bit sums. The layout of an activation word suits it as it
-//! is: two rows are 16 contiguous bytes.
+//! Dot products with `smmla`: two rows of 8 bytes by two channels of 8 bytes to four 32-bit sums.
+//! The layout of an activation word suits it as it is: two rows are 16 contiguous bytes.
 //!
 //! The instruction is written in assembly: its intrinsics are not stable.
 
@@ -17,7 +17,8 @@ pub fn dot(d: &Dot<'_>, sums: &mut [RowSums]) {
     );
     d.check(1, sums);
     for first in (0..d.rows).step_by(QUAD) {
-        // SAFETY: NEON and the matrix product were detected, and the operands checked, above; there are QUAD rows from `first` on.
+        // SAFETY: NEON and the matrix product were detected, and the operands checked, above; there
+        // are QUAD rows from `first` on.
         unsafe { quad(d, first, sums) };
     }
 }
@@ -27,7 +28,8 @@ pub fn dot(d: &Dot<'_>, sums: &mut [RowSums]) {
 #[inline]
 fn smmla(sums: int32x4_t, rows: int8x16_t, channels: int8x16_t) -> int32x4_t {
     let mut out = sums;
-    // SAFETY: an operation on registers alone, of an instruction that this function's features have.
+    // SAFETY: an operation on registers alone, of an instruction that this function's features
+    // have.
     unsafe {
         asm!("smmla {sums:v}.4s, {rows:v}.16b, {channels:v}.16b",
             sums = inout(vreg) out, rows = in(vreg) rows, channels = in(vreg) channels,
@@ -44,7 +46,8 @@ fn smmla(sums: int32x4_t, rows: int8x16_t, channels: int8x16_t) -> int32x4_t {
 unsafe fn quad(d: &Dot<'_>, first: usize, out: &mut [RowSums]) {
     let mut sums = [[vdupq_n_s32(0); 4]; 2];
     for chunk in 0..d.chunks {
-        // SAFETY: as the caller guarantees, all words of all rows lie inside `a`, and a line for each in `b`.
+        // SAFETY: as the caller guarantees, all words of all rows lie inside `a`, and a line for
+        // each in `b`.
         let (channels, rows) = unsafe {
             let b: *const i8 = d.b.as_ptr().add(chunk).cast();
             let a: *const i8 = d.a.as_ptr().add(chunk * d.stride + first * 8).cast();

@@ -1,7 +1,9 @@
-//! The arithmetic on aarch64: NEON alone, with the dot product of Armv8.2, or with the 8-bit matrix product of Armv8.6.
+//! The arithmetic on aarch64: NEON alone, with the dot product of Armv8.2, or with the 8-bit matrix
+//! product of Armv8.6.
 //!
-//! All three multiply signed with signed bytes, so 4-bit weights are just small codes. Probabilities are made signed by taking off 128 (flipping their top
-//! bit); 128 times the sum of the channel's codes is added back.
+//! All three multiply signed with signed bytes, so 4-bit weights are just small codes.
+//! Probabilities are made signed by taking off 128 (flipping their top bit); 128 times the sum of
+//! the channel's codes is added back.
 #![allow(
     unsafe_code,
     reason = "SIMD intrinsics: loads, stores and calls of functions with target features"
@@ -72,7 +74,8 @@ pub fn is_i8mm_detected() -> bool {
     is_detected() && std::arch::is_aarch64_feature_detected!("i8mm")
 }
 
-/// Checked wherever safe code enters functions with target features: the kernel is chosen once, but nothing but this makes it sound.
+/// Checked wherever safe code enters functions with target features: the kernel is chosen once, but
+/// nothing but this makes it sound.
 fn assert_detected() {
     assert!(
         is_detected(),

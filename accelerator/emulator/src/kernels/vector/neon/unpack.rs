@@ -74,7 +74,8 @@ fn nibbles(weights: &Octet<'_>, chunk: usize) -> [int8x16_t; 4] {
     let [[a, b], [c, d]] = pairs.map(|pair| {
         let byte = vreinterpretq_s8_u8(pair);
         let even = vshrq_n_s8::<4>(vshlq_n_s8::<4>(byte));
-        // The one code that leaves the packed multiplier's pre-adder and counts as +8: `fqbert_numerics::packed::unpack_pair`.
+        // The one code that leaves the packed multiplier's pre-adder and counts as +8:
+        // `fqbert_numerics::packed::unpack_pair`.
         let wraps = vceqq_u8(vandq_u8(pair, vdupq_n_u8(0xf8)), vdupq_n_u8(0x88));
         let odd = vbslq_s8(wraps, vdupq_n_s8(8), vshrq_n_s8::<4>(byte));
         let (even, odd) = (vreinterpretq_s64_s8(even), vreinterpretq_s64_s8(odd));

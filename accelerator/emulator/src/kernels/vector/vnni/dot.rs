@@ -66,7 +66,8 @@ unsafe fn each_group<L: Lanes>(
     }
 }
 
-/// Sums of `N` rows from row `first` on. Indices of constant range, not iterators: all of it must unroll for the sums to be registers.
+/// Sums of `N` rows from row `first` on. Indices of constant range, not iterators: all of it must
+/// unroll for the sums to be registers.
 ///
 /// # Safety
 /// As for [`dot4`]; `first + N <= d.rows`.
@@ -78,7 +79,8 @@ unsafe fn rows<L: Lanes, const N: usize>(
     out: &mut [RowSums],
     step: impl Fn(L::Register, L::Register, L::Register) -> L::Register,
 ) {
-    // SAFETY: as the caller guarantees: the check has found all words of all rows inside `a`, and a line for each in `b`.
+    // SAFETY: as the caller guarantees: the check has found all words of all rows inside `a`, and a
+    // line for each in `b`.
     unsafe {
         let mut sums = [L::zero(); N];
         let mut a = d.a.as_ptr().add(first * 8);

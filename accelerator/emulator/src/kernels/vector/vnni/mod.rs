@@ -1,12 +1,14 @@
-//! The arithmetic with VNNI: `vpdpbusd` adds four products of unsigned with signed bytes to a 32-bit sum, exact and without an intermediate
-//! width, so a dot product is a load, a broadcast and that instruction.
+//! The arithmetic with VNNI: `vpdpbusd` adds four products of unsigned with signed bytes to a
+//! 32-bit sum, exact and without an intermediate width, so a dot product is a load, a broadcast and
+//! that instruction.
 //!
 //! - 4-bit weights are the unsigned side, plus 8 as for AVX2; `8 * sum(a)` is taken off.
-//! - 8-bit codes are the signed side. Signed activations are made unsigned by adding 128 (flipping their top bit); 128 times the sum of the
-//!   channel's codes is taken off. Probabilities are unsigned as they are.
+//! - 8-bit codes are the signed side. Signed activations are made unsigned by adding 128 (flipping
+//!   their top bit); 128 times the sum of the channel's codes is taken off. Probabilities are
+//!   unsigned as they are.
 //!
-//! The dot products are written once over [`Lanes`], the registers of an instruction set; another implementation of it, in plain
-//! integers, tests them on a CPU without VNNI. All else is AVX2's.
+//! The dot products are written once over [`Lanes`], the registers of an instruction set; another
+//! implementation of it, in plain integers, tests them on a CPU without VNNI. All else is AVX2's.
 #![allow(
     unsafe_code,
     reason = "SIMD intrinsics: loads, stores and calls of functions with target features"

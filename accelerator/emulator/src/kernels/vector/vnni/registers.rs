@@ -7,7 +7,8 @@ use crate::kernels::vector::path::Line;
 /// Registers of an instruction set that hold 64 bytes: a line of weights, or 16 sums.
 ///
 /// # Safety
-/// The functions may be called where the CPU has the instruction set of the implementation, and are for functions compiled for it to inline.
+/// The functions may be called where the CPU has the instruction set of the implementation, and are
+/// for functions compiled for it to inline.
 pub unsafe trait Lanes {
     /// 64 bytes.
     type Register: Copy;
@@ -39,7 +40,8 @@ pub unsafe trait Lanes {
     /// As the trait says.
     unsafe fn flip(v: Self::Register) -> Self::Register;
 
-    /// `vpdpbusd`: to each 32-bit lane of `sums` the four products of its bytes, `unsigned` u8 and `signed` i8.
+    /// `vpdpbusd`: to each 32-bit lane of `sums` the four products of its bytes, `unsigned` u8 and
+    /// `signed` i8.
     ///
     /// # Safety
     /// As the trait says.

@@ -1,4 +1,5 @@
-//! The dot products on a model of `vpdpbusd` in plain integers, on any CPU with AVX2; the instruction itself where the CPU has it.
+//! The dot products on a model of `vpdpbusd` in plain integers, on any CPU with AVX2; the
+//! instruction itself where the CPU has it.
 
 use std::arch::x86_64::*;
 
@@ -177,7 +178,8 @@ proptest! {
                     for (chunk, Line(line)) in b.iter().enumerate() {
                         for term in 0..8 {
                             let code = a[chunk * stride + row * 8 + term];
-                            // Even channels have terms 0..4 in the first half of the line and 4..8 in the second, odd ones the other way.
+                            // Even channels have terms 0..4 in the first half of the line and 4..8
+                            // in the second, odd ones the other way.
                             let half = (channel % 2 + term / 4) % 2;
                             let weight = line[half * 32 + channel / 2 * 8 + term];
                             four += i32::from(weight) * i32::from(code as i8);
