@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use fqbert_checkpoint::{Sequence, Tokenizer};
 
+use fqbert_random::Random;
+
 use crate::QuantizeError;
 
 /// Longest line that is taken for one, in bytes.
@@ -296,7 +298,7 @@ struct Reservoir {
     kept: Vec<String>,
     offered: u64,
     limit: usize,
-    state: u64,
+    random: Random,
 }
 
 impl Reservoir {
@@ -305,7 +307,7 @@ impl Reservoir {
             kept: Vec::new(),
             offered: 0,
             limit: sample.limit,
-            state: sample.seed,
+            random: Random::new(sample.seed),
         }
     }
 
@@ -316,20 +318,11 @@ impl Reservoir {
             return;
         }
         // The bias of the remainder is below 2^-40 for any file.
-        let at = (self.next() % self.offered) as usize;
+        let at = (self.random.next_u64() % self.offered) as usize;
         if at < self.kept.len() {
             // Keep the order of the file: the moving average of maxima depends on it.
             self.kept.remove(at);
             self.kept.push(text());
         }
-    }
-
-    /// SplitMix64.
-    fn next(&mut self) -> u64 {
-        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
     }
 }

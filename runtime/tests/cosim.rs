@@ -11,7 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fqbert_contract::device::Device;
-use fqbert_model::testing::{Rng, Shape, random_model};
+use fqbert_model::testing::{Shape, random_model};
+use fqbert_random::Random;
 use fqbert_runtime::{Classifier, OpenError, Session, SessionOptions, Tokens, open_device};
 
 fn open(uri: &str) -> Option<Box<dyn Device>> {
@@ -83,8 +84,8 @@ fn layer_of_bert_base(geometry: &str) {
         },
         128,
     ));
-    let mut rng = Rng::new(128);
-    let ids = (0..128).map(|_| rng.range(0, 63) as u32).collect();
+    let mut rng = Random::new(128);
+    let ids = (0..128).map(|_| rng.within(0, 63) as u32).collect();
     let tokens = Tokens::from_ids(ids);
     let run = |device| {
         let mut session = Session::new(model.clone(), device, options()).unwrap();

@@ -11,7 +11,8 @@ use fqbert_contract::device::{Allocation, BufferId, Device, DeviceError, MemoryI
 use fqbert_contract::registers as regs;
 use fqbert_model::QuantizedModel;
 use fqbert_model::reference::EncoderInput;
-use fqbert_model::testing::{Rng, Shape, random_model};
+use fqbert_model::testing::{Shape, random_model};
+use fqbert_random::Random;
 use fqbert_runtime::{
     AsyncSession, HeadOutput, Host, Session, SessionError, SessionOptions, Tokens, open_device,
 };
@@ -30,9 +31,9 @@ fn model(seed: u64) -> Arc<QuantizedModel> {
 }
 
 fn sequences(model: &QuantizedModel, lengths: &[usize], seed: u64) -> Vec<Tokens> {
-    let mut r = Rng::new(seed);
-    let vocab = model.config.vocab as i64;
-    let ids = |r: &mut Rng, n: &usize| (0..*n).map(|_| r.range(0, vocab - 1) as u32).collect();
+    let mut r = Random::new(seed);
+    let vocab = model.config.vocab as u64;
+    let ids = |r: &mut Random, n: &usize| (0..*n).map(|_| r.within(0, vocab - 1) as u32).collect();
     lengths
         .iter()
         .map(|n| Tokens::from_ids(ids(&mut r, n)))

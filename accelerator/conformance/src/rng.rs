@@ -1,26 +1,23 @@
 //! Random numbers that are the same on every machine.
 
-/// Sebastiano Vigna's SplitMix64.
+use fqbert_random::Random;
+
+/// Random operands and positions.
 #[derive(Clone, Debug)]
-pub struct Rng(u64);
+pub struct Rng(Random);
 
 impl Rng {
     pub fn new(seed: u64) -> Self {
-        Self(seed)
+        Self(Random::new(seed))
     }
 
     pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        self.0.next_u64()
     }
 
     /// Uniform in `low..=high` but for a bias of 2^-32; `low` where the range is empty.
     pub fn within(&mut self, low: usize, high: usize) -> usize {
-        let width = high.saturating_sub(low) as u64 + 1;
-        low + (self.next() % width) as usize
+        self.0.within(low as u64, high as u64) as usize
     }
 
     /// An even number in `low..=high`, `low` being even.
@@ -33,7 +30,7 @@ impl Rng {
     }
 
     pub fn bytes(&mut self, count: usize) -> Vec<u8> {
-        (0..count).map(|_| (self.next() >> 56) as u8).collect()
+        self.0.bytes(count)
     }
 
     /// Activations and 8-bit codes: any byte, the ends of the range more often than by chance.

@@ -5,19 +5,7 @@ use fqbert_numerics::packed::{
     PART_8X4, PART_8X8, PackedLane, dot_8x4, dot_8x8, split_nibbles, unpack_pair,
 };
 use fqbert_numerics::requant::{Requant, effective_shift, sat27};
-
-/// A small generator of reproducible numbers (Knuth's MMIX constants).
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        self.0 >> 24
-    }
-}
+use fqbert_random::Random;
 
 /// The low `bits` of `v` as a signed number.
 fn signed(v: u64, bits: u32) -> i64 {
@@ -123,11 +111,13 @@ fn cascades_at_the_part_limits() {
 #[test]
 fn cascades_of_random_operands() {
     let mut cascade = open_or_skip!("matrix_cascade", 3);
-    let mut random = Random(3);
+    let mut random = Random::new(3);
     for _ in 0..200 {
-        let n = 8 * (1 + random.next() as usize % 40);
-        let a: Vec<i16> = (0..n).map(|_| (random.next() % 384) as i16 - 128).collect();
-        let w: Vec<i8> = (0..n).map(|_| random.next() as i8).collect();
+        let n = 8 * (1 + random.next_u64() as usize % 40);
+        let a: Vec<i16> = (0..n)
+            .map(|_| (random.next_u64() % 384) as i16 - 128)
+            .collect();
+        let w: Vec<i8> = (0..n).map(|_| random.next_u64() as i8).collect();
         let split: Vec<(i8, i8)> = w.iter().map(|w| split_nibbles(*w)).collect();
         let (low, high) = lanes(cascade_sum(&mut cascade, &a, &split));
         assert_eq!(16 * high + low, dot_8x8(&a, &w));
@@ -140,14 +130,14 @@ fn join_of_every_column() {
     let mut join = open_or_skip!("matrix_join", 4);
     let [shadow, column, mode8, sums] =
         ["shadow_i", "column_i", "mode8_i", "sums_o"].map(|n| join.port(n));
-    let mut random = Random(4);
+    let mut random = Random::new(4);
     for step in 0..4000 {
         // Six pairs of one row: lanes of 23 and 25 bits, extremes among them.
         let pairs: Vec<(i64, i64)> = (0..6)
-            .map(|_| match random.next() % 4 {
+            .map(|_| match random.next_u64() % 4 {
                 0 => (-(1 << 22), 1 << 24),
                 1 => ((1 << 22) - 1, -(1 << 24)),
-                _ => (signed(random.next(), 23), signed(random.next(), 24)),
+                _ => (signed(random.next_u64(), 23), signed(random.next_u64(), 24)),
             })
             .map(|(low, high)| (low, high.clamp(-(1 << 24) + 1, (1 << 24) - 1)))
             .collect();
@@ -157,7 +147,7 @@ fn join_of_every_column() {
             bits.extend(&p.to_le_bytes()[..6]);
         }
         let eight = step % 2 == 1;
-        let at = random.next() as usize % if eight { 3 } else { 6 };
+        let at = random.next_u64() as usize % if eight { 3 } else { 6 };
         join.set_bytes(shadow, &bits);
         join.set(column, at as u64);
         join.set(mode8, u64::from(eight));
@@ -187,7 +177,7 @@ fn partial_sums_and_the_27_bit_port() {
     let [column, store, first, bias, sums, values] = names.map(|n| adder.port(n));
     let biases = [i32::MIN, i32::MAX, 0, (1 << 26) - 1, -(1 << 26), 1 << 26];
     let edges = [(1i64 << 27), -(1 << 27), 1, -1, 0];
-    let mut random = Random(5);
+    let mut random = Random::new(5);
     let mut totals = [[0i64; 2]; 4];
     for part in 0..300 {
         let (is_first, is_last) = (part % 3 == 0, part % 3 == 2);
@@ -195,11 +185,11 @@ fn partial_sums_and_the_27_bit_port() {
             adder.set(column, at as u64);
             adder.set(store, 0);
             adder.tick();
-            let sum = [0, 1].map(|_| match random.next() % 2 {
-                0 => edges[random.next() as usize % edges.len()],
-                _ => signed(random.next(), 27),
+            let sum = [0, 1].map(|_| match random.next_u64() % 2 {
+                0 => edges[random.next_u64() as usize % edges.len()],
+                _ => signed(random.next_u64(), 27),
             });
-            let b = [0, 1].map(|_| biases[random.next() as usize % biases.len()]);
+            let b = [0, 1].map(|_| biases[random.next_u64() as usize % biases.len()]);
             adder.set(store, u64::from(!is_last));
             adder.set(first, u64::from(is_first));
             adder.set(bias, u64::from(b[0] as u32) | u64::from(b[1] as u32) << 32);
@@ -239,7 +229,7 @@ fn requantization_lane_at_its_corners() {
         "result_o",
     ];
     let ports = names.map(|n| lane.port(n));
-    let mut random = Random(6);
+    let mut random = Random::new(6);
     let mut cases = Vec::new();
     let limit = 1i64 << 26;
     for shift in 1..=40u8 {
@@ -256,11 +246,11 @@ fn requantization_lane_at_its_corners() {
             }
             for _ in 0..100 {
                 // Around the ties of this shift, and anywhere.
-                let value = match random.next() % 2 {
-                    0 => signed(random.next(), 27),
-                    _ => signed(random.next(), 1 + u32::from(shift) % 26),
+                let value = match random.next_u64() % 2 {
+                    0 => signed(random.next_u64(), 27),
+                    _ => signed(random.next_u64(), 1 + u32::from(shift) % 26),
                 };
-                let multiplier = random.next() as u16;
+                let multiplier = random.next_u64() as u16;
                 cases.push(Lane {
                     value,
                     multiplier,
@@ -358,9 +348,13 @@ fn origins_of_keys() {
         let mut origin = open_or_skip!(name, 8);
         let [tile, base, stride, place] =
             ["row_tile0_i", "dst_base_i", "dst_stride_i", "place_o"].map(|n| origin.port(n));
-        let mut random = Random(8);
+        let mut random = Random::new(8);
         let case = |at: u64, random: &mut Random| {
-            (at % 256, random.next() & 0xffff, random.next() & 0xffff)
+            (
+                at % 256,
+                random.next_u64() & 0xffff,
+                random.next_u64() & 0xffff,
+            )
         };
         let cases: Vec<_> = (0..1024).map(|at| case(at, &mut random)).collect();
         for cycle in 0..cases.len() + 3 {

@@ -6,8 +6,9 @@ mod support;
 use fqbert_contract::isa::{Engine, Instruction, MemoryId};
 use fqbert_contract::timing::{Policy, UNITS, simulate};
 use fqbert_cosim::{CosimDevice, Memory};
+use fqbert_random::Random;
 use support::programs::{Mix, program};
-use support::{DONE, Rng, end, load, nop, plain, run, shell, store, tiny, upload, with};
+use support::{DONE, end, load, nop, plain, run, shell, store, tiny, upload, with};
 
 /// Runs on the RTL and in the model, and compares. Returns the cycles that accesses waited for
 /// ports of on-chip memories, by unit.
@@ -112,7 +113,7 @@ fn random_programs_of_transfers() {
     };
     let data = upload(&mut device, &[7; 65536]).address.0;
     for seed in 0..40 {
-        let mut rng = Rng(seed);
+        let mut rng = Random::new(seed);
         let beats = [8, 40, 600][rng.below(3) as usize];
         let mix = Mix {
             length: 80,
@@ -133,7 +134,7 @@ fn random_programs_of_all_engines() {
     let data = upload(&mut device, &[7; 65536]).address.0;
     let mut waited = [0; UNITS];
     for seed in 100..160 {
-        let mut rng = Rng(seed);
+        let mut rng = Random::new(seed);
         let mix = Mix {
             length: 120,
             beats: 60,

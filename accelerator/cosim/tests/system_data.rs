@@ -6,8 +6,9 @@ mod support;
 use fqbert_contract::device::Device;
 use fqbert_contract::isa::{MemoryId, Operation};
 use fqbert_cosim::{Companion, CosimDevice, CosimOptions, Memory, Model, OpenError, Port};
+use fqbert_random::Random;
 use support::programs::{Mix, program};
-use support::{DONE, Rng, download, end, load, plain, run, shell, store, tiny, upload, with};
+use support::{DONE, download, end, load, plain, run, shell, store, tiny, upload, with};
 
 fn is_store(operation: &Operation) -> bool {
     matches!(operation, Operation::Store(_))
@@ -27,7 +28,7 @@ fn transfers_under_back_pressure_are_the_emulators() {
             return;
         };
         let mut emulator = fqbert_emulator::open("tiny?threads=1").unwrap();
-        let mut rng = Rng(seed);
+        let mut rng = Random::new(seed);
         let bytes = rng.bytes(65536);
         let data = upload(&mut device, &bytes);
         assert_eq!(upload(&mut emulator, &bytes).address, data.address);
@@ -92,7 +93,7 @@ fn random_programs_end_under_back_pressure() {
         };
         let data = upload(&mut device, &[7; 65536]).address.0;
         for _ in 0..4 {
-            let mut rng = Rng(seed);
+            let mut rng = Random::new(seed);
             let mix = Mix {
                 length: 150,
                 beats: 200,
@@ -190,7 +191,7 @@ fn load_fills_every_memory_that_engines_read() {
             }
             Err(error) => panic!("{error}"),
         };
-        let image = Rng(u64::from(memory.code())).bytes(words as usize * word_bytes);
+        let image = Random::new(u64::from(memory.code())).bytes(words as usize * word_bytes);
         let data = upload(&mut device, &image);
         let beats = words * word_bytes as u32 / 16;
         let ended = run(

@@ -12,7 +12,8 @@ use fqbert_contract::isa::{
 use fqbert_contract::timing::Queue;
 use fqbert_contract::verify::check_operation;
 use fqbert_cosim::open_or_skip;
-use support::{Rng, end, plain};
+use fqbert_random::Random;
+use support::{end, plain};
 
 /// What FETCH must say of an instruction in the middle of a program, or as its last.
 fn expected(g: &Geometry, bytes: &[u8; INSTRUCTION_BYTES], last: bool) -> (FaultCause, usize) {
@@ -33,7 +34,7 @@ fn expected(g: &Geometry, bytes: &[u8; INSTRUCTION_BYTES], last: bool) -> (Fault
 }
 
 /// A value at or around the edge `limit`, or small, or any.
-fn around(rng: &mut Rng, limit: u64) -> u64 {
+fn around(rng: &mut Random, limit: u64) -> u64 {
     match rng.below(4) {
         0 => limit.saturating_sub(rng.below(3)),
         1 => limit + rng.below(3),
@@ -43,13 +44,13 @@ fn around(rng: &mut Rng, limit: u64) -> u64 {
 }
 
 /// Below the first bound once in `odds` times, else below the second.
-fn below_either(rng: &mut Rng, odds: u64, bounds: [u64; 2]) -> u64 {
+fn below_either(rng: &mut Random, odds: u64, bounds: [u64; 2]) -> u64 {
     let bound = bounds[usize::from(rng.below(odds) != 0)];
     rng.below(bound)
 }
 
 /// An instruction whose areas end near the ends of their memories, often legal.
-fn plausible(rng: &mut Rng, g: &Geometry) -> Operation {
+fn plausible(rng: &mut Random, g: &Geometry) -> Operation {
     let lanes = u64::from(g.lanes);
     let memories = MemoryId::ALL;
     match rng.below(8) {
@@ -63,7 +64,7 @@ fn plausible(rng: &mut Rng, g: &Geometry) -> Operation {
             let offset = around(rng, u64::from(g.depth(memory))).min(65535);
             let words = around(rng, u64::from(g.depth(memory)).saturating_sub(offset)).max(1);
             let beats = (words * word.max(1) + u64::from(rng.below(8) == 0)) as u32 & 0xff_ffff;
-            let (memory, word_offset, address) = (memory.code(), offset as u16, rng.next());
+            let (memory, word_offset, address) = (memory.code(), offset as u16, rng.next_u64());
             if rng.below(2) == 0 {
                 Operation::Store(Store {
                     memory,
@@ -114,7 +115,7 @@ fn plausible(rng: &mut Rng, g: &Geometry) -> Operation {
         4 => {
             let n = 8 * around(rng, u64::from(g.max_hidden) / 8);
             let (tiles, stride, y8) = (1 + rng.below(6), rng.below(700), rng.below(200));
-            let near = |rng: &mut Rng, depth: u32, used: u64| {
+            let near = |rng: &mut Random, depth: u32, used: u64| {
                 around(rng, u64::from(depth).saturating_sub(used)) as u16
             };
             Operation::Layernorm(Layernorm {
@@ -133,7 +134,7 @@ fn plausible(rng: &mut Rng, g: &Geometry) -> Operation {
     }
 }
 
-fn matmul(rng: &mut Rng, g: &Geometry) -> Matmul {
+fn matmul(rng: &mut Random, g: &Geometry) -> Matmul {
     let mode8 = rng.below(2) == 1;
     let tile = u64::from(if mode8 { g.pairs } else { 2 * g.pairs });
     let (rows, columns) = (1 + rng.below(10), 1 + below_either(rng, 4, [255, 6]));
@@ -227,7 +228,7 @@ fn matmul(rng: &mut Rng, g: &Geometry) -> Matmul {
     m.dst_base = match rng.below(3) {
         0 => low.saturating_sub(1) as u16,
         1 => low.min(65535) as u16,
-        _ => rng.next() as u16,
+        _ => rng.next_u64() as u16,
     };
     m
 }
@@ -241,7 +242,7 @@ fn check(top: &str, g: &Geometry, count: usize) {
     model.set(clear, 1);
     model.tick();
     model.set(clear, 0);
-    let mut rng = Rng(0x00de_c0de);
+    let mut rng = Random::new(0x00de_c0de);
     let mut waiting = std::collections::VecDeque::new();
     let (mut seen, mut legal) = (0, 0);
     for cycle in 0.. {

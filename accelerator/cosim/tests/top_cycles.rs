@@ -15,8 +15,9 @@ use fqbert_contract::program::{PerRegion, Placement, Program};
 use fqbert_contract::timing::{Policy, Schedule, UNITS, simulate};
 use fqbert_cosim::{CosimDevice, OpenError};
 use fqbert_model::testing::{Shape, random_model};
+use fqbert_random::Random;
 use support::programs::{Mix, program};
-use support::{DONE, Ended, Rng, encode, everything, finish, run, start, tiny, upload};
+use support::{DONE, Ended, encode, everything, finish, run, start, tiny, upload};
 
 fn open() -> Option<CosimDevice> {
     match fqbert_cosim::open("tiny?memory=64MiB") {
@@ -133,7 +134,7 @@ fn crowded(first: u64, programs: u64) {
     let data = upload(&mut device, &[7; 65536]).address.0;
     let (mut waited, mut differing) = ([0; UNITS], Vec::new());
     for seed in first..first + programs {
-        let mut rng = Rng(seed);
+        let mut rng = Random::new(seed);
         let mix = Mix {
             length: 60,
             beats: [20, 60, 300][rng.below(3) as usize],

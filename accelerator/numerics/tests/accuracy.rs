@@ -8,27 +8,11 @@ use fqbert_numerics::layernorm::{
     LayerNormParams, N_MAX, RowStatistics, layernorm_row, mean_reciprocal, quantize, rsqrt,
 };
 use fqbert_numerics::softmax::{exp_table, softmax_row};
+use fqbert_random::Random;
 
-/// A small fixed-seed generator (SplitMix64), so that the figures are the same on every run.
-struct Random(u64);
-
-impl Random {
-    fn bits(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// Uniform in 0..1.
-    fn unit(&mut self) -> f64 {
-        (self.bits() >> 11) as f64 / (1u64 << 53) as f64
-    }
-
-    /// Standard normal, as a sum of twelve.
-    fn normal(&mut self) -> f64 {
-        (0..12).map(|_| self.unit()).sum::<f64>() - 6.0
-    }
+/// Standard normal, as a sum of twelve uniforms.
+fn normal(random: &mut Random) -> f64 {
+    (0..12).map(|_| random.unit_f64()).sum::<f64>() - 6.0
 }
 
 fn multiples_of_8() -> impl Iterator<Item = usize> {
@@ -115,12 +99,12 @@ fn row_statistics_stay_in_their_widths() {
 /// The mean's reciprocal must not cost more than the half unit that rounding costs.
 #[test]
 fn mean_is_within_three_quarters_of_a_sixteenth() {
-    let mut random = Random(1);
+    let mut random = Random::new(1);
     for n in multiples_of_8() {
         let (inv, q) = mean_reciprocal(n);
-        let offset = (random.unit() - 0.5) * 60000.0;
+        let offset = (random.unit_f64() - 0.5) * 60000.0;
         let x: Vec<i16> = (0..n)
-            .map(|_| (offset + random.normal() * 900.0) as i16)
+            .map(|_| (offset + normal(&mut random) * 900.0) as i16)
             .collect();
         let mean = x.iter().map(|&x| f64::from(x)).sum::<f64>() / n as f64;
         let mu = RowStatistics::of(&x, inv, q, 1).mu as f64;
@@ -150,16 +134,16 @@ fn layer_norm_against_f64() {
     const S_IN: f64 = 1.0 / 1024.0;
     const S_Y8: f64 = 1.0 / 16.0;
     const EPS: f64 = 1e-12;
-    let mut random = Random(2);
+    let mut random = Random::new(2);
     println!(
         "layer norm: N, deviation in steps: worst and rms of (y16 - f64), with codes of gamma and beta; with their floats; y8 in steps"
     );
     for n in [128usize, 384, 768, 1024, 4096] {
         for deviation in [30.0, 300.0, 1500.0] {
             let gamma: Vec<f32> = (0..n)
-                .map(|_| (1.0 + 0.2 * random.normal()) as f32)
+                .map(|_| (1.0 + 0.2 * normal(&mut random)) as f32)
                 .collect();
-            let beta: Vec<f32> = (0..n).map(|_| (0.2 * random.normal()) as f32).collect();
+            let beta: Vec<f32> = (0..n).map(|_| (0.2 * normal(&mut random)) as f32).collect();
             let s_res = 24.0 / 32767.0;
             let p = quantize(&gamma, &beta, EPS, n, S_IN, s_res, S_Y8).unwrap();
             // The codes as floats: what is left is the arithmetic alone.
@@ -179,7 +163,7 @@ fn layer_norm_against_f64() {
                 (0f64, 0f64, 0f64, 0f64, 0f64);
             for _ in 0..40 {
                 let mut x: Vec<i16> = (0..n)
-                    .map(|_| (random.normal() * deviation + 200.0) as i16)
+                    .map(|_| (normal(&mut random) * deviation + 200.0) as i16)
                     .collect();
                 x[n / 2] = (20.0 * deviation) as i16;
                 let real: Vec<f64> = x.iter().map(|&x| f64::from(x) * S_IN).collect();
@@ -231,7 +215,7 @@ fn layer_norm_comparison_notices_a_wrong_reciprocal() {
 
 #[test]
 fn softmax_against_f64() {
-    let mut random = Random(3);
+    let mut random = Random::new(3);
     println!(
         "softmax: columns: worst error in steps of 1/255; worst and rms of (sum of a row - 1)"
     );
@@ -240,9 +224,9 @@ fn softmax_against_f64() {
         for scale in [0.01, 0.05, 0.1, 0.3] {
             let table = exp_table(scale);
             for _ in 0..200 {
-                let spread = 10.0 + 40.0 * random.unit();
+                let spread = 10.0 + 40.0 * random.unit_f64();
                 let x: Vec<i8> = (0..columns)
-                    .map(|_| (random.normal() * spread) as i8)
+                    .map(|_| (normal(&mut random) * spread) as i8)
                     .collect();
                 let mut p = vec![0; columns];
                 softmax_row(&x, 0..columns, &table, &mut p);

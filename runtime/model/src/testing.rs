@@ -7,6 +7,7 @@ use fqbert_numerics::gelu::gelu_table;
 use fqbert_numerics::layernorm::mean_reciprocal;
 use fqbert_numerics::requant::Requant;
 use fqbert_numerics::softmax::exp_table;
+use fqbert_random::Random;
 use half::f16;
 
 use crate::config::{
@@ -63,40 +64,14 @@ impl Shape {
     };
 }
 
-/// The splitmix64 generator: the same numbers on every machine.
-#[derive(Clone, Debug)]
-pub struct Rng(u64);
-
-impl Rng {
-    /// A generator of that seed.
-    pub fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    /// 64 random bits.
-    pub fn next_u64(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// A number in `low..=high`.
-    pub fn range(&mut self, low: i64, high: i64) -> i64 {
-        let span = high.abs_diff(low).saturating_add(1);
-        low + (self.next_u64() % span) as i64
-    }
-
-    /// A number in -1..1.
-    pub fn unit(&mut self) -> f32 {
-        ((self.next_u64() >> 40) as f32 / (1u64 << 23) as f32) - 1.0
-    }
+/// A number in `low..=high`.
+fn range(r: &mut Random, low: i64, high: i64) -> i64 {
+    low + r.within(0, high.abs_diff(low)) as i64
 }
 
 /// A model of that shape, classifying in two; valid, and the same for the same seed.
 pub fn random_model(shape: Shape, seed: u64) -> QuantizedModel {
-    let r = &mut Rng::new(seed);
+    let r = &mut Random::new(seed);
     let config = ModelConfig {
         family: Family::Bert,
         layers: shape.layers,
@@ -117,24 +92,28 @@ pub fn random_model(shape: Shape, seed: u64) -> QuantizedModel {
         problem_type: None,
     };
     let h = shape.hidden;
-    let table = |r: &mut Rng, rows: usize| {
-        Table::F16((0..rows * h).map(|_| f16::from_f32(r.unit())).collect())
+    let table = |r: &mut Random, rows: usize| {
+        Table::F16(
+            (0..rows * h)
+                .map(|_| f16::from_f32(r.signed_unit()))
+                .collect(),
+        )
     };
     let embeddings = Embeddings {
         word: table(r, shape.vocab),
         position: table(r, shape.max_positions),
         token_type: table(r, 2),
-        gamma: (0..h).map(|_| 1.0 + 0.1 * r.unit()).collect(),
-        beta: (0..h).map(|_| 0.1 * r.unit()).collect(),
+        gamma: (0..h).map(|_| 1.0 + 0.1 * r.signed_unit()).collect(),
+        beta: (0..h).map(|_| 0.1 * r.signed_unit()).collect(),
     };
     let layers = (0..shape.layers)
         .map(|i| layer(r, &config, shape.wide, i))
         .collect();
-    let dense = |r: &mut Rng, outputs: usize| Dense {
+    let dense = |r: &mut Random, outputs: usize| Dense {
         weight: (0..outputs * h)
-            .map(|_| r.unit() / (h as f32).sqrt())
+            .map(|_| r.signed_unit() / (h as f32).sqrt())
             .collect(),
-        bias: (0..outputs).map(|_| 0.1 * r.unit()).collect(),
+        bias: (0..outputs).map(|_| 0.1 * r.signed_unit()).collect(),
     };
     QuantizedModel {
         quantization: Quantization {
@@ -155,7 +134,7 @@ pub fn random_model(shape: Shape, seed: u64) -> QuantizedModel {
     }
 }
 
-fn layer(r: &mut Rng, c: &ModelConfig, wide: u64, index: usize) -> QuantizedLayer {
+fn layer(r: &mut Random, c: &ModelConfig, wide: u64, index: usize) -> QuantizedLayer {
     let mut matrices = Linear::ALL.into_iter().enumerate().map(|(m, which)| {
         let mode = match wide >> ((6 * index + m) % 64) & 1 {
             0 => Mode::W4,
@@ -216,28 +195,28 @@ fn record(factor: f64, bias: i32) -> ChannelParams {
     }
 }
 
-fn linear(r: &mut Rng, mode: Mode, shape: (usize, usize), deviation: f64) -> QuantizedLinear {
+fn linear(r: &mut Random, mode: Mode, shape: (usize, usize), deviation: f64) -> QuantizedLinear {
     let (outputs, inputs) = shape;
     let limit = match mode {
         Mode::W4 => 7,
         Mode::W8 => 127,
     };
     let codes: Vec<i8> = (0..outputs * inputs)
-        .map(|_| r.range(-limit, limit) as i8)
+        .map(|_| range(r, -limit, limit) as i8)
         .collect();
     // Standard deviations: codes limit / sqrt 3, activations about 35.
     let sum = limit as f64 / 3f64.sqrt() * 35.0 * (inputs as f64).sqrt();
     let params = (0..outputs)
         .map(|_| {
-            let factor = deviation / sum * f64::from(1.0 + 0.3 * r.unit());
-            record(factor, r.range(-(sum as i64) / 2, sum as i64 / 2) as i32)
+            let factor = deviation / sum * f64::from(1.0 + 0.3 * r.signed_unit());
+            record(factor, range(r, -(sum as i64) / 2, sum as i64 / 2) as i32)
         })
         .collect();
     QuantizedLinear::new(mode, outputs, inputs, &codes, params, vec![0.01; outputs])
         .unwrap_or_else(|e| unreachable!("{e}"))
 }
 
-fn norm(r: &mut Rng, hidden: usize) -> QuantizedLayerNorm {
+fn norm(r: &mut Random, hidden: usize) -> QuantizedLayerNorm {
     let (inv, q) = mean_reciprocal(hidden);
     // h has 11 fraction bits times a gamma of about 100: one is 2^11 * 100, and 1000 steps of y16,
     // and 35 of y8.
@@ -248,25 +227,25 @@ fn norm(r: &mut Rng, hidden: usize) -> QuantizedLayerNorm {
     QuantizedLayerNorm {
         header: LayerNormHeader {
             inv,
-            eps: r.range(1, 1 << 20) as u32,
+            eps: range(r, 1, 1 << 20) as u32,
             m16: y16.multiplier,
             m8: y8.multiplier,
             s16: y16.shift,
             s8: y8.shift,
             q,
         },
-        gamma: (0..hidden).map(|_| r.range(70, 127) as i8).collect(),
+        gamma: (0..hidden).map(|_| range(r, 70, 127) as i8).collect(),
         beta: (0..hidden)
-            .map(|_| r.range(-40_000, 40_000) as i32)
+            .map(|_| range(r, -40_000, 40_000) as i32)
             .collect(),
     }
 }
 
 /// A random input of `tokens` tokens, all attending to `0..length`.
 pub fn random_input(hidden: usize, tokens: usize, length: usize, seed: u64) -> EncoderInput {
-    let r = &mut Rng::new(seed);
+    let r = &mut Random::new(seed);
     let values: Vec<f32> = (0..tokens * hidden)
-        .map(|_| (r.unit() + r.unit() + r.unit()) / 3.0)
+        .map(|_| (r.signed_unit() + r.signed_unit() + r.signed_unit()) / 3.0)
         .collect();
     EncoderInput {
         x8: values.iter().map(|v| (v * 100.0) as i8).collect(),

@@ -1,8 +1,9 @@
 //! Packing, compression and the plain interpretation.
 
 use fqbert_contract::geometry::Mode;
-use fqbert_model::testing::{Rng, Shape, random_input, random_model};
+use fqbert_model::testing::{Shape, random_input, random_model};
 use fqbert_model::{Scheme, WeightCodes};
+use fqbert_random::Random;
 use proptest::prelude::*;
 
 /// The paper's Table I: 7.94x for BERT-base's encoder (85,054,464 parameters).
@@ -127,8 +128,8 @@ proptest! {
     #[test]
     fn packed_codes_unpack(rows in 1usize..6, k in 1usize..20, wide: bool, seed: u64) {
         let (mode, limit) = if wide { (Mode::W8, 127) } else { (Mode::W4, 7) };
-        let mut r = Rng::new(seed);
-        let codes: Vec<i8> = (0..2 * rows * k).map(|_| r.range(-limit, limit) as i8).collect();
+        let mut r = Random::new(seed);
+        let codes: Vec<i8> = (0..2 * rows * k).map(|_| (r.within(0, 2 * limit as u64) as i64 - limit) as i8).collect();
         let packed = WeightCodes::from_codes(mode, 2 * rows, k, &codes).unwrap();
         prop_assert_eq!(packed.to_codes(), codes);
     }

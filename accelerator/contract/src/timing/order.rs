@@ -1,5 +1,7 @@
 //! Other orders in which ready queues could be served.
 
+use fqbert_random::Random;
+
 use std::collections::VecDeque;
 
 use super::queue::{QUEUES, Queue};
@@ -12,7 +14,7 @@ use crate::isa::{Instruction, Operation, QUEUE_DEPTH, SEMAPHORE_MAX, SEMAPHORES}
 /// A semaphore has one producer and one consumer queue, so no choice takes anything from another:
 /// every draw comes to the end too.
 pub(super) fn draw(instructions: &[Instruction], seed: u64) -> Vec<u32> {
-    let mut random = SplitMix(seed);
+    let mut random = Random::new(seed);
     let mut queues: [VecDeque<u32>; QUEUES] = Default::default();
     let mut counts = [0u32; SEMAPHORES];
     let mut next = 0;
@@ -38,7 +40,7 @@ pub(super) fn draw(instructions: &[Instruction], seed: u64) -> Vec<u32> {
         if ready.is_empty() {
             return order;
         }
-        let queue = ready[(random.next() % ready.len() as u64) as usize];
+        let queue = ready[(random.next_u64() % ready.len() as u64) as usize];
         let Some(index) = queues[queue].pop_front() else {
             return order;
         };
@@ -66,17 +68,4 @@ fn may_start(instruction: &Instruction, counts: &[u32; SEMAPHORES]) -> bool {
         after[id] += 1;
     }
     up && after.iter().all(|count| *count <= SEMAPHORE_MAX)
-}
-
-/// Sebastiano Vigna's SplitMix64: a seed gives the same order on every machine.
-struct SplitMix(u64);
-
-impl SplitMix {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
 }

@@ -12,6 +12,8 @@ mod write;
 
 use fqbert_emulator::{AxiFault, Ddr};
 
+use fqbert_random::Random;
+
 use crate::model::Model;
 pub use options::Memory;
 use read::ReadPort;
@@ -19,20 +21,6 @@ use write::WritePort;
 
 /// Bytes of a beat.
 const BEAT: usize = fqbert_contract::isa::BEAT_BYTES;
-
-/// SplitMix64: a seed gives the same back-pressure on every machine.
-#[derive(Clone, Debug)]
-pub(crate) struct Random(u64);
-
-impl Random {
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-}
 
 /// What all ports share.
 pub(crate) struct Shared<'a> {
@@ -51,7 +39,9 @@ pub(crate) struct Stall {
 impl Stall {
     /// Whether a handshake is held up in this cycle.
     pub(crate) fn now(&mut self) -> bool {
-        self.random.as_mut().is_some_and(|r| r.next() % 100 < 35)
+        self.random
+            .as_mut()
+            .is_some_and(|r| r.next_u64() % 100 < 35)
     }
 
     /// Cycles more of latency for a burst.
@@ -59,12 +49,12 @@ impl Stall {
         let Some(random) = &mut self.random else {
             return 0;
         };
-        let most = if random.next().is_multiple_of(8) {
+        let most = if random.next_u64().is_multiple_of(8) {
             200
         } else {
             12
         };
-        random.next() % most
+        random.next_u64() % most
     }
 }
 
@@ -142,7 +132,7 @@ impl Bus {
         reads.extend((0..ports).map(|p| ReadPort::new(model, "load", p)));
         Self {
             stall: Stall {
-                random: memory.seed.map(Random),
+                random: memory.seed.map(Random::new),
             },
             bandwidth: Bandwidth {
                 per_cycle: memory.bandwidth,

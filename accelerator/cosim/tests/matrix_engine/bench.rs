@@ -8,7 +8,7 @@ use fqbert_contract::timing;
 use fqbert_cosim::{Model, Port};
 
 use crate::memories::{Memories, ReadPipe};
-use crate::random::Random;
+use fqbert_random::Random;
 
 struct ReadPort {
     memory: MemoryId,
@@ -53,7 +53,7 @@ pub struct Bench {
 impl Bench {
     /// Resets the engine and loads its GELU tables.
     pub fn new(g: Geometry, mut model: Model, seed: u64) -> Self {
-        let mut random = Random(seed);
+        let mut random = Random::new(seed);
         let memories = Memories::random(&g, &mut random);
         let word = g.word_bytes(MemoryId::Wgt0) as usize;
         let mut reads = Vec::new();

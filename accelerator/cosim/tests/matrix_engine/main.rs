@@ -14,7 +14,7 @@ use fqbert_contract::isa::{Matmul, MemoryId, Operation};
 use fqbert_contract::timing::{Matrix, Ports};
 use fqbert_contract::verify::check_operation;
 use fqbert_cosim::open_or_skip;
-use random::Random;
+use fqbert_random::Random;
 
 /// Tops of build/tops.rs with their shapes.
 const SHAPES: [(&str, u32, u32, u32); 4] = [
@@ -92,7 +92,7 @@ fn check(bench: &mut Bench, instructions: &[Matmul], offers: &[u64]) {
 fn random_instructions(shape: (&str, u32, u32, u32), count: u64, longest: u64) {
     let (name, rows, pairs, lanes) = shape;
     let g = geometry(rows, pairs, lanes);
-    let mut random = Random(u64::from(rows));
+    let mut random = Random::new(u64::from(rows));
     let mut bench = Bench::new(g.clone(), open_or_skip!(name, rows), 1);
     for _ in 0..count * seeds() {
         let length = random.within(1, 6) as usize;
@@ -186,7 +186,7 @@ fn long_sums_are_drained_in_parts() {
 fn long_sums_of_random_operands() {
     let g = geometry(4, 4, 8);
     let mut bench = Bench::new(g.clone(), open_or_skip!("matrix_tiny", 4), 4);
-    let mut random = Random(4);
+    let mut random = Random::new(4);
     for _ in 0..4 * seeds() {
         let mut m = random::matmul(&g, &mut random, 24);
         m.k_chunks = random.within(130, 512) as u16;
@@ -280,7 +280,7 @@ fn a_short_instruction_waits_for_the_drain_before_it() {
 fn reset_at_any_moment() {
     let g = geometry(4, 4, 8);
     let mut bench = Bench::new(g.clone(), open_or_skip!("matrix_tiny", 7), 7);
-    let mut random = Random(7);
+    let mut random = Random::new(7);
     for cycles in 1..90 {
         let m = random::matmul(&g, &mut random, 8);
         bench.abort(&m, cycles);

@@ -3,7 +3,7 @@
 use fqbert_contract::Geometry;
 use fqbert_contract::isa::MemoryId;
 
-use crate::random::Random;
+use fqbert_random::Random;
 
 /// Every memory that the matrix engine touches.
 #[derive(Clone, PartialEq, Eq)]

@@ -1,40 +1,9 @@
-//! Reproducible random numbers, and random legal MATMULs.
+//! Random legal MATMULs.
 
 use fqbert_contract::Geometry;
 use fqbert_contract::isa::{Matmul, Operation};
 use fqbert_contract::verify::check_operation;
-
-/// Sebastiano Vigna's SplitMix64.
-pub struct Random(pub u64);
-
-impl Random {
-    /// 64 random bits.
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// `low..=high`.
-    pub fn within(&mut self, low: u64, high: u64) -> u64 {
-        low + self.next() % (high - low + 1)
-    }
-
-    /// True once in `n`.
-    pub fn one_in(&mut self, n: u64) -> bool {
-        self.next().is_multiple_of(n)
-    }
-
-    /// Random bytes.
-    pub fn bytes(&mut self, count: usize) -> Vec<u8> {
-        (0..count.div_ceil(8))
-            .flat_map(|_| self.next().to_le_bytes())
-            .take(count)
-            .collect()
-    }
-}
+use fqbert_random::Random;
 
 /// A legal MATMUL that reads the lower halves of ACT and OPD and writes the upper ones, so that
 /// instructions in flight do not race.

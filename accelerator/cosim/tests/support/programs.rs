@@ -3,7 +3,9 @@
 use fqbert_contract::isa::{Engine, Instruction, Layernorm, Matmul, MemoryId, Operation, Softmax};
 use fqbert_contract::timing::{QUEUES, Queue};
 
-use super::{Rng, end, load, nop, store, with};
+use fqbert_random::Random;
+
+use super::{end, load, nop, store, with};
 
 /// What a random program is made of.
 #[derive(Clone, Copy)]
@@ -19,7 +21,7 @@ pub struct Mix {
 }
 
 /// A small legal MATMUL, SOFTMAX or LAYERNORM of the tiny geometry.
-pub fn compute(rng: &mut Rng) -> Operation {
+pub fn compute(rng: &mut Random) -> Operation {
     let (row_tiles, col_tiles) = (1 + rng.below(3) as u8, 1 + rng.below(3) as u8);
     match rng.below(4) {
         0 => Operation::Softmax(Softmax {
@@ -60,7 +62,7 @@ fn complete(operation: Operation) -> Operation {
 
 /// A program in which an instruction may wait for earlier ones, by a semaphore for each pair of
 /// queues: it always ends.
-pub fn program(rng: &mut Rng, mix: Mix, data: u64) -> Vec<Instruction> {
+pub fn program(rng: &mut Random, mix: Mix, data: u64) -> Vec<Instruction> {
     let mut operations = Vec::new();
     for _ in 0..mix.length {
         let memory = if rng.below(2) == 0 {

@@ -8,7 +8,7 @@ use fqbert_contract::timing;
 use fqbert_cosim::{Model, Port};
 
 use crate::memories::Memories;
-use crate::random::Random;
+use fqbert_random::Random;
 
 struct ReadPort {
     memory: MemoryId,
@@ -71,7 +71,7 @@ pub struct Access {
 impl Bench {
     /// Resets the engine and loads its exponential tables.
     pub fn new(g: Geometry, mut model: Model, seed: u64) -> Self {
-        let mut noise = Random(seed);
+        let mut noise = Random::new(seed);
         let memories = Memories::random(&g, &mut noise);
         let reads = [
             (MemoryId::Scr, "scr"),

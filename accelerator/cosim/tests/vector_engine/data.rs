@@ -6,7 +6,7 @@ use fqbert_numerics::layernorm;
 use fqbert_numerics::softmax::exp_table;
 
 use crate::bench::Bench;
-use crate::random::Random;
+use fqbert_random::Random;
 
 /// New contents of all memories, and of the engine's tables.
 pub fn refill(bench: &mut Bench, random: &mut Random) {
@@ -34,7 +34,7 @@ fn ranges(bench: &mut Bench, random: &mut Random) {
             1 => (0, random.within(0, longest)),
             2 => (random.within(0, 20), random.within(0, 20)),
             3 => (0, 0xffff),
-            4 => (random.next() & 0xffff, random.next() & 0xffff),
+            4 => (random.next_u64() & 0xffff, random.next_u64() & 0xffff),
             _ => (0, random.within(1, 64)),
         };
         range[..2].copy_from_slice(&(lo as u16).to_le_bytes());
@@ -53,7 +53,7 @@ fn tables(bench: &mut Bench, random: &mut Random) {
             // Any table, and small sums among them.
             0 => {
                 let mask = (1u64 << random.within(0, 16)) - 1;
-                core::array::from_fn(|_| (random.next() & mask) as u16)
+                core::array::from_fn(|_| (random.next_u64() & mask) as u16)
             }
             1 => [u16::MAX; 256],
             _ => exp_table(random.within(1, 200) as f64 / 1000.0),
@@ -79,7 +79,7 @@ fn residuals(bench: &mut Bench, random: &mut Random) {
             let value = match random.within(0, 300) {
                 0 => i16::MIN,
                 1 => i16::MAX,
-                _ => base.wrapping_add((random.next() & ((1 << bits) - 1)) as i16),
+                _ => base.wrapping_add((random.next_u64() & ((1 << bits) - 1)) as i16),
             };
             *bytes = if amplitude == 0 && bits == 0 {
                 base.to_le_bytes()

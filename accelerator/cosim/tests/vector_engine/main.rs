@@ -15,7 +15,7 @@ use fqbert_contract::isa::{Layernorm, MemoryId, Operation, Softmax};
 use fqbert_contract::timing::{self, Ports, Vector};
 use fqbert_contract::verify::check_operation;
 use fqbert_cosim::open_or_skip;
-use random::Random;
+use fqbert_random::Random;
 
 /// A top of build/tops.rs with its shape.
 #[derive(Clone, Copy)]
@@ -177,7 +177,7 @@ fn random_offers(count: usize, random: &mut Random) -> Vec<u64> {
 
 fn random_programs(shape: Shape, count: u64) {
     let g = geometry(shape);
-    let mut random = Random(u64::from(shape.rows));
+    let mut random = Random::new(u64::from(shape.rows));
     let mut bench = Bench::new(g.clone(), open_or_skip!(shape.name, shape.rows), 1);
     for _ in 0..count * seeds() {
         data::refill(&mut bench, &mut random);
@@ -214,7 +214,7 @@ fn random_programs_rows() {
 fn cycles_of_one_shape() {
     for shape in SHAPES {
         let g = geometry(shape);
-        let mut random = Random(3);
+        let mut random = Random::new(3);
         let mut bench = Bench::new(g.clone(), open_or_skip!(shape.name, 3), 3);
         data::refill(&mut bench, &mut random);
         for wide in [false, true] {
@@ -258,7 +258,7 @@ fn cycles_of_one_shape() {
 fn in_place() {
     for shape in SHAPES {
         let g = geometry(shape);
-        let mut random = Random(4);
+        let mut random = Random::new(4);
         let mut bench = Bench::new(g.clone(), open_or_skip!(shape.name, 4), 4);
         for channels in [8, 24, 64] {
             data::refill(&mut bench, &mut random);
@@ -279,7 +279,7 @@ fn in_place() {
 fn held_up_at_act() {
     for shape in SHAPES {
         let g = geometry(shape);
-        let mut random = Random(7);
+        let mut random = Random::new(7);
         let mut bench = Bench::new(g.clone(), open_or_skip!(shape.name, 7), 7);
         for longest in [1, 20, 300] {
             for _ in 0..4 * seeds() {
@@ -299,7 +299,7 @@ fn held_up_at_act() {
 #[test]
 fn reset_at_any_moment() {
     let g = geometry(TINY_SHAPE);
-    let mut random = Random(9);
+    let mut random = Random::new(9);
     let mut bench = Bench::new(g.clone(), open_or_skip!(TINY_SHAPE.name, 9), 9);
     for round in 0..40 {
         data::refill(&mut bench, &mut random);
@@ -324,7 +324,7 @@ fn reset_at_any_moment() {
 #[test]
 fn results_differ_from_what_was_there() {
     let g = geometry(TINY_SHAPE);
-    let mut random = Random(11);
+    let mut random = Random::new(11);
     let mut bench = Bench::new(g.clone(), open_or_skip!(TINY_SHAPE.name, 11), 11);
     data::refill(&mut bench, &mut random);
     let before = bench.memories.clone();

@@ -8,7 +8,7 @@ use fqbert_numerics::layernorm::{LayerNormParams, layernorm_row};
 use fqbert_numerics::residual_add;
 use fqbert_numerics::softmax::softmax_row;
 
-use crate::random::Random;
+use fqbert_random::Random;
 
 /// Every memory, by its id.
 #[derive(Clone, PartialEq, Eq)]

@@ -1,40 +1,9 @@
-//! Reproducible random numbers, and random legal instructions of the vector engine.
+//! Random legal instructions of the vector engine.
 
 use fqbert_contract::Geometry;
 use fqbert_contract::isa::{Layernorm, Operation, Softmax};
 use fqbert_contract::verify::check_operation;
-
-/// Sebastiano Vigna's SplitMix64.
-pub struct Random(pub u64);
-
-impl Random {
-    /// 64 random bits.
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// `low..=high`.
-    pub fn within(&mut self, low: u64, high: u64) -> u64 {
-        low + self.next() % (high - low + 1)
-    }
-
-    /// True once in `n`.
-    pub fn one_in(&mut self, n: u64) -> bool {
-        self.next().is_multiple_of(n)
-    }
-
-    /// Random bytes.
-    pub fn bytes(&mut self, count: usize) -> Vec<u8> {
-        (0..count.div_ceil(8))
-            .flat_map(|_| self.next().to_le_bytes())
-            .take(count)
-            .collect()
-    }
-}
+use fqbert_random::Random;
 
 /// A legal SOFTMAX.
 pub fn softmax(g: &Geometry, random: &mut Random) -> Softmax {

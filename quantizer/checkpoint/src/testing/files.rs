@@ -10,7 +10,9 @@ use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 use serde_json::{Value, json};
 
-use super::{Rng, Spec, Storage, TokenizerFiles};
+use fqbert_random::Random;
+
+use super::{Spec, Storage, TokenizerFiles};
 use crate::config::{Family, Task};
 use crate::names::{Names, Part};
 
@@ -88,7 +90,7 @@ fn tensors(spec: &Spec) -> Vec<Tensor> {
     let names = Names::new(spec.family, spec.prefix);
     let (h, m) = (spec.hidden, spec.intermediate);
     let mut made = Maker {
-        rng: Rng::new(spec.seed),
+        rng: Random::new(spec.seed),
         tensors: Vec::new(),
     };
     made.table(names.word(), spec.vocab, h);
@@ -127,7 +129,7 @@ fn tensors(spec: &Spec) -> Vec<Tensor> {
 }
 
 struct Maker {
-    rng: Rng,
+    rng: Random,
     tensors: Vec<Tensor>,
 }
 
@@ -230,7 +232,7 @@ pub(super) fn vocabulary(spec: &Spec) -> Vec<String> {
     vocab.extend(letters.map(|c| format!("##{c}")));
     vocab.extend(".,!?'\"-:;()/&%$#@*+".chars().map(String::from));
     let mut known: HashSet<String> = vocab.iter().cloned().collect();
-    let mut rng = Rng::new(0x776f_7264);
+    let mut rng = Random::new(0x776f_7264);
     while vocab.len() < spec.vocab {
         let syllables = 2 + rng.below(3);
         let word: String = (0..syllables)
@@ -249,7 +251,7 @@ pub(super) fn vocabulary(spec: &Spec) -> Vec<String> {
     vocab
 }
 
-fn pick(rng: &mut Rng, from: &[u8]) -> char {
+fn pick(rng: &mut Random, from: &[u8]) -> char {
     char::from(from[rng.below(from.len() as u64) as usize])
 }
 

@@ -4,10 +4,8 @@
 //! milliseconds, so no test needs a download. The same [`Spec`] gives the same bytes.
 
 mod files;
-mod rng;
 
-pub use rng::Rng;
-
+use fqbert_random::Random;
 use std::path::{Path, PathBuf};
 
 use crate::config::{Activation, Family, Task};
@@ -118,7 +116,7 @@ impl Spec {
 
     /// A random sequence of `tokens` ids between the tokens that open and close a text.
     pub fn sequence(&self, tokens: usize, seed: u64) -> Sequence {
-        let mut rng = Rng::new(seed);
+        let mut rng = Random::new(seed);
         let (open, close) = if self.family == Family::Roberta {
             (0, 2)
         } else {
@@ -147,7 +145,7 @@ impl Spec {
             .filter(|w| !w.starts_with("##"))
             .map(String::as_str)
             .collect();
-        let mut rng = Rng::new(seed);
+        let mut rng = Random::new(seed);
         let words: Vec<&str> = (0..words)
             .map(|_| whole[rng.below(whole.len() as u64) as usize])
             .collect();
