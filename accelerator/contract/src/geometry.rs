@@ -107,7 +107,7 @@ impl Geometry {
             requantize: lanes,
             softmax: lanes,
             layer_norm: 5 * self.rows * self.ln_channels,
-            layer_norm_shared: 9,
+            layer_norm_shared: 8,
         }
     }
 
