@@ -71,28 +71,35 @@ package fqbert_matrix_pkg;
     logic                       part_last;
     logic                       mode8;
     logic                       uniform;
-    logic [7:0]                 column;   // step of the tile: channels 2 * column and 2 * column + 1 of it
+    // Step of the tile: channels 2 * column and 2 * column + 1 of it.
+    logic [7:0]                 column;
     logic                       write;    // last part, and a channel that exists
     fqbert_pkg::matmul_dest_e   dest;
     logic                       gelu;
     logic                       table_;
-    logic [15:0]                word;     // word of the destination that holds channel (values: token) 0
+    // Word of the destination that holds channel (values: token) 0.
+    logic [15:0]                word;
     logic [15:0]                word_next; // keys: the same of the next key tile
     logic [15:0]                position; // channel; values: token of the group's first row
-    logic [7:0]                 pair;     // keys: pair of the group's first token; values: pair of the first channel
+    // Keys: pair of the group's first token; values: pair of the first channel.
+    logic [7:0]                 pair;
     logic [7:0]                 group;    // which operand_tokens rows are written to OPD
     logic                       last;     // the instruction retires after it
   } step_t;
 
   // Tokens written to OPD in one cycle.
-  function automatic int unsigned operand_tokens(int unsigned rows, int unsigned pairs, int unsigned lanes);
+  function automatic int unsigned operand_tokens(
+    int unsigned rows, int unsigned pairs, int unsigned lanes
+  );
     int unsigned least;
     least = rows < lanes ? rows : lanes;
     return least < pairs ? least : pairs;
   endfunction
 
   // Cycles in which a tile leaves the shadow: timing.rs, drain_cycles.
-  function automatic int unsigned drain_cycles(int unsigned pairs, int unsigned groups, logic mode8, logic operand);
+  function automatic int unsigned drain_cycles(
+    int unsigned pairs, int unsigned groups, logic mode8, logic operand
+  );
     return (mode8 ? pairs / 2 : pairs) * (operand ? groups : 1);
   endfunction
 
