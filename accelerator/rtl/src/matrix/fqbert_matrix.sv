@@ -1,6 +1,6 @@
 // The MATRIX engine: takes MATMUL instructions, whose fields and semaphores have been checked, and
 // retires them in order. It reads its operands and writes its results as docs/contract.md lays them
-// out, in the cycles of accelerator/contract/src/timing.rs.
+// out, in the cycles of accelerator/contract/src/timing.
 //
 // An instruction starts in the cycle of cmd_valid_i and cmd_ready_o; cmd_ready_o rises `issue`
 // cycles later and retire_o `latency` cycles later, when everything it has written can be read.

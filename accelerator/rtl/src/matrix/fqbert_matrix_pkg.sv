@@ -1,6 +1,6 @@
 // What the stages of the matrix engine tell each other. Cycle counts that couple stages are
 // constants here, with the equation that makes their sum the latency of
-// accelerator/contract/src/timing.rs.
+// accelerator/contract/src/timing.
 /* verilator lint_off UNUSEDPARAM */ // a part of the engine built alone uses some of it
 package fqbert_matrix_pkg;
 
@@ -12,8 +12,8 @@ package fqbert_matrix_pkg;
   localparam int unsigned SLICE_CYCLES = 4;
   // The drain's first step selects a column in the cycle after the capture, and is in the
   // destination's write register DRAIN_CYCLES later; the write takes one more. So an instruction
-  // retires L + 15 + drain cycles after its last read cycle, which with START_CYCLES is timing.rs:
-  // issue + L + MATRIX_PIPELINE (6) + drain + REQUANTIZE_PIPELINE (9).
+  // retires L + 15 + drain cycles after its last read cycle, which with START_CYCLES is the timing
+  // model's issue + L + MATRIX_PIPELINE (6) + drain + REQUANTIZE_PIPELINE (9).
   localparam int unsigned DRAIN_CYCLES = 8;
 
   // Terms of a part at most: sums of so many products keep the packed lanes apart
@@ -96,7 +96,7 @@ package fqbert_matrix_pkg;
     return least < pairs ? least : pairs;
   endfunction
 
-  // Cycles in which a tile leaves the shadow: timing.rs, drain_cycles.
+  // Cycles in which a tile leaves the shadow: drain_cycles of the timing model.
   function automatic int unsigned drain_cycles(
     int unsigned pairs, int unsigned groups, logic mode8, logic operand
   );

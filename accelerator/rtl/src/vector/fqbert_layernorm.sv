@@ -101,10 +101,10 @@ module fqbert_layernorm
       par_q       <= cmd_i.par_base;
       n_q         <= cmd_i.channels[11:0];
     end else if (finish1) begin
-      x_q     <= x_q + stride_q;
-      b_q     <= b_q + stride_q;
-      y16_q   <= y16_q + stride_q;
-      y8_q    <= y8_q + y8_stride_q;
+      x_q   <= x_q + stride_q;
+      b_q   <= b_q + stride_q;
+      y16_q <= y16_q + stride_q;
+      y8_q  <= y8_q + y8_stride_q;
     end
     if (pending) last_q <= COUNT'(groups) + COUNT'(OVERHEAD - 1);
   end

@@ -92,8 +92,8 @@ module fqbert_row_statistics
   assign unused_top = top[0];
 
   // ---- cycle 9: f = V shifted so that 15 or 16 bits are left, by an even count
-  // ------------------------------------ With k = floor((top - 14) / 2), V << 14 >> (2k + 14) is V
-  // >> 2k for either sign of k, and 2k + 14 is top without its last bit.
+  // With k = floor((top - 14) / 2), V << 14 >> (2k + 14) is V >> 2k for either sign of k, and
+  // 2k + 14 is top without its last bit.
   logic [15:0]       f9_q;
   logic [4:0]        shift9_q;
   logic signed [6:0] shift;

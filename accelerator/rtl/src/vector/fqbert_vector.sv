@@ -1,6 +1,6 @@
 // The VECTOR engine: takes SOFTMAX and LAYERNORM instructions, whose fields and semaphores have
 // been checked, and retires them in order. The two cores work at the same time; each takes the
-// cycles of accelerator/contract/src/timing.rs.
+// cycles of accelerator/contract/src/timing.
 //
 // An instruction starts in the cycle of cmd_valid_i and cmd_ready_o; cmd_ready_o rises `issue`
 // cycles later and retire_o `latency` cycles later, when everything it has written can be read.
