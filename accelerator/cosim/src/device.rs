@@ -15,7 +15,7 @@ use fqbert_contract::{Bytes, DeviceAddress, RegisterOffset};
 use fqbert_emulator::memory::{Allocator, Dram};
 
 use crate::model::{Model, Unavailable};
-use crate::options::{CosimOptions, OptionError};
+use crate::options::CosimOptions;
 use crate::system::{Companion, MakeCompanion, NoAnswer, System};
 
 /// Device address of the first byte of memory, as in the emulator.
@@ -31,9 +31,6 @@ const RESET_CYCLES: u32 = 20_000_000;
 /// Why a simulated accelerator cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The text names no device or option.
-    #[error(transparent)]
-    Options(#[from] OptionError),
     /// The RTL was not verilated.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
@@ -54,16 +51,6 @@ pub enum OpenError {
 #[derive(Debug, thiserror::Error)]
 #[error("the RTL broke the AXI4 protocol: {}", .0.join("; "))]
 struct Protocol(Vec<String>);
-
-/// Opens a simulated accelerator described as
-/// `GEOMETRY[?seed=N&latency=N&write_latency=N&bandwidth=N&memory=SIZE&trace=FILE]`, the part of a
-/// device URI behind `cosim:`.
-///
-/// # Errors
-/// An unknown geometry or option, or RTL that was not verilated when the crate was built.
-pub fn open(uri_rest: &str) -> Result<CosimDevice, OpenError> {
-    CosimDevice::new(CosimOptions::parse(uri_rest)?)
-}
 
 /// The accelerator in simulation.
 pub struct CosimDevice {

@@ -19,7 +19,7 @@ use rayon::ThreadPool;
 
 use crate::accelerator::{Accelerator, RunState};
 use crate::kernels::{Kernel, KernelError};
-use crate::options::{EmulatorOptions, OptionError};
+use crate::options::EmulatorOptions;
 use dram::Dram;
 
 /// Device address of the first byte of memory: not 0, so that an address forgotten at 0 faults.
@@ -31,9 +31,9 @@ const POLL_SLICE: Duration = Duration::from_millis(5);
 /// Why an emulated accelerator cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The text names no device or option.
+    /// This CPU does not run the kernel that was asked for.
     #[error(transparent)]
-    Options(#[from] OptionError),
+    Kernel(KernelError),
     /// `FQBERT_KERNEL` names no kernel of this CPU.
     #[error("environment variable FQBERT_KERNEL: {0}")]
     Variable(KernelError),
@@ -48,15 +48,6 @@ pub enum OpenError {
         #[source]
         source: rayon::ThreadPoolBuildError,
     },
-}
-
-/// Opens an emulated accelerator described as
-/// `GEOMETRY[?threads=N&kernel=NAME&seed=N&memory=SIZE]`, the part of a device URI behind `emu:`.
-///
-/// # Errors
-/// An unknown geometry, option or kernel, or threads that cannot be started.
-pub fn open(uri_rest: &str) -> Result<EmulatedDevice, OpenError> {
-    EmulatedDevice::new(EmulatorOptions::parse(uri_rest)?)
 }
 
 /// The emulated accelerator.
@@ -84,7 +75,7 @@ impl EmulatedDevice {
                 .unwrap_or(Kernel::detect()),
         };
         if !kernel.is_supported() {
-            return Err(OptionError::Kernel(KernelError::Unsupported { kernel }).into());
+            return Err(OpenError::Kernel(KernelError::Unsupported { kernel }));
         }
         let threads = options.threads.unwrap_or(0);
         let pool = rayon::ThreadPoolBuilder::new()
