@@ -3,11 +3,9 @@
 use std::path::PathBuf;
 
 use fqbert_contract::Geometry;
+use fqbert_simulated::DEFAULT_MEMORY_BYTES;
 
 use crate::axi::Memory;
-
-/// Size of the device memory where nothing else is said.
-const DEFAULT_MEMORY_BYTES: u64 = 1 << 30;
 
 /// How a simulated accelerator is built.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -21,21 +21,15 @@
 //! ```
 
 mod accelerator;
-mod ddr;
 mod device;
 pub mod kernels;
 mod memories;
 mod options;
 
 pub use accelerator::{Accelerator, RunState};
-pub use ddr::{AxiFault, Ddr, Lent, Refusal};
+/// What [`Accelerator`] needs of a memory.
+pub use fqbert_simulated::{AxiFault, Ddr, Lent};
+
 pub use device::{EmulatedDevice, OpenError};
 pub use kernels::{Kernel, KernelError};
-pub use options::{EmulatorOptions, MAX_MEMORY_BYTES};
-
-/// The memory of a device that is not hardware: an allocator, and the CPU's and the device's view
-/// of the bytes. Other simulated devices have the same.
-pub mod memory {
-    pub use crate::device::dram::{Dram, Image};
-    pub use fqbert_contract::region::{ALIGNMENT, Allocator, Span};
-}
+pub use options::EmulatorOptions;

@@ -2,15 +2,9 @@
 
 use fqbert_contract::Geometry;
 use fqbert_contract::timing::Policy;
+use fqbert_simulated::DEFAULT_MEMORY_BYTES;
 
 use crate::kernels::Kernel;
-
-/// Size of the device memory where nothing else is said: several times what BERT-base takes, and
-/// pages cost nothing until they are written. Boards have less: device-tree/boards.toml reserves 192
-/// MiB on a ZCU102 and ZCU111.
-const DEFAULT_MEMORY_BYTES: u64 = 1 << 30;
-/// Largest device memory: the page table of an emulated accelerator stays below 64 MiB.
-pub const MAX_MEMORY_BYTES: u64 = 1 << 36;
 
 /// How an emulated accelerator is built.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -138,7 +138,7 @@ impl Setting<'_> {
         let bytes = digits.parse::<u64>().ok();
         bytes
             .and_then(|bytes| bytes.checked_mul(1 << shift))
-            .filter(|bytes| (4096..=fqbert_emulator::MAX_MEMORY_BYTES).contains(bytes))
+            .filter(|bytes| (4096..=fqbert_simulated::MAX_MEMORY_BYTES).contains(bytes))
             .ok_or_else(|| self.wrong("a size from 4KiB to 64GiB, such as 256MiB"))
     }
 }
