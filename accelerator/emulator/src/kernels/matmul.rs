@@ -10,8 +10,8 @@ use fqbert_numerics::requant::Requant;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 use super::vector::{fused, path};
 use super::{Kernel, portable, scalar, write};
-use crate::ddr::Lent;
 use crate::memories::Memories;
+use fqbert_simulated::Lent;
 
 /// What a MATMUL computes from, with every address resolved.
 pub struct Operands<'a> {
