@@ -1,12 +1,13 @@
 //! Whether a model is consistent.
 
-use fqbert_numerics::layernorm::{LayerNormParams, mean_reciprocal};
+use fqbert_numerics::layernorm::LayerNormParams;
 use fqbert_numerics::requant::Requant;
+use fqbert_host::{Dense, ModelConfig, Table, Task};
+use fqbert_numerics::layernorm::mean_reciprocal;
 
-use crate::config::{ModelConfig, Task};
 use crate::error::ModelError;
 use crate::linear::{QuantizedLinear, WeightCodes, limits, position};
-use crate::model::{Dense, LayerScales, Linear, QuantizedLayer, QuantizedModel, Table};
+use crate::model::{LayerScales, Linear, QuantizedLayer, QuantizedModel};
 
 impl QuantizedModel {
     /// Checks sizes against the configuration and values against their ranges. Loading and saving
