@@ -39,6 +39,6 @@ pub use fqbert_checkpoint::{Encoding, HeadOutput, Tokenizer, TokenizerError};
 pub use fqbert_model::QuantizedModel;
 pub use host::Host;
 pub use post_mortem::PostMortem;
-pub use session::{RunStatistics, Session, SessionOptions, fitting_buckets};
+pub use session::{RunStatistics, Session, SessionOptions, Unproven, fitting_buckets};
 pub use task::{Classification, Classifier, Embedder, TaggedWord, Tagger, TaskError};
 pub use uri::{DEVICES, OpenError, open_device};

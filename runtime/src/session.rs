@@ -17,7 +17,10 @@ use crate::error::{Doing, SessionError};
 use crate::host::Host;
 use crate::programs::Programs;
 
+mod attempt;
 mod run;
+
+pub use attempt::Unproven;
 
 /// How a session behaves.
 #[derive(Clone, Debug)]
@@ -108,6 +111,8 @@ pub struct Session {
     options: SessionOptions,
     statistics: RunStatistics,
     interrupts: u32,
+    /// An attempt went beyond the point where a reset is needed, and was not proven.
+    unsettled: bool,
 }
 
 impl Session {
@@ -138,6 +143,7 @@ impl Session {
             options,
             statistics: RunStatistics::default(),
             interrupts: 0,
+            unsettled: false,
         };
         session
             .configure()
@@ -280,6 +286,8 @@ impl Session {
             .reset()
             .doing("resetting the accelerator after a failure")?;
         self.configure()
-            .doing("setting up the accelerator's registers after a reset")
+            .doing("setting up the accelerator's registers after a reset")?;
+        self.unsettled = false;
+        Ok(())
     }
 }

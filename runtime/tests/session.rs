@@ -14,7 +14,8 @@ use fqbert_model::reference::EncoderInput;
 use fqbert_model::testing::{Shape, random_model};
 use fqbert_random::Random;
 use fqbert_runtime::{
-    AsyncSession, HeadOutput, Host, Session, SessionError, SessionOptions, Tokens, open_device,
+    AsyncSession, HeadOutput, Host, Session, SessionError, SessionOptions, Tokens, Unproven,
+    open_device,
 };
 
 fn model(seed: u64) -> Arc<QuantizedModel> {
@@ -296,8 +297,9 @@ fn a_hang_that_stays_is_an_error_with_its_story_and_the_next_request_works() {
     let error = session.run(&tokens).unwrap_err();
     let SessionError::Hang {
         attempts: 2,
-        deadline_ms: 50,
+        why: Unproven::NotStarted,
         ref post_mortem,
+        ..
     } = error
     else {
         panic!("{error}")
