@@ -31,7 +31,7 @@ pub use fqbert_model::QuantizedModel;
 pub use fqbert_session::AsyncSession;
 pub use fqbert_session::{
     Extent, Packing, PostMortem, Run, RunStatistics, Session, SessionError, SessionOptions,
-    fitting_buckets, plan,
+    Unproven, fitting_buckets, plan,
 };
 pub use task::{Classification, Classifier, Embedder, TaggedWord, Tagger, TaskError};
 pub use uri::{DEVICES, OpenError, open_device};

@@ -220,10 +220,16 @@ impl CpuBuffer {
         device.read(self.0.id, offset, data)
     }
 
-    /// Hands the whole buffer to the device.
+    /// Hands the whole buffer to the device. Where that fails, the buffer is freed.
     pub fn into_device(self, device: &mut dyn Device) -> Result<DeviceBuffer, DeviceError> {
-        device.sync_to_device(self.0.id, Bytes(0), self.0.size)?;
-        Ok(DeviceBuffer(self.0))
+        match device.sync_to_device(self.0.id, Bytes(0), self.0.size) {
+            Ok(()) => Ok(DeviceBuffer(self.0)),
+            Err(error) => {
+                // The error that matters is the first.
+                let _ = device.free(self.0.id);
+                Err(error)
+            }
+        }
     }
 
     /// Gives the memory back.
@@ -256,6 +262,17 @@ impl DeviceBuffer {
             device.write(self.0.id, *offset, data)?;
         }
         device.sync_to_device(self.0.id, Bytes(0), self.0.size)
+    }
+
+    /// Between two runs: copies `data` to `offset` and hands that range over again.
+    pub fn put(
+        &mut self,
+        device: &mut dyn Device,
+        offset: Bytes,
+        data: &[u8],
+    ) -> Result<(), DeviceError> {
+        device.write(self.0.id, offset, data)?;
+        device.sync_to_device(self.0.id, offset, Bytes(data.len() as u64))
     }
 
     /// Between two runs: takes over the range that `out` covers and copies it.

@@ -1,10 +1,10 @@
 //! A session whose requests are awaited.
 
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 
 use fqbert_host::{HeadOutput, Tokens};
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::error::SessionError;
 use crate::session::Session;
@@ -12,6 +12,9 @@ use crate::session::Session;
 struct Request {
     tokens: Tokens,
     answer: oneshot::Sender<Result<HeadOutput, SessionError>>,
+    /// Its place in the queue, given back when the session takes it out and not before: a requester
+    /// that gives up leaves its request in the channel.
+    place: OwnedSemaphorePermit,
 }
 
 /// Requests that may wait together for the next batch.
@@ -27,7 +30,7 @@ const QUEUE_MAX: usize = 256;
 #[derive(Clone)]
 pub struct AsyncSession {
     requests: mpsc::SyncSender<Request>,
-    places: std::sync::Arc<tokio::sync::Semaphore>,
+    places: Arc<Semaphore>,
 }
 
 impl AsyncSession {
@@ -37,7 +40,7 @@ impl AsyncSession {
     /// [`SessionError::Closed`] if the system gives no thread.
     pub fn new(session: Session) -> Result<Self, SessionError> {
         let (requests, queue) = mpsc::sync_channel(QUEUE_MAX);
-        let places = std::sync::Arc::new(tokio::sync::Semaphore::new(QUEUE_MAX));
+        let places = Arc::new(Semaphore::new(QUEUE_MAX));
         thread::Builder::new()
             .name("fqbert-session".into())
             .spawn(move || serve(session, &queue))
@@ -50,13 +53,16 @@ impl AsyncSession {
     pub async fn run(&self, tokens: Tokens) -> Result<HeadOutput, SessionError> {
         let (answer, answered) = oneshot::channel();
         // The permit keeps the channel below its bound, so that sending never blocks the executor.
-        let _place = self
-            .places
-            .acquire()
+        let place = Arc::clone(&self.places)
+            .acquire_owned()
             .await
             .map_err(|_| SessionError::Closed)?;
         self.requests
-            .try_send(Request { tokens, answer })
+            .try_send(Request {
+                tokens,
+                answer,
+                place,
+            })
             .map_err(|_| SessionError::Closed)?;
         answered.await.map_err(|_| SessionError::Closed)?
     }
@@ -65,25 +71,32 @@ impl AsyncSession {
 /// Answers requests until the last sender is gone and the queue is empty.
 fn serve(mut session: Session, queue: &mpsc::Receiver<Request>) {
     while let Ok(first) = queue.recv() {
-        let mut batch = vec![first];
-        while batch.len() < BATCH_MAX
-            && let Ok(next) = queue.try_recv()
-        {
-            batch.push(next);
+        let mut batch = Vec::new();
+        let mut take = |request: Request| {
+            drop(request.place);
+            // A requester that gave up wants no answer, and the others should not wait for one.
+            if !request.answer.is_closed() {
+                batch.push((request.tokens, request.answer));
+            }
+            batch.len() < BATCH_MAX
+        };
+        let mut more = take(first);
+        while more && let Ok(next) = queue.try_recv() {
+            more = take(next);
         }
-        let sequences: Vec<Tokens> = batch.iter().map(|r| r.tokens.clone()).collect();
+        let sequences: Vec<Tokens> = batch.iter().map(|(tokens, _)| tokens.clone()).collect();
         match session.run_batch(&sequences) {
             Ok(outputs) => {
-                for (request, output) in batch.into_iter().zip(outputs) {
+                for ((_, answer), output) in batch.into_iter().zip(outputs) {
                     // The requester may have given up: nobody is left to tell.
-                    let _ = request.answer.send(Ok(output));
+                    let _ = answer.send(Ok(output));
                 }
             }
             // One bad request must not take the others with it: each again, alone.
             Err(_) => {
-                for request in batch {
-                    let output = session.run(&request.tokens);
-                    let _ = request.answer.send(output);
+                for (tokens, answer) in batch {
+                    let output = session.run(&tokens);
+                    let _ = answer.send(output);
                 }
             }
         }

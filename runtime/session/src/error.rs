@@ -1,5 +1,7 @@
 //! Why a session fails.
 
+use std::time::Duration;
+
 use fqbert_compiler::CompileError;
 use fqbert_contract::capability::Difference;
 use fqbert_contract::device::DeviceError;
@@ -10,6 +12,7 @@ use fqbert_contract::verify::Violation;
 use fqbert_host::{HostError, InputError};
 
 use crate::post_mortem::PostMortem;
+use crate::session::Unproven;
 
 /// Why a session cannot be opened or a request not answered.
 #[derive(Debug, thiserror::Error)]
@@ -74,14 +77,19 @@ pub enum SessionError {
         /// Its state.
         post_mortem: Box<PostMortem>,
     },
-    /// The accelerator did not answer before the deadline, in any of the attempts.
+    /// No attempt is proven to have run, so that there is no output to believe.
     #[error(
-        "the accelerator did not finish within {deadline_ms} ms in {attempts} attempts, and was \
-         reset: {post_mortem}"
+        "no run of the accelerator is proven in {attempts} attempts: at the last {why}, {} ms after \
+         the doorbell (deadline {} ms); it was reset: {post_mortem}",
+        .waited.as_millis(), .deadline.as_millis()
     )]
     Hang {
-        /// The deadline of one attempt.
-        deadline_ms: u64,
+        /// What was missing at the last attempt.
+        why: Unproven,
+        /// How long the last attempt waited.
+        waited: Duration,
+        /// How long one attempt may wait.
+        deadline: Duration,
         /// How often it was tried.
         attempts: u32,
         /// Its state at the last one.

@@ -18,4 +18,4 @@ pub use asynchronous::AsyncSession;
 pub use batch::{Extent, Packing, Run, plan};
 pub use error::SessionError;
 pub use post_mortem::PostMortem;
-pub use session::{RunStatistics, Session, SessionOptions, fitting_buckets};
+pub use session::{RunStatistics, Session, SessionOptions, Unproven, fitting_buckets};

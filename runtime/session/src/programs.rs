@@ -22,6 +22,25 @@ pub(crate) struct Loaded {
     pub output: DeviceBuffer,
 }
 
+impl Loaded {
+    /// Puts the addresses of its buffers into the code and copies that.
+    fn bind(&mut self, device: &mut dyn Device, constants: Allocation) -> Result<(), SessionError> {
+        let placement = PerRegion {
+            constants: place(constants),
+            input: place(self.input.allocation()),
+            output: place(self.output.allocation()),
+        };
+        let bytes = self.program.bind(&placement)?;
+        self.code
+            .refill(device, &[(Bytes(0), &bytes)])
+            .doing("copying a program")
+    }
+
+    fn free(self, device: &mut dyn Device) -> Result<(), SessionError> {
+        free(device, [self.code, self.input, self.output])
+    }
+}
+
 pub(crate) struct Programs {
     constants: DeviceBuffer,
     loaded: BTreeMap<Extent, Loaded>,
@@ -74,9 +93,7 @@ impl Programs {
     /// Gives all memory back.
     pub fn free(self, device: &mut dyn Device) -> Result<(), SessionError> {
         for loaded in self.loaded.into_values() {
-            for buffer in [loaded.code, loaded.input, loaded.output] {
-                buffer.free(device).doing("freeing a program's buffers")?;
-            }
+            loaded.free(device)?;
         }
         self.constants
             .free(device)
@@ -120,26 +137,60 @@ fn load(
     if !missing.is_empty() {
         return Err(SessionError::Incompatible(missing));
     }
-    let mut allocate = |size, doing| -> Result<DeviceBuffer, SessionError> {
-        CpuBuffer::allocate(device, size)
-            .and_then(|b| b.into_device(device))
-            .doing(doing)
-    };
-    let input = allocate(program.sizes.input, "allocating an input buffer")?;
-    let output = allocate(program.sizes.output, "allocating an output buffer")?;
-    let mut code = allocate(program.code_bytes(), "allocating a program")?;
-    let placement = PerRegion {
-        constants: place(constants),
-        input: place(input.allocation()),
-        output: place(output.allocation()),
-    };
-    let bytes = program.bind(&placement)?;
-    code.refill(device, &[(Bytes(0), &bytes)])
-        .doing("copying a program")?;
-    Ok(Loaded {
+    let [input, output, code] = allocate(
+        device,
+        [
+            (program.sizes.input, "allocating an input buffer"),
+            (program.sizes.output, "allocating an output buffer"),
+            (program.code_bytes(), "allocating a program"),
+        ],
+    )?;
+    let mut loaded = Loaded {
         program,
         code,
         input,
         output,
-    })
+    };
+    match loaded.bind(device, constants) {
+        Ok(()) => Ok(loaded),
+        Err(error) => {
+            // The error that matters is the first.
+            let _ = loaded.free(device);
+            Err(error)
+        }
+    }
+}
+
+/// All of these buffers, or none.
+fn allocate<const N: usize>(
+    device: &mut dyn Device,
+    wanted: [(Bytes, &'static str); N],
+) -> Result<[DeviceBuffer; N], SessionError> {
+    let mut buffers = Vec::with_capacity(N);
+    for (size, doing) in wanted {
+        let buffer = CpuBuffer::allocate(device, size).and_then(|b| b.into_device(device));
+        match buffer.doing(doing) {
+            Ok(buffer) => buffers.push(buffer),
+            Err(error) => {
+                free(device, buffers)?;
+                return Err(error);
+            }
+        }
+    }
+    let Ok(buffers) = <[DeviceBuffer; N]>::try_from(buffers) else {
+        unreachable!("one buffer was made for each of {N} sizes")
+    };
+    Ok(buffers)
+}
+
+fn free(
+    device: &mut dyn Device,
+    buffers: impl IntoIterator<Item = DeviceBuffer>,
+) -> Result<(), SessionError> {
+    // All are tried, whatever becomes of one.
+    let freed: Vec<_> = buffers.into_iter().map(|b| b.free(device)).collect();
+    freed
+        .into_iter()
+        .collect::<Result<(), _>>()
+        .doing("freeing a program's buffers")
 }

@@ -16,7 +16,10 @@ use crate::batch::{self, Extent, Packing, Run};
 use crate::error::{Doing, SessionError};
 use crate::programs::Programs;
 
+mod attempt;
 mod run;
+
+pub use attempt::Unproven;
 
 /// How a session behaves.
 #[derive(Clone, Debug)]
@@ -107,6 +110,8 @@ pub struct Session {
     options: SessionOptions,
     statistics: RunStatistics,
     interrupts: u32,
+    /// An attempt went beyond the point where a reset is needed, and was not proven.
+    unsettled: bool,
 }
 
 impl Session {
@@ -137,6 +142,7 @@ impl Session {
             options,
             statistics: RunStatistics::default(),
             interrupts: 0,
+            unsettled: false,
         };
         session
             .configure()
@@ -279,6 +285,8 @@ impl Session {
             .reset()
             .doing("resetting the accelerator after a failure")?;
         self.configure()
-            .doing("setting up the accelerator's registers after a reset")
+            .doing("setting up the accelerator's registers after a reset")?;
+        self.unsettled = false;
+        Ok(())
     }
 }

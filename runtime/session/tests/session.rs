@@ -14,7 +14,7 @@ use fqbert_model::QuantizedModel;
 use fqbert_model::reference::EncoderInput;
 use fqbert_model::testing::{Shape, random_model};
 use fqbert_random::Random;
-use fqbert_session::{AsyncSession, Session, SessionError, SessionOptions};
+use fqbert_session::{AsyncSession, Session, SessionError, SessionOptions, Unproven};
 
 fn model(seed: u64) -> Arc<QuantizedModel> {
     let shape = Shape {
@@ -296,8 +296,9 @@ fn a_hang_that_stays_is_an_error_with_its_story_and_the_next_request_works() {
     let error = session.run(&tokens).unwrap_err();
     let SessionError::Hang {
         attempts: 2,
-        deadline_ms: 50,
+        why: Unproven::NotStarted,
         ref post_mortem,
+        ..
     } = error
     else {
         panic!("{error}")
