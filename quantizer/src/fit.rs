@@ -7,7 +7,6 @@ use fqbert_numerics::requant::Requant;
 
 use crate::QuantizeError;
 use crate::options::{QuantizeOptions, Rounding, Scheme, WeightBits};
-use crate::stages::channel_params;
 use crate::weights::{Coded, Moments, Residual, compensate, per_channel, per_tensor};
 
 /// Tokens whose products are taken in f32 before they are added in f64.
@@ -207,7 +206,7 @@ fn assemble(
             what: format!("{} channel {channel}", job.which.name()),
             source,
         })?;
-        params.push(channel_params(requant));
+        params.push(requant);
     }
     let weight_sqnr_db = weight_sqnr(job.float.weight(), &coded, k);
     let mean_clip = coded.clips.iter().map(|c| f64::from(*c)).sum::<f64>() / n.max(1) as f64;

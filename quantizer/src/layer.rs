@@ -4,8 +4,7 @@
 use std::ops::Range;
 
 use fqbert_checkpoint::{BertConfig, LayerNorm, Linear as Float};
-use fqbert_contract::layout::{ChannelParams, LayerNormHeader};
-use fqbert_model::{LayerScales, Linear, QuantizedLayer, QuantizedLayerNorm};
+use fqbert_model::{LayerScales, Linear, QuantizedLayer};
 use fqbert_numerics::gelu::Activation;
 use fqbert_numerics::layernorm::{self, LayerNormParams};
 use fqbert_numerics::requant::Requant;
@@ -313,8 +312,8 @@ pub(crate) fn quantize_layer(
         context,
         exp_table: tables.0,
         gelu_table: tables.1,
-        ln_attn: layer_norm(ln_attn),
-        ln_out: layer_norm(ln_out),
+        ln_attn,
+        ln_out,
         scales,
     };
     let alternative = match (q.four, k.four, v.four, o.four, ffn_in.four, ffn_out.four) {
@@ -355,7 +354,7 @@ pub(crate) fn tables(
 fn attention_factors(
     c: &Context<'_>,
     scales: &LayerScales,
-) -> Result<(ChannelParams, ChannelParams), QuantizeError> {
+) -> Result<(Requant, Requant), QuantizeError> {
     let s = |v: f32| f64::from(v);
     let root = (c.config.head_dim() as f64).sqrt();
     let factor = |what: &str, factor: f64| {
@@ -363,13 +362,11 @@ fn attention_factors(
             Scheme::Paper => Requant::from_scale_8bit(factor, 0),
             Scheme::W4A8 | Scheme::W8A8 => Requant::from_scale(factor, 0),
         };
-        requant
-            .map(stages::channel_params)
-            .map_err(|source| QuantizeError::Factor {
-                layer: c.index,
-                what: what.into(),
-                source,
-            })
+        requant.map_err(|source| QuantizeError::Factor {
+            layer: c.index,
+            what: what.into(),
+            source,
+        })
     };
     Ok((
         factor(
@@ -398,32 +395,4 @@ fn norm(
             source,
         }
     })
-}
-
-fn layer_norm(p: LayerNormParams) -> QuantizedLayerNorm {
-    let LayerNormParams {
-        gamma,
-        beta,
-        inv,
-        q,
-        eps,
-        m16,
-        s16,
-        m8,
-        s8,
-    } = p;
-    let header = LayerNormHeader {
-        inv,
-        eps,
-        m16,
-        m8,
-        s16,
-        s8,
-        q,
-    };
-    QuantizedLayerNorm {
-        header,
-        gamma,
-        beta,
-    }
 }

@@ -6,8 +6,7 @@
 
 use std::ops::Range;
 
-use fqbert_contract::layout::ChannelParams;
-use fqbert_model::{QuantizedLayer, QuantizedLayerNorm, QuantizedLinear, QuantizedModel};
+use fqbert_model::{QuantizedLayer, QuantizedLinear, QuantizedModel};
 use fqbert_numerics::layernorm::{LayerNormParams, layernorm_row};
 use fqbert_numerics::requant::Requant;
 use fqbert_numerics::softmax::softmax_row;
@@ -18,24 +17,6 @@ use crate::gemm::codes_nt;
 
 /// Tokens of a linear layer whose 32-bit sums are held at a time.
 const TOKENS: usize = 1024;
-
-/// The scalar reference's record.
-pub(crate) fn requant(p: ChannelParams) -> Requant {
-    Requant {
-        bias: p.bias,
-        multiplier: p.multiplier,
-        shift: p.shift,
-    }
-}
-
-/// The accelerator's record.
-pub(crate) fn channel_params(r: Requant) -> ChannelParams {
-    ChannelParams {
-        bias: r.bias,
-        multiplier: r.multiplier,
-        shift: r.shift,
-    }
-}
 
 /// `x` `[tokens][in]` to `[tokens][out]`, requantized by `apply`.
 pub(crate) fn linear<Y: Send>(
@@ -50,7 +31,6 @@ pub(crate) fn linear<Y: Send>(
         .into_iter()
         .map(f32::from)
         .collect();
-    let params: Vec<Requant> = layer.params.iter().map(|p| requant(*p)).collect();
     let mut y = Vec::with_capacity(x.len() / k.max(1) * n);
     for x in x.chunks(TOKENS * k.max(1)) {
         let x: Vec<f32> = x.iter().map(|c| f32::from(*c)).collect();
@@ -58,7 +38,8 @@ pub(crate) fn linear<Y: Send>(
         let rows: Vec<Vec<Y>> = sums
             .par_chunks(n)
             .map(|row| {
-                params
+                layer
+                    .params
                     .iter()
                     .zip(row)
                     .map(|(p, acc)| apply(p, *acc))
@@ -85,10 +66,9 @@ pub(crate) fn attention(
     all: &Heads<'_>,
     sequences: &[Range<usize>],
     exp_table: &[u16; 256],
-    scores: ChannelParams,
-    context: ChannelParams,
+    scores: Requant,
+    context: Requant,
 ) -> Vec<i8> {
-    let (scores, context) = (requant(scores), requant(context));
     let d = all.hidden.checked_div(all.heads).unwrap_or(0);
     let parts: Vec<Vec<i8>> = sequences
         .par_iter()
@@ -200,26 +180,10 @@ pub(crate) fn run_layer(
         layer.context,
     );
     let branch = run16(&layer.o, &context);
-    let (attn16, attn8) = add_norm(x16, &branch, &layer_norm(&layer.ln_attn));
+    let (attn16, attn8) = add_norm(x16, &branch, &layer.ln_attn);
     let mut mid = run(&layer.ffn_in, &attn8);
     activate(&mut mid, &layer.gelu_table);
     let branch = run16(&layer.ffn_out, &mid);
-    let (y16, y8) = add_norm(&attn16, &branch, &layer_norm(&layer.ln_out));
+    let (y16, y8) = add_norm(&attn16, &branch, &layer.ln_out);
     (y8, y16)
-}
-
-/// The scalar reference's parameters.
-fn layer_norm(norm: &QuantizedLayerNorm) -> LayerNormParams {
-    let h = norm.header;
-    LayerNormParams {
-        gamma: norm.gamma.clone(),
-        beta: norm.beta.clone(),
-        inv: h.inv,
-        q: h.q,
-        eps: h.eps,
-        m16: h.m16,
-        s16: h.s16,
-        m8: h.m8,
-        s8: h.s8,
-    }
 }

@@ -4,12 +4,11 @@ use fqbert_checkpoint::{
     Checkpoint, EncoderLayer, LayerNorm, Linear as Float, Sequence, Tokenizer,
 };
 use fqbert_contract::geometry::Mode;
-use fqbert_contract::layout::{ChannelParams, LayerNormHeader};
 use fqbert_model::{
-    LayerScales, Linear, ModelConfig, Quantization, QuantizedLayer, QuantizedLayerNorm,
-    QuantizedLinear, QuantizedModel, Scheme as Kept,
+    LayerScales, Linear, ModelConfig, Quantization, QuantizedLayer, QuantizedLinear,
+    QuantizedModel, Scheme as Kept,
 };
-use fqbert_numerics::layernorm;
+use fqbert_numerics::layernorm::{self, LayerNormParams};
 use fqbert_numerics::requant::Requant;
 
 use super::{LearnedScales, Record, Weights, bad};
@@ -18,7 +17,6 @@ use crate::layer::tables;
 use crate::options::{QuantizeOptions, RangeMethod, Rounding, Scheme};
 use crate::progress::Progress;
 use crate::report::{LayerReport, LinearReport, Report, decibels};
-use crate::stages::channel_params;
 use crate::{QuantizeError, compare, convert};
 
 /// Sequences of the calibration data that the report compares models on.
@@ -258,15 +256,13 @@ impl Builder<'_> {
         Ok((linear, report))
     }
 
-    fn factor(&self, what: &str, factor: f64, bias: i32) -> Result<ChannelParams, QuantizeError> {
+    fn factor(&self, what: &str, factor: f64, bias: i32) -> Result<Requant, QuantizeError> {
         let requant = Requant::from_scale(factor, bias);
-        requant
-            .map(channel_params)
-            .map_err(|source| QuantizeError::Factor {
-                layer: self.index,
-                what: what.into(),
-                source,
-            })
+        requant.map_err(|source| QuantizeError::Factor {
+            layer: self.index,
+            what: what.into(),
+            source,
+        })
     }
 
     fn norm(
@@ -274,28 +270,14 @@ impl Builder<'_> {
         norm: &'static str,
         float: &LayerNorm,
         scales: [f32; 3],
-    ) -> Result<QuantizedLayerNorm, QuantizeError> {
+    ) -> Result<LayerNormParams, QuantizeError> {
         let [input, y16, y8] = scales.map(f64::from);
         let (n, eps) = (self.config.hidden, f64::from(float.eps()));
         let p = layernorm::quantize(float.gamma(), float.beta(), eps, n, input, y16, y8);
-        let p = p.map_err(|source| QuantizeError::LayerNorm {
+        p.map_err(|source| QuantizeError::LayerNorm {
             layer: self.index,
             norm,
             source,
-        })?;
-        let header = LayerNormHeader {
-            inv: p.inv,
-            eps: p.eps,
-            m16: p.m16,
-            m8: p.m8,
-            s16: p.s16,
-            s8: p.s8,
-            q: p.q,
-        };
-        Ok(QuantizedLayerNorm {
-            header,
-            gamma: p.gamma,
-            beta: p.beta,
         })
     }
 }

@@ -6,11 +6,10 @@
 //! tiles is one copy.
 
 use fqbert_contract::geometry::{Geometry, Mode};
-use fqbert_contract::layout::{
-    ChannelParams, pack_exp_table, pack_gelu_table, pack_layer_norm, pack_params,
-};
+use fqbert_contract::layout::{pack_exp_table, pack_gelu_table, pack_layer_norm, pack_params};
 use fqbert_contract::program::Span;
 use fqbert_model::{Linear, QuantizedLayer, QuantizedModel, WeightCodes};
+use fqbert_numerics::requant::Requant;
 
 use crate::error::CompileError;
 use crate::plan::check_model;
@@ -155,7 +154,7 @@ impl ConstantsLayout {
 
 /// The records of a set in order of channel. Scores and context take a whole word each, since a
 /// base is a word.
-fn records(layer: &QuantizedLayer, set: ParamSet) -> impl Iterator<Item = ChannelParams> {
+fn records(layer: &QuantizedLayer, set: ParamSet) -> impl Iterator<Item = Requant> {
     let (linears, uniform): (&[Linear], _) = match set {
         ParamSet::Attention => (&[Linear::Q, Linear::K, Linear::V], true),
         ParamSet::Output => (&[Linear::O], false),
@@ -223,8 +222,7 @@ pub fn pack_constants_in_parts<E: From<CompileError>>(
         next(at.exp, &mut |out| out.copy_from_slice(&exp))?;
         next(at.gelu, &mut |out| out.copy_from_slice(&gelu))?;
         for (norm, span) in [&layer.ln_attn, &layer.ln_out].into_iter().zip(at.norms) {
-            let image = pack_layer_norm(norm.header, &norm.gamma, &norm.beta)
-                .map_err(CompileError::from)?;
+            let image = pack_layer_norm(norm).map_err(CompileError::from)?;
             next(span, &mut |out| out.copy_from_slice(&image))?;
         }
     }

@@ -31,6 +31,5 @@ pub use config::{
 pub use error::ModelError;
 pub use linear::{QuantizedLinear, WeightCodes};
 pub use model::{
-    Dense, Embeddings, LayerScales, Linear, QuantizedLayer, QuantizedLayerNorm, QuantizedModel,
-    Table, Tokenizer,
+    Dense, Embeddings, LayerScales, Linear, QuantizedLayer, QuantizedModel, Table, Tokenizer,
 };

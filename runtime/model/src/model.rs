@@ -1,6 +1,7 @@
 //! The types of a quantized model.
 
-use fqbert_contract::layout::{ChannelParams, LayerNormHeader};
+use fqbert_numerics::layernorm::LayerNormParams;
+use fqbert_numerics::requant::Requant;
 use half::f16;
 use sha2::{Digest, Sha256};
 
@@ -188,17 +189,17 @@ pub struct QuantizedLayer {
     /// Second feed-forward layer, to the scale of the residual stream.
     pub ffn_out: QuantizedLinear,
     /// Requantization of all scores, with `1 / sqrt(head_dim)`; bias 0.
-    pub scores: ChannelParams,
+    pub scores: Requant,
     /// Requantization of attention times values; bias 0.
-    pub context: ChannelParams,
+    pub context: Requant,
     /// Softmax table.
     pub exp_table: [u16; 256],
     /// Table of the feed-forward activation.
     pub gelu_table: [i8; 256],
     /// Norm of input plus attention.
-    pub ln_attn: QuantizedLayerNorm,
+    pub ln_attn: LayerNormParams,
     /// Norm of that plus feed-forward.
-    pub ln_out: QuantizedLayerNorm,
+    pub ln_out: LayerNormParams,
     /// Real values of the steps between operations.
     pub scales: LayerScales,
 }
@@ -224,17 +225,6 @@ impl QuantizedLayer {
             Linear::FfnOut => &self.ffn_out,
         }
     }
-}
-
-/// Parameters of a layer norm (`docs/numerics.md`, section 7).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct QuantizedLayerNorm {
-    /// Constants for all channels.
-    pub header: LayerNormHeader,
-    /// Weight codes, `[hidden]`.
-    pub gamma: Vec<i8>,
-    /// Bias, `[hidden]`.
-    pub beta: Vec<i32>,
 }
 
 /// Real value of one step at each site of a layer. The accelerator has their ratios in its

@@ -195,15 +195,12 @@ fn values_out_of_range_are_named() {
         "layer.0.gelu_table[2] is -128",
     );
     refused(
-        &|m| m.layers[0].ln_out.header.eps = 0,
+        &|m| m.layers[0].ln_out.eps = 0,
         "layer.0.ln_out.header[1] is 0",
     );
+    refused(&|m| m.layers[0].ln_out.inv ^= 1, "layer.0.ln_out.header[0]");
     refused(
-        &|m| m.layers[0].ln_out.header.inv ^= 1,
-        "layer.0.ln_out.header[0]",
-    );
-    refused(
-        &|m| m.layers[0].ln_out.header.s8 = 63,
+        &|m| m.layers[0].ln_out.s8 = 63,
         "layer.0.ln_out.header[5] is 63",
     );
     refused(

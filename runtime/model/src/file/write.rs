@@ -7,7 +7,8 @@ use std::path::Path;
 
 use fqbert_contract::geometry::Mode;
 use fqbert_contract::isa::{CONTRACT_MAJOR, CONTRACT_MINOR};
-use fqbert_contract::layout::ChannelParams;
+use fqbert_numerics::layernorm::LayerNormParams;
+use fqbert_numerics::requant::Requant;
 use safetensors::Dtype;
 use serde::Serialize;
 
@@ -18,7 +19,7 @@ use super::{
 };
 use crate::error::ModelError;
 use crate::linear::QuantizedLinear;
-use crate::model::{Dense, Linear, QuantizedLayerNorm, QuantizedModel, Table};
+use crate::model::{Dense, Linear, QuantizedModel, Table};
 
 impl QuantizedModel {
     /// Writes the model file: to a temporary name beside `path`, then renamed.
@@ -222,7 +223,7 @@ impl<'a> List<'a> {
         self.f32(&format!("{name}.weight_scale"), scales, vec![scales.len()]);
     }
 
-    fn uniform(&mut self, name: String, p: ChannelParams) {
+    fn uniform(&mut self, name: String, p: Requant) {
         let values = [p.multiplier, p.shift.into()];
         self.owned(
             name,
@@ -232,16 +233,15 @@ impl<'a> List<'a> {
         );
     }
 
-    fn layer_norm(&mut self, prefix: &str, norm: &QuantizedLayerNorm) {
-        let h = &norm.header;
+    fn layer_norm(&mut self, prefix: &str, norm: &LayerNormParams) {
         let header = [
-            h.inv,
-            h.eps,
-            h.m16.into(),
-            h.s16.into(),
-            h.m8.into(),
-            h.s8.into(),
-            h.q.into(),
+            norm.inv,
+            norm.eps,
+            norm.m16.into(),
+            norm.s16.into(),
+            norm.m8.into(),
+            norm.s8.into(),
+            norm.q.into(),
         ];
         let bytes = header.into_iter().flat_map(u32::to_le_bytes);
         self.owned(

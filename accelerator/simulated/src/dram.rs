@@ -26,7 +26,7 @@ static POISONED: Page = [DEVICE_POISON; PAGE];
 
 /// One image of the memory.
 #[derive(Debug)]
-pub struct Image {
+pub(crate) struct Image {
     pages: Vec<Option<Arc<Page>>>,
     poison: u8,
 }
@@ -59,7 +59,7 @@ impl Image {
     }
 
     /// Copies the bytes from `start` on.
-    pub fn read(&self, start: u64, out: &mut [u8]) {
+    pub(crate) fn read(&self, start: u64, out: &mut [u8]) {
         for (piece, range) in pieces(start, out.len()) {
             let out = &mut out[range];
             match self.page(piece.page) {
@@ -70,7 +70,7 @@ impl Image {
     }
 
     /// Replaces the bytes from `start` on.
-    pub fn write(&mut self, start: u64, data: &[u8]) {
+    pub(crate) fn write(&mut self, start: u64, data: &[u8]) {
         for (piece, range) in pieces(start, data.len()) {
             let data = &data[range];
             match data.as_array::<PAGE>() {
@@ -140,14 +140,14 @@ fn pieces(start: u64, length: usize) -> impl Iterator<Item = (Piece, std::ops::R
     })
 }
 
-/// The memory of an emulated accelerator. Offsets are from its first byte; callers have checked
+/// The memory of a simulated accelerator. Offsets are from its first byte; callers have checked
 /// them against its size.
 #[derive(Debug)]
 pub struct Dram {
     base: u64,
     total: u64,
     /// The CPU's image.
-    pub cpu: Image,
+    pub(crate) cpu: Image,
     device: Image,
     refusals: Vec<Refusal>,
 }
@@ -164,29 +164,24 @@ impl Dram {
         }
     }
 
-    /// Device address of its first byte.
-    pub fn base(&self) -> u64 {
-        self.base
-    }
-
     /// Makes the CPU's bytes of a range visible to DMA; `end` is where the buffer ends.
-    pub fn sync_to_device(&mut self, start: u64, length: usize, end: u64) {
+    pub(crate) fn sync_to_device(&mut self, start: u64, length: usize, end: u64) {
         self.device.sync_from(&self.cpu, start, length, end);
     }
 
     /// Makes DMA's bytes of a range visible to the CPU; `end` is where the buffer ends.
-    pub fn sync_to_cpu(&mut self, start: u64, length: usize, end: u64) {
+    pub(crate) fn sync_to_cpu(&mut self, start: u64, length: usize, end: u64) {
         self.cpu.sync_from(&self.device, start, length, end);
     }
 
     /// Returns whole pages to the never-written state.
-    pub fn forget(&mut self, start: u64, length: u64) {
+    pub(crate) fn forget(&mut self, start: u64, length: u64) {
         self.cpu.forget(start, length);
         self.device.forget(start, length);
     }
 
     /// Makes the memory refuse transfers of DMA: these and no others.
-    pub fn refuse(&mut self, refusals: Vec<Refusal>) {
+    pub(crate) fn refuse(&mut self, refusals: Vec<Refusal>) {
         self.refusals = refusals;
     }
 

@@ -1,12 +1,12 @@
-//! The contract's two TOML sources, parsed and checked: a mistake in them is reported here with the
-//! place and the numbers, never as odd generated code.
-
-use std::collections::{BTreeMap, BTreeSet};
+//! `isa.toml`, parsed and checked: a mistake in it is reported here with the place and the numbers,
+//! never as odd generated code.
 
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
 use super::formula::Formula;
+use super::geometry_source::Geometries;
+use super::text::unique;
 
 /// Words of an instruction; `instruction_bytes` must agree.
 pub const WORDS: usize = 8;
@@ -126,7 +126,8 @@ impl Field {
         } = self;
         ensure!(
             *word < WORDS && *width >= 1 && lsb.saturating_add(*width) <= 32,
-            "{owner}.{name}: word {word}, lsb {lsb}, width {width} do not lie in {WORDS} words of 32 bits"
+            "{owner}.{name}: word {word}, lsb {lsb}, width {width} do not lie in {WORDS} words of \
+             32 bits"
         );
         ensure!(
             self.values.is_empty() || self.values.len() as u64 <= 1u64 << width,
@@ -168,12 +169,24 @@ impl Logical<'_> {
     pub fn width(&self) -> u32 {
         self.parts.iter().map(|part| part.width).sum()
     }
+
+    /// The Rust type: a flag is a `bool`, except that a table is numbered.
+    pub fn rust_type(&self) -> &'static str {
+        match self.width() {
+            1 if self.name != "table" => "bool",
+            1..=8 => "u8",
+            9..=16 => "u16",
+            17..=32 => "u32",
+            _ => "u64",
+        }
+    }
 }
 
 impl Isa {
-    pub fn parse(text: &str) -> Result<Self> {
+    /// `geometries` has the parameters that its formulas name.
+    pub fn parse(text: &str, geometries: &Geometries) -> Result<Self> {
         let isa: Isa = toml::from_str(text).context("isa.toml does not parse")?;
-        isa.check().context("isa.toml is inconsistent")?;
+        isa.check(geometries).context("isa.toml is inconsistent")?;
         Ok(isa)
     }
 
@@ -203,13 +216,36 @@ impl Isa {
         reserved
     }
 
-    fn check(&self) -> Result<()> {
+    fn check(&self, geometries: &Geometries) -> Result<()> {
         let contract = &self.contract;
         ensure!(
             contract.instruction_bytes as usize == 4 * WORDS,
             "instruction_bytes is {}, the codec has {WORDS} words",
             contract.instruction_bytes
         );
+        self.check_names()?;
+        if let Some(feature) = self.feature.iter().find(|f| f.bit >= 32) {
+            bail!(
+                "feature {} has bit {}, the register has 32",
+                feature.name,
+                feature.bit
+            );
+        }
+        for memory in &self.memory {
+            let name = &memory.name;
+            Formula::parse(&memory.word, geometries).with_context(|| format!("word of {name}"))?;
+            Formula::parse(&memory.depth, geometries)
+                .with_context(|| format!("depth of {name}"))?;
+        }
+        for field in &self.common {
+            field.check("common")?;
+        }
+        self.instruction
+            .iter()
+            .try_for_each(|i| self.check_instruction(i))
+    }
+
+    fn check_names(&self) -> Result<()> {
         unique("feature bit", self.feature.iter().map(|f| f.bit))?;
         unique("feature", self.feature.iter().map(|f| &f.name))?;
         unique("engine id", self.engine.iter().map(|e| e.id))?;
@@ -227,152 +263,49 @@ impl Isa {
         unique("fault code", self.fault.iter().map(|f| f.code))?;
         unique("fault", self.fault.iter().map(|f| &f.name))?;
         unique("opcode", self.instruction.iter().map(|i| i.opcode))?;
-        unique("instruction", self.instruction.iter().map(|i| &i.name))?;
-        if let Some(feature) = self.feature.iter().find(|f| f.bit >= 32) {
-            bail!(
-                "feature {} has bit {}, the register has 32",
-                feature.name,
-                feature.bit
+        unique("instruction", self.instruction.iter().map(|i| &i.name))
+    }
+
+    fn check_instruction(&self, instruction: &Instruction) -> Result<()> {
+        let name = &instruction.name;
+        ensure!(
+            instruction.engine == "by flags"
+                || self.engine.iter().any(|e| e.name == instruction.engine),
+            "{name}: no engine {}",
+            instruction.engine
+        );
+        unique("field", instruction.fields.iter().map(|f| &f.name)).context(name.clone())?;
+        let mut taken = [0u32; WORDS];
+        let common = self.common.iter().filter(|f| f.name != "flags");
+        for field in common.chain(&instruction.fields) {
+            field.check(name)?;
+            let word = &mut taken[field.word]; // `check` bounded it
+            ensure!(
+                *word & field.mask() == 0,
+                "{name}.{} overlaps another field in word {}",
+                field.name,
+                field.word
             );
+            *word |= field.mask();
         }
         let flags = self.common_field("flags")?;
-        for memory in &self.memory {
-            Formula::parse(&memory.word).with_context(|| format!("word of {}", memory.name))?;
-            Formula::parse(&memory.depth).with_context(|| format!("depth of {}", memory.name))?;
-        }
-        for field in &self.common {
-            field.check("common")?;
-        }
-        for instruction in &self.instruction {
-            let name = &instruction.name;
+        for field in instruction.fields.iter().filter(|f| f.word == flags.word) {
             ensure!(
-                instruction.engine == "by flags"
-                    || self.engine.iter().any(|e| e.name == instruction.engine),
-                "{name}: no engine {}",
-                instruction.engine
+                field.mask() & !flags.mask() == 0,
+                "{name}.{} lies outside the flags of word {}",
+                field.name,
+                flags.word
             );
-            unique("field", instruction.fields.iter().map(|f| &f.name)).context(name.clone())?;
-            let mut taken = [0u32; WORDS];
-            let common = self.common.iter().filter(|f| f.name != "flags");
-            for field in common.chain(&instruction.fields) {
-                field.check(name)?;
-                let word = &mut taken[field.word]; // `check` bounded it
-                ensure!(
-                    *word & field.mask() == 0,
-                    "{name}.{} overlaps another field in word {}",
-                    field.name,
-                    field.word
-                );
-                *word |= field.mask();
-            }
-            for field in instruction.fields.iter().filter(|f| f.word == flags.word) {
-                ensure!(
-                    field.mask() & !flags.mask() == 0,
-                    "{name}.{} lies outside the flags of word {}",
-                    field.name,
-                    flags.word
-                );
-            }
-            for logical in instruction.logical() {
-                ensure!(
-                    logical.width() <= 32 || logical.parts.iter().all(|p| p.width == 32),
-                    "{name}.{}: halves must have 32 bits",
-                    logical.name
-                );
-            }
+        }
+        for logical in instruction.logical() {
+            ensure!(
+                logical.width() <= 32 || logical.parts.iter().all(|p| p.width == 32),
+                "{name}.{}: halves must have 32 bits",
+                logical.name
+            );
         }
         Ok(())
     }
-}
-
-/// `geometry.toml`.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Geometries {
-    pub geometry: Vec<Geometry>,
-}
-
-#[derive(Debug, Deserialize)]
-pub struct Geometry {
-    pub name: String,
-    pub doc: String,
-    pub part: String,
-    /// Every other key, all numbers; the order of `PARAMETERS`.
-    #[serde(flatten)]
-    pub numbers: BTreeMap<String, u32>,
-}
-
-/// The numbers of a geometry, in the order of the generated structures.
-pub const PARAMETERS: [&str; 17] = [
-    "rows",
-    "pairs",
-    "lanes",
-    "ports",
-    "ln_channels",
-    "clock_hz",
-    "max_seq",
-    "max_hidden",
-    "act_words",
-    "opd_words",
-    "resx_words",
-    "resb_words",
-    "scr_words",
-    "prb_words",
-    "wgt_words",
-    "par_words",
-    "lnp_words",
-];
-
-impl Geometries {
-    pub fn parse(text: &str) -> Result<Self> {
-        let all: Geometries = toml::from_str(text).context("geometry.toml does not parse")?;
-        unique("geometry", all.geometry.iter().map(|g| &g.name))?;
-        for geometry in &all.geometry {
-            let have: BTreeSet<&str> = geometry.numbers.keys().map(String::as_str).collect();
-            let want = BTreeSet::from(PARAMETERS);
-            ensure!(
-                have == want,
-                "geometry {}: missing {:?}, unknown {:?}",
-                geometry.name,
-                want.difference(&have).collect::<Vec<_>>(),
-                have.difference(&want).collect::<Vec<_>>()
-            );
-        }
-        Ok(all)
-    }
-}
-
-impl Geometry {
-    /// A parameter by name; `parse` made sure that every one is there.
-    pub fn number(&self, name: &str) -> Result<u32> {
-        self.numbers
-            .get(name)
-            .copied()
-            .with_context(|| format!("geometry {} has no {name}", self.name))
-    }
-}
-
-fn unique<T: Ord + std::fmt::Debug>(what: &str, items: impl Iterator<Item = T>) -> Result<()> {
-    let mut seen = BTreeSet::new();
-    for item in items {
-        ensure!(!seen.contains(&item), "{what} {item:?} appears twice");
-        seen.insert(item);
-    }
-    Ok(())
-}
-
-/// `AXI_SLVERR` as `AxiSlverr`.
-pub fn camel(snake: &str) -> String {
-    snake
-        .split('_')
-        .flat_map(|part| {
-            let mut chars = part.chars();
-            let first = chars.next().map(|c| c.to_ascii_uppercase());
-            first
-                .into_iter()
-                .chain(chars.map(|c| c.to_ascii_lowercase()))
-        })
-        .collect()
 }
 
 #[cfg(test)]
@@ -382,18 +315,21 @@ mod tests {
     const ISA: &str = include_str!("../../../accelerator/contract/isa.toml");
     const GEOMETRY: &str = include_str!("../../../accelerator/contract/geometry.toml");
 
+    fn parse(text: &str) -> Result<Isa> {
+        Isa::parse(text, &Geometries::parse(GEOMETRY)?)
+    }
+
     /// The error that the source gives after one replacement, which must change it.
     fn refused(from: &str, to: &str) -> String {
         let text = ISA.replacen(from, to, 1);
         assert_ne!(text, ISA, "`{from}` is not in isa.toml");
-        format!("{:#}", Isa::parse(&text).expect_err("inconsistent"))
+        format!("{:#}", parse(&text).expect_err("inconsistent"))
     }
 
     #[test]
     fn the_sources_are_consistent() {
-        let isa = Isa::parse(ISA).expect("isa.toml");
+        let isa = parse(ISA).expect("isa.toml");
         assert_eq!(isa.instruction.len(), 7);
-        Geometries::parse(GEOMETRY).expect("geometry.toml");
     }
 
     #[test]
@@ -431,20 +367,5 @@ mod tests {
             let error = refused(from, to);
             assert!(error.contains(message), "{to}: {error}");
         }
-    }
-
-    #[test]
-    fn a_geometry_needs_every_parameter() {
-        let error = Geometries::parse(&GEOMETRY.replacen("lanes = 8\n", "", 1));
-        assert!(format!("{:#}", error.expect_err("incomplete")).contains(r#"missing ["lanes"]"#));
-        let error =
-            Geometries::parse(&GEOMETRY.replacen("lanes = 8\n", "lanes = 8\nlines = 8\n", 1));
-        assert!(format!("{:#}", error.expect_err("unknown")).contains(r#"unknown ["lines"]"#));
-    }
-
-    #[test]
-    fn names_become_camel_case() {
-        assert_eq!(camel("AXI_SLVERR"), "AxiSlverr");
-        assert_eq!(camel("WGT0"), "Wgt0");
     }
 }
