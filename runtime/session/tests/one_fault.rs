@@ -174,7 +174,7 @@ fn model() -> Arc<QuantizedModel> {
 }
 
 fn open() -> Box<dyn Device> {
-    Box::new(fqbert_emulator::open("tiny?threads=1").unwrap())
+    fqbert_open::open_device("emu:tiny?threads=1").unwrap()
 }
 
 fn options() -> SessionOptions {

@@ -49,7 +49,7 @@ fn session(model: &Arc<QuantizedModel>, geometry: &str, pack: Option<u32>) -> Se
 
 /// The emulation of a geometry.
 fn device(geometry: &str) -> Box<dyn Device> {
-    Box::new(fqbert_emulator::open(geometry).unwrap())
+    fqbert_open::open_device(&format!("emu:{geometry}")).unwrap()
 }
 
 /// Every logit's bits.
