@@ -78,8 +78,10 @@ pub fn run(cli: &Cli, args: &Inspect) -> anyhow::Result<()> {
     let bucket = subject::bucket(&geometry, &model, args.subject.seq)?;
     let program = compile(&model, &geometry, bucket, &CompileOptions::default())?;
     let verified = verify(&program, &geometry).map_err(|violations| {
+        let violations: Vec<String> = violations.iter().map(ToString::to_string).collect();
         anyhow::anyhow!(
-            "the program failed verification, which is a bug of the compiler: {violations:?}"
+            "the program failed verification, which is a bug of the compiler: {}",
+            violations.join("; ")
         )
     })?;
     let plan = MemoryPlan::of(&program);
@@ -133,7 +135,7 @@ pub fn run(cli: &Cli, args: &Inspect) -> anyhow::Result<()> {
     let (q, p) = (&model.quantization, &model.provenance);
     writeln!(
         out,
-        "scheme {:?}; ranges: {}; weights: {}",
+        "scheme {}; ranges: {}; weights: {}",
         q.scheme, q.ranges, q.weights
     )?;
     for (key, value) in [
@@ -176,8 +178,8 @@ pub fn run(cli: &Cli, args: &Inspect) -> anyhow::Result<()> {
 fn shape(model: &QuantizedModel) -> Shape {
     let c = &model.config;
     Shape {
-        family: format!("{:?}", c.family),
-        task: format!("{:?}", c.task),
+        family: c.family.to_string(),
+        task: c.task.to_string(),
         layers: c.layers,
         hidden: c.hidden,
         heads: c.heads,
