@@ -52,7 +52,8 @@ impl Arena {
     pub fn new(base: PhysAddr, size: u64) -> Result<Self> {
         if !base.0.is_multiple_of(Self::GRANULE) || base.checked_add(size).is_none() {
             let reason = format!(
-                "{size:#x} bytes at {base} are no arena: the base must be a multiple of {} and the end below 2^64",
+                "{size:#x} bytes at {base} are no arena: the base must be a multiple of {} and the \
+                 end below 2^64",
                 Self::GRANULE
             );
             return Err(Error::BadRequest { reason });
@@ -90,7 +91,8 @@ impl Arena {
     pub fn allocate(&mut self, len: u64, align: u64) -> Result<Range> {
         if len == 0 || !align.is_power_of_two() {
             let reason = format!(
-                "{len} bytes aligned to {align} can't be allocated: at least one byte, a power of two"
+                "{len} bytes aligned to {align} can't be allocated: at least one byte, a power of \
+                 two"
             );
             return Err(Error::BadRequest { reason });
         }
@@ -137,7 +139,8 @@ impl Arena {
     /// [`Error::BadRequest`] for a range that this arena did not give.
     pub fn release(&mut self, range: Range) -> Result<()> {
         if self.used.get(&range.offset) != Some(&range.len) {
-            let reason = format!("{range:?} is not of this arena");
+            let Range { offset, len } = range;
+            let reason = format!("{len} bytes at offset {offset:#x} are not of this arena");
             return Err(Error::BadRequest { reason });
         }
         self.used.remove(&range.offset);
