@@ -5,20 +5,20 @@ use std::path::Path;
 use fqbert_contract::Geometry;
 use fqbert_simulated::Ddr;
 
-use crate::axi::{Bus, Memory};
-use crate::model::{Model, Port, Unavailable};
+use crate::axi::{Bus, MemoryTiming};
+use crate::verilated::{Port, Unavailable, Verilated};
 
-/// What else is connected to a model beside memory and registers, such as engines that a test
-/// plays.
-pub trait Companion: Send {
+/// A bus-functional model: what stands at the ports of a part of the design in place of the rest of
+/// it, such as the engines around the shell.
+pub trait BusFunctionalModel: Send {
     /// Sets inputs of a cycle.
-    fn drive(&mut self, model: &mut Model);
+    fn drive(&mut self, model: &mut Verilated);
     /// Looks at the outputs that belong to them, before the clock edge.
-    fn sample(&mut self, model: &Model);
+    fn sample(&mut self, model: &Verilated);
 }
 
-/// Makes a companion for a model, once that is there.
-pub(crate) type MakeCompanion<'a> = Box<dyn FnOnce(&Model) -> Box<dyn Companion> + 'a>;
+/// Makes a bus-functional model for a verilated module, once that is there.
+pub(crate) type MakeBfm<'a> = Box<dyn FnOnce(&Verilated) -> Box<dyn BusFunctionalModel> + 'a>;
 
 /// A register access that the accelerator did not answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -50,12 +50,12 @@ struct Lite {
 
 /// A model of the whole accelerator (or its shell) with its ports connected.
 pub struct System {
-    model: Model,
+    model: Verilated,
     bus: Bus,
     lite: Lite,
     clock: Port,
     irq: Port,
-    companion: Option<Box<dyn Companion>>,
+    bfm: Option<Box<dyn BusFunctionalModel>>,
     line: bool,
     interrupts: u32,
 }
@@ -69,12 +69,12 @@ impl System {
     pub(crate) fn open(
         name: &str,
         g: &Geometry,
-        memory: Memory,
+        memory: MemoryTiming,
         power_on: u32,
-        companion: Option<MakeCompanion<'_>>,
+        bfm: Option<MakeBfm<'_>>,
         ddr: &mut dyn Ddr,
     ) -> Result<Self, Unavailable> {
-        let mut model = Model::open(name, power_on)?;
+        let mut model = Verilated::open(name, power_on)?;
         model.clear_inputs();
         let port = |name: &str| model.port(name);
         let lite = Lite {
@@ -107,14 +107,14 @@ impl System {
         }
         model.assertions(true);
         model.set(reset, 1);
-        let companion = companion.map(|make| make(&model));
+        let bfm = bfm.map(|make| make(&model));
         let mut system = Self {
             model,
             bus,
             lite,
             clock,
             irq,
-            companion,
+            bfm,
             line: false,
             interrupts: 0,
         };
@@ -144,15 +144,15 @@ impl System {
 
     /// One clock cycle.
     pub fn cycle(&mut self, ddr: &mut dyn Ddr) {
-        if let Some(companion) = &mut self.companion {
-            companion.drive(&mut self.model);
+        if let Some(bfm) = &mut self.bfm {
+            bfm.drive(&mut self.model);
             // What the accelerator says to the bus may depend on it in the same cycle.
             self.model.settle_low(self.clock);
         }
         self.bus.drive(&mut self.model, ddr);
         self.model.settle_low(self.clock);
-        if let Some(companion) = &mut self.companion {
-            companion.sample(&self.model);
+        if let Some(bfm) = &mut self.bfm {
+            bfm.sample(&self.model);
         }
         self.model.edge(self.clock);
         self.bus.commit(ddr);
