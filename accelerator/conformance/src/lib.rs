@@ -29,11 +29,6 @@ pub use random::{RandomProgram, random_program};
 pub use report::{CaseReport, Failure, Options, Outcome, Report};
 pub use sequence::BuildError;
 
-/// Names of all cases, in the order they run.
-pub fn case_names() -> Vec<&'static str> {
-    cases::ALL.iter().map(|c| c.name).collect()
-}
-
 /// Runs the suite. The accelerator must be idle, and nobody else may hold buffers whose bytes
 /// matter.
 pub fn run(device: &mut dyn Device, options: &Options) -> Report {

@@ -15,6 +15,7 @@ use fqbert_contract::registers::{self, control};
 use fqbert_contract::{Bytes, RegisterOffset};
 use fqbert_simulated::{DeviceMemory, Refusal, Simulated};
 
+use crate::axi::Traffic;
 use crate::options::CosimOptions;
 use crate::system::{BusFunctionalModel, MakeBfm, NoAnswer, System};
 use crate::verilated::{self, Unavailable, Verilated};
@@ -123,14 +124,9 @@ impl CosimDevice {
         })
     }
 
-    /// The simulated design.
-    pub fn system(&self) -> &System {
-        &self.system
-    }
-
-    /// The simulated design, to set up.
-    pub fn system_mut(&mut self) -> &mut System {
-        &mut self.system
+    /// What the AXI4 ports have carried.
+    pub fn traffic(&self) -> Traffic {
+        self.system.bus().traffic()
     }
 
     /// Runs the clock.

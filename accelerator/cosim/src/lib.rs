@@ -12,11 +12,11 @@ mod options;
 mod system;
 mod verilated;
 
-pub use axi::{Bus, MemoryTiming, Traffic};
+pub use axi::{MemoryTiming, Traffic};
 pub use device::{CosimDevice, CosimError};
 pub use options::CosimOptions;
-pub use system::{BusFunctionalModel, System};
-pub use verilated::{AVAILABLE, Port, TRACE, Unavailable, Verilated};
+pub use system::BusFunctionalModel;
+pub use verilated::{Port, TRACE, Unavailable, Verilated};
 
 /// Opens a top for a bench, or prints why it is skipped and returns from the calling test.
 #[macro_export]

@@ -23,9 +23,9 @@ pub(crate) type MakeBfm<'a> = Box<dyn FnOnce(&Verilated) -> Box<dyn BusFunctiona
 /// A register access that the accelerator did not answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the register block did not answer within {cycles} cycles")]
-pub struct NoAnswer {
+pub(crate) struct NoAnswer {
     /// Clock cycles waited for.
-    pub cycles: u32,
+    cycles: u32,
 }
 
 /// Cycles a register access may take; it takes about four.
@@ -49,7 +49,7 @@ struct Lite {
 }
 
 /// A model of the whole accelerator (or its shell) with its ports connected.
-pub struct System {
+pub(crate) struct System {
     model: Verilated,
     bus: Bus,
     lite: Lite,
@@ -123,12 +123,12 @@ impl System {
     }
 
     /// The AXI4 side.
-    pub fn bus(&self) -> &Bus {
+    pub(crate) fn bus(&self) -> &Bus {
         &self.bus
     }
 
     /// How often the interrupt line has risen.
-    pub fn interrupts(&self) -> u32 {
+    pub(crate) fn interrupts(&self) -> u32 {
         self.interrupts
     }
 
@@ -138,12 +138,12 @@ impl System {
     }
 
     /// Clock cycles since the model was made.
-    pub fn cycles(&self) -> u64 {
+    pub(crate) fn cycles(&self) -> u64 {
         self.model.cycles()
     }
 
     /// One clock cycle.
-    pub fn cycle(&mut self, ddr: &mut dyn Ddr) {
+    pub(crate) fn cycle(&mut self, ddr: &mut dyn Ddr) {
         if let Some(bfm) = &mut self.bfm {
             bfm.drive(&mut self.model);
             // What the accelerator says to the bus may depend on it in the same cycle.
@@ -167,7 +167,7 @@ impl System {
     ///
     /// # Errors
     /// If the block does not answer.
-    pub fn read32(&mut self, offset: u32, ddr: &mut dyn Ddr) -> Result<u32, NoAnswer> {
+    pub(crate) fn read32(&mut self, offset: u32, ddr: &mut dyn Ddr) -> Result<u32, NoAnswer> {
         self.model.set(self.lite.araddr, u64::from(offset));
         self.model.set(self.lite.arvalid, 1);
         for _ in 0..ANSWER_CYCLES {
@@ -194,7 +194,12 @@ impl System {
     ///
     /// # Errors
     /// If the block does not answer.
-    pub fn write32(&mut self, offset: u32, value: u32, ddr: &mut dyn Ddr) -> Result<(), NoAnswer> {
+    pub(crate) fn write32(
+        &mut self,
+        offset: u32,
+        value: u32,
+        ddr: &mut dyn Ddr,
+    ) -> Result<(), NoAnswer> {
         self.model.set(self.lite.awaddr, u64::from(offset));
         self.model.set(self.lite.wdata, u64::from(value));
         self.model.set(self.lite.awvalid, 1);

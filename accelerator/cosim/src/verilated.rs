@@ -9,7 +9,7 @@ use crate::ffi::{self, Instance, Place};
 const CYCLE_TIME: u64 = 10;
 
 /// Whether the crate was built with Verilator.
-pub const AVAILABLE: bool = cfg!(not(no_verilator));
+const AVAILABLE: bool = cfg!(not(no_verilator));
 
 /// The format of waveforms that this build can write (`FQBERT_COSIM_TRACE`), if any.
 pub const TRACE: Option<&str> = ffi::TRACE;

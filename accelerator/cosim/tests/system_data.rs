@@ -109,7 +109,7 @@ fn random_programs_end_under_back_pressure() {
             let retired: u64 = ended.counters.retired[1..].iter().sum();
             assert_eq!(retired, instructions.len() as u64);
         }
-        let traffic = device.system().bus().traffic();
+        let traffic = device.traffic();
         let memory = device.memory();
         assert!(traffic.start >= memory.base.0 && traffic.end <= memory.base.0 + memory.total.0);
     }

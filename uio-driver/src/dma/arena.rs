@@ -220,7 +220,9 @@ mod tests {
     proptest! {
         /// Live ranges never overlap, are aligned and inside; all freed, the arena is whole again.
         #[test]
-        fn random_traffic(ops in prop::collection::vec((any::<bool>(), 1u64..5000, 0u32..14), 1..200)) {
+        fn random_traffic(
+            ops in prop::collection::vec((any::<bool>(), 1u64..5000, 0u32..14), 1..200),
+        ) {
             let size = 1 << 16;
             let mut arena = Arena::new(PhysAddr(0x2000_0000), size).unwrap();
             let mut live: Vec<Range> = Vec::new();
@@ -230,7 +232,10 @@ mod tests {
                         prop_assert!(range.len() >= len && range.offset() + range.len() <= size);
                         prop_assert_eq!((0x2000_0000 + range.offset()) % (1 << shift), 0);
                         let end = range.offset() + range.len();
-                        prop_assert!(live.iter().all(|o| o.offset() >= end || o.offset() + o.len() <= range.offset()));
+                        let apart = |o: &Range| {
+                            o.offset() >= end || o.offset() + o.len() <= range.offset()
+                        };
+                        prop_assert!(live.iter().all(apart));
                         live.push(range);
                     }
                 } else {

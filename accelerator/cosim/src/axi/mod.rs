@@ -22,7 +22,7 @@ pub use timing::MemoryTiming;
 use write::WritePort;
 
 /// All AXI4 ports of a device.
-pub struct Bus {
+pub(crate) struct Bus {
     memory: MemoryTiming,
     reads: Vec<ReadPort>,
     write: WritePort,
@@ -54,22 +54,17 @@ impl Bus {
     }
 
     /// Where the accelerator broke the protocol.
-    pub fn violations(&self) -> &[String] {
+    pub(crate) fn violations(&self) -> &[String] {
         &self.violations
     }
 
     /// What was carried.
-    pub fn traffic(&self) -> Traffic {
+    pub(crate) fn traffic(&self) -> Traffic {
         self.traffic
     }
 
-    /// Whether no burst is open.
-    pub fn is_idle(&self) -> bool {
-        self.write.is_idle() && self.reads.iter().all(ReadPort::is_idle)
-    }
-
     /// Bursts that are open.
-    pub fn open_bursts(&self) -> usize {
+    pub(crate) fn open_bursts(&self) -> usize {
         self.write.open() + self.reads.iter().map(ReadPort::open).sum::<usize>()
     }
 

@@ -63,10 +63,6 @@ impl ReadPort {
         }
     }
 
-    pub(crate) fn is_idle(&self) -> bool {
-        self.open() == 0 && self.address.is_none()
-    }
-
     pub(crate) fn open(&self) -> usize {
         let last = matches!(self.offered, Some((_, _, true)));
         self.bursts.len() + usize::from(last)

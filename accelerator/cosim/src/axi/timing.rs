@@ -36,7 +36,7 @@ impl MemoryTiming {
     /// accelerator's clock: the timing model's latencies, a beat of 16 bytes a cycle on a port in
     /// each direction, and all of them together no more than the DDR has. At 214 MHz that is 4.48
     /// beats a cycle, which four ports that only read cannot reach.
-    pub fn of_zcu102(clock_hz: u64) -> Self {
+    pub(crate) fn of_zcu102(clock_hz: u64) -> Self {
         let beats = DDR_BYTES_PER_SECOND * 100
             / (fqbert_contract::isa::BEAT_BYTES as u64 * clock_hz.max(1));
         Self {

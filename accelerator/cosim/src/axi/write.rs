@@ -70,10 +70,6 @@ impl WritePort {
         }
     }
 
-    pub(crate) fn is_idle(&self) -> bool {
-        self.open() == 0 && self.address.is_none()
-    }
-
     pub(crate) fn open(&self) -> usize {
         self.bursts.len() + self.responses.len()
     }
