@@ -20,7 +20,7 @@ fn open(uri: &str) -> Option<Box<dyn Device>> {
     match open_device(uri) {
         Ok(device) => Some(device),
         Err(OpenError::Cosim {
-            source: fqbert_cosim::OpenError::Unavailable(why),
+            source: fqbert_cosim::CosimError::Unavailable(why),
             ..
         }) => {
             eprintln!("SKIPPED: {why}");

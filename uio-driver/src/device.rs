@@ -103,8 +103,9 @@ impl UioDevice {
                 have: map.usable(),
                 need,
                 remedy: format!(
-                    "Enlarge the reserved range at {}: set the size to at least {:#x} in `reg` of both its \
-                     reserved-memory node and the node `{}`, then reboot (a reservation is made at boot)",
+                    "Enlarge the reserved range at {}: set the size to at least {:#x} in `reg` of \
+                     both its reserved-memory node and the node `{}`, then reboot (a reservation \
+                     is made at boot)",
                     map.addr,
                     need.next_multiple_of(1 << 20),
                     self.node.name
@@ -166,7 +167,8 @@ impl UioDevice {
         // uio_mmap_physical() refuses both with ENODEV and EINVAL; say which it was.
         if !map.addr.0.is_multiple_of(page) || !map.size.is_multiple_of(page) {
             return Err(bad(format!(
-                "address {} and size {:#x} must be multiples of the page size {page:#x}; correct `reg` in the device tree",
+                "address {} and size {:#x} must be multiples of the page size {page:#x}; correct \
+                 `reg` in the device tree",
                 map.addr, map.size
             )));
         }

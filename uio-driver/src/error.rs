@@ -15,8 +15,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum Error {
     /// The class directory is absent: no driver of that class is in the kernel.
     #[error(
-        "{} does not exist: the kernel has no such driver loaded. For UIO: `modprobe uio_pdrv_genirq \
-         of_id=generic-uio` (or boot with `uio_pdrv_genirq.of_id=generic-uio`); for u-dma-buf: load its module",
+        "{} does not exist: the kernel has no such driver loaded. For UIO: `modprobe \
+         uio_pdrv_genirq of_id=generic-uio` (or boot with `uio_pdrv_genirq.of_id=generic-uio`); \
+         for u-dma-buf: load its module",
         class.display()
     )]
     ClassAbsent {
@@ -41,10 +42,11 @@ pub enum Error {
 
     /// No `u-dma-buf` buffer is registered under this name.
     #[error(
-        "no buffer is named `{name}` in {} (there: {}). The module registers a buffer only when its \
-         allocation succeeded: look into dmesg; for {need} bytes from CMA (CmaTotal {} MiB, CmaFree {} MiB) \
-         boot with `{}`, or give the node a memory-region",
-        class.display(), list_or_none(found), cma.total >> 20, cma.free >> 20, cma.boot_argument(*need)
+        "no buffer is named `{name}` in {} (there: {}). The module registers a buffer only when \
+         its allocation succeeded: look into dmesg; for {need} bytes from CMA (CmaTotal {} MiB, \
+         CmaFree {} MiB) boot with `{}`, or give the node a memory-region",
+        class.display(), list_or_none(found), cma.total >> 20, cma.free >> 20,
+        cma.boot_argument(*need)
     )]
     NoSuchBuffer {
         /// The name asked for.
@@ -74,8 +76,8 @@ pub enum Error {
 
     /// The kernel knows the device, `/dev` does not.
     #[error(
-        "{} is absent although the kernel has the device. Mount devtmpfs on /dev, or in a container \
-         pass the node in (`--device {}`)",
+        "{} is absent although the kernel has the device. Mount devtmpfs on /dev, or in a \
+         container pass the node in (`--device {}`)",
         path.display(), path.display()
     )]
     NodeAbsent {
@@ -102,8 +104,8 @@ pub enum Error {
 
     /// The user may not open it.
     #[error(
-        "no permission to {op} {}. Install the udev rule of device-tree/udev into /etc/udev/rules.d, \
-         run `udevadm control --reload && udevadm trigger`, and join its group \
+        "no permission to {op} {}. Install the udev rule of device-tree/udev into \
+         /etc/udev/rules.d, run `udevadm control --reload && udevadm trigger`, and join its group \
          (`usermod -aG fpga $USER`, then log in again)",
         path.display()
     )]
@@ -140,7 +142,11 @@ pub enum Error {
     },
 
     /// A sysfs attribute does not read as what it should be.
-    #[error("{} holds `{value}` where {expected} belongs. Is this sysfs, and is the driver the one meant?", path.display())]
+    #[error(
+        "{} holds `{value}` where {expected} belongs. Is this sysfs, and is the driver the one \
+         meant?",
+        path.display()
+    )]
     BadAttribute {
         /// The attribute.
         path: PathBuf,
@@ -152,8 +158,8 @@ pub enum Error {
 
     /// The device has no such map.
     #[error(
-        "`{name}` has {have} memory map(s), map {index} was asked for. The device-tree node's `reg` \
-         must have an entry for each map"
+        "`{name}` has {have} memory map(s), map {index} was asked for. The device-tree node's \
+         `reg` must have an entry for each map"
     )]
     NoSuchMap {
         /// The device.
@@ -166,8 +172,9 @@ pub enum Error {
 
     /// The map is smaller than what the caller needs.
     #[error(
-        "map {index} of `{name}` (at {addr}) has {have:#x} usable bytes, {need:#x} are needed. Correct \
-         the size in `reg` of the device-tree node: the bitstream and the overlay are of different versions"
+        "map {index} of `{name}` (at {addr}) has {have:#x} usable bytes, {need:#x} are needed. \
+         Correct the size in `reg` of the device-tree node: the bitstream and the overlay are of \
+         different versions"
     )]
     MapTooSmall {
         /// The device.
@@ -208,7 +215,8 @@ pub enum Error {
 
     /// An access at an offset its width does not divide.
     #[error(
-        "offset {offset:#x} of {what} is not a multiple of {align}: device memory takes aligned access only"
+        "offset {offset:#x} of {what} is not a multiple of {align}: device memory takes aligned \
+         access only"
     )]
     Misaligned {
         /// What was accessed.
@@ -240,8 +248,10 @@ pub enum Error {
 
     /// Nothing came before the deadline.
     #[error(
-        "no interrupt of `{name}` within {waited:?} (last count {count}). Is it armed, is it enabled in \
-         the device, is the clock of the logic running, and does /proc/interrupts count it?"
+        "no interrupt of `{name}` within {} ms (last count {count}). Is it armed, is it \
+         enabled in the device, is the clock of the logic running, and does /proc/interrupts count \
+         it?",
+        waited.as_millis()
     )]
     IrqTimeout {
         /// The device.
@@ -254,7 +264,8 @@ pub enum Error {
 
     /// A read or write of the count moved fewer bytes than a count has.
     #[error(
-        "{op} of the interrupt count of `{name}` moved {got} of 4 bytes: the node is no UIO device, or it was removed"
+        "{op} of the interrupt count of `{name}` moved {got} of 4 bytes: the node is no UIO \
+         device, or it was removed"
     )]
     IrqShort {
         /// The device.
@@ -267,7 +278,8 @@ pub enum Error {
 
     /// The count ran backwards.
     #[error(
-        "the interrupt count of `{name}` went from {last} to {now}: the driver was reloaded under us; open the device again"
+        "the interrupt count of `{name}` went from {last} to {now}: the driver was reloaded under \
+         us; open the device again"
     )]
     IrqCountBackwards {
         /// The device.
@@ -280,8 +292,8 @@ pub enum Error {
 
     /// Interrupts keep coming and none of them is ours.
     #[error(
-        "{count} interrupts of `{name}` in one wait and none with a cause in the device: the line is \
-         stuck, or shared, or of the wrong polarity (`interrupts = <0 N 4>` is level high)"
+        "{count} interrupts of `{name}` in one wait and none with a cause in the device: the line \
+         is stuck, or shared, or of the wrong polarity (`interrupts = <0 N 4>` is level high)"
     )]
     IrqStorm {
         /// The device.
@@ -292,7 +304,8 @@ pub enum Error {
 
     /// The device went away while it was in use.
     #[error(
-        "`{name}` has gone: its driver was unbound or the overlay removed while in use. Open it again when it is back"
+        "`{name}` has gone: its driver was unbound or the overlay removed while in use. Open it \
+         again when it is back"
     )]
     DeviceGone {
         /// The device.
@@ -300,7 +313,10 @@ pub enum Error {
     },
 
     /// The DMA memory is there and too small.
-    #[error("DMA memory `{name}` has {have} bytes, {need} are needed ({} MiB more). {remedy}", need.saturating_sub(*have).div_ceil(1 << 20))]
+    #[error(
+        "DMA memory `{name}` has {have} bytes, {need} are needed ({} MiB more). {remedy}",
+        need.saturating_sub(*have).div_ceil(1 << 20)
+    )]
     MemoryTooSmall {
         /// The region.
         name: String,
@@ -314,8 +330,8 @@ pub enum Error {
 
     /// No room is left for an allocation.
     #[error(
-        "cannot allocate {asked} bytes aligned to {align}: {free} of {size} bytes are free, the largest \
-         piece has {largest}. Free buffers, or enlarge the reserved memory"
+        "cannot allocate {asked} bytes aligned to {align}: {free} of {size} bytes are free, the \
+         largest piece has {largest}. Free buffers, or enlarge the reserved memory"
     )]
     OutOfMemory {
         /// Bytes asked for.

@@ -240,7 +240,8 @@ impl Interrupt {
                     tracing::warn!(
                         device = self.name,
                         count = self.last,
-                        "work is done and its interrupt never came: every wait will last to its deadline"
+                        "work is done and its interrupt never came: every wait will last to its \
+                         deadline"
                     );
                     return Ok(Completion::Lost);
                 }

@@ -147,10 +147,9 @@ proptest! {
 
 fn manifest(file: &str, bytes: &[u8]) -> Manifest {
     let text = format!(
-        "format = 1\nname = \"accel\"\nstatus = \"built\"\nclock_hz = 214_000_000\n\
-         [board]\nname = \"zcu102\"\npart = \"{PART}\"\nidcode = 0x04738093\n\
-         [stream]\nfile = \"{file}\"\nbytes = {}\nsha256 = \"{}\"\ntool = \"Vivado\"\nbuilt = \"2026-01-31\"\n\
-         [identity]\npus = 16\n",
+        "format = 1\nname = \"accel\"\nstatus = \"built\"\nclock_hz = 214_000_000\n[board]\nname = \
+         \"zcu102\"\npart = \"{PART}\"\nidcode = 0x04738093\n[stream]\nfile = \"{file}\"\nbytes = \
+         {}\nsha256 = \"{}\"\ntool = \"Vivado\"\nbuilt = \"2026-01-31\"\n[identity]\npus = 16\n",
         bytes.len(),
         sha256_hex(bytes)
     );

@@ -203,7 +203,12 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))] // each makes files
     /// Whatever is written at whatever place is read back, and nothing beside it changes.
     #[test]
-    fn copies(ops in prop::collection::vec((0u64..8192, prop::collection::vec(any::<u8>(), 0..600)), 1..40)) {
+    fn copies(
+        ops in prop::collection::vec(
+            (0u64..8192, prop::collection::vec(any::<u8>(), 0..600)),
+            1..40,
+        ),
+    ) {
         let board = Board::new();
         board.uio(0, "dma", &[(0x7000_0000, 2 * PAGE, 0)]);
         let mut memory = UioDevice::open(&board.roots, "dma").unwrap().memory(0, 1).unwrap();

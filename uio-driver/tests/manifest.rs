@@ -61,20 +61,20 @@ fn every_difference_is_explained() {
     );
     assert_eq!(
         error.to_string(),
-        "the loaded logic is not `accel-zcu102`:\n  \
-         features: bits 0x4 are missing (has 0x1, expected bits 0x5 set)\n  \
-         geometry: the hardware says 5, expected `zcu102`\n  \
-         magic: the hardware says 4294967295 (0xffffffff), expected 1179730516 (0x46514254)\n  \
-         pus: the hardware does not tell, expected 16\n  \
-         version: the hardware says 3, expected 1 to 2\n\
-         Load the bitstream that belongs to this manifest, or take the manifest of the loaded one"
+        "the loaded logic is not `accel-zcu102`:\n  features: bits 0x4 are missing (has 0x1, \
+         expected bits 0x5 set)\n  geometry: the hardware says 5, expected `zcu102`\n  magic: the \
+         hardware says 4294967295 (0xffffffff), expected 1179730516 (0x46514254)\n  pus: the \
+         hardware does not tell, expected 16\n  version: the hardware says 3, expected 1 to \
+         2\nLoad the bitstream that belongs to this manifest, or take the manifest of the loaded \
+         one"
     );
     assert_eq!(compare(&Default::default(), &actual), []);
 }
 
 #[test]
 fn broken_manifests() {
-    let stream = "[stream]\nfile = \"a.bin\"\nbytes = 3\nsha256 = \"00\"\ntool = \"t\"\nbuilt = \"d\"\n[identity]";
+    let stream = "[stream]\nfile = \"a.bin\"\nbytes = 3\nsha256 = \"00\"\ntool = \"t\"\nbuilt = \
+        \"d\"\n[identity]";
     let sha = format!("sha256 = \"{}\"", "0".repeat(64));
     let built = GOOD
         .replace("not-built", "built")

@@ -1,6 +1,6 @@
 //! A model wired to memory and interrupt: what happens at a store, and what the worker does.
 
-use crate::{Ddr, DdrError, IrqLine, RegisterModel};
+use crate::{DdrError, GuestDdr, IrqLine, RegisterModel};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -24,7 +24,7 @@ struct Shared {
 
 struct State {
     model: Box<dyn RegisterModel>,
-    ddr: Ddr,
+    ddr: GuestDdr,
     irq: Box<dyn IrqLine>,
     level: bool,
     registers: u64,
@@ -75,7 +75,7 @@ impl Board {
     /// The register page is not inside DDR, or not aligned.
     pub fn new(
         model: Box<dyn RegisterModel>,
-        ddr: Ddr,
+        ddr: GuestDdr,
         irq: Box<dyn IrqLine>,
         registers: u64,
         size: u32,
@@ -144,7 +144,8 @@ impl Board {
             }
             // What follows undoes it, as a register block without byte strobes would.
             _ => eprintln!(
-                "board-sim: store of {bytes} bytes at register offset {offset:#x} ignored: registers are 32-bit"
+                "board-sim: store of {bytes} bytes at register offset {offset:#x} ignored: \
+                 registers are 32-bit"
             ),
         }
         state.clear(offset, bytes);

@@ -27,17 +27,17 @@
 //! [`Board`] is the mechanism without QEMU and is tested on its own; [`plugin`] is the C boundary.
 
 mod board;
-mod ddr;
+mod guest_ddr;
 mod irq;
-mod model;
 mod options;
 pub mod plugin;
 mod register_block;
+mod register_model;
 pub mod testdev;
 
 pub use board::Board;
-pub use ddr::{Ddr, DdrError};
+pub use guest_ddr::{DdrError, GuestDdr};
 pub use irq::{IrqLine, QtestLine};
-pub use model::RegisterModel;
-pub use options::{Options, OptionsError};
+pub use options::{PluginOptions, PluginOptionsError};
 pub use register_block::RegisterBlock;
+pub use register_model::RegisterModel;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 /// Where everything is in the virtual machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Options {
+pub struct PluginOptions {
     /// `ddr=PATH`: the file behind the guest's memory.
     pub ddr: PathBuf,
     /// `ddr-base=ADDRESS`: physical address of its first byte (default 0).
@@ -24,10 +24,11 @@ pub struct Options {
 
 /// What is wrong with the arguments.
 #[derive(Debug, thiserror::Error)]
-pub enum OptionsError {
+pub enum PluginOptionsError {
     /// Not `key=value`, or a key we do not know.
     #[error(
-        "`{0}` is no option of board-sim; known are ddr, ddr-base, registers, registers-size, qtest, spi, model"
+        "`{0}` is no option of board-sim; known are ddr, ddr-base, registers, registers-size, \
+         qtest, spi, model"
     )]
     Unknown(String),
     /// A number that is none.
@@ -48,17 +49,19 @@ pub enum OptionsError {
     RegistersSize(u64),
 }
 
-impl Options {
+impl PluginOptions {
     /// Parses `key=value` arguments; numbers are decimal or `0x` hexadecimal.
     ///
     /// # Errors
-    /// See [`OptionsError`].
-    pub fn parse<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Result<Self, OptionsError> {
+    /// See [`PluginOptionsError`].
+    pub fn parse<'a>(
+        arguments: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Self, PluginOptionsError> {
         let (mut ddr, mut qtest, mut registers) = (None, None, None);
         let (mut ddr_base, mut size, mut spi) = (0, 4096, 89);
         let mut model = "test".to_owned();
         for argument in arguments {
-            let unknown = || OptionsError::Unknown(argument.to_owned());
+            let unknown = || PluginOptionsError::Unknown(argument.to_owned());
             let (key, value) = argument.split_once('=').ok_or_else(unknown)?;
             match key {
                 "ddr" => ddr = Some(PathBuf::from(value)),
@@ -74,25 +77,26 @@ impl Options {
         let registers_size = u32::try_from(size)
             .ok()
             .filter(|bytes| (4..=65536).contains(bytes) && bytes.is_multiple_of(4))
-            .ok_or(OptionsError::RegistersSize(size))?;
+            .ok_or(PluginOptionsError::RegistersSize(size))?;
         Ok(Self {
-            ddr: ddr.ok_or(OptionsError::Missing("ddr"))?,
+            ddr: ddr.ok_or(PluginOptionsError::Missing("ddr"))?,
             ddr_base,
-            registers: registers.ok_or(OptionsError::Missing("registers"))?,
+            registers: registers.ok_or(PluginOptionsError::Missing("registers"))?,
             registers_size,
-            qtest: qtest.ok_or(OptionsError::Missing("qtest"))?,
-            spi: u32::try_from(spi).map_err(|_| OptionsError::Unknown(format!("spi={spi}")))?,
+            qtest: qtest.ok_or(PluginOptionsError::Missing("qtest"))?,
+            spi: u32::try_from(spi)
+                .map_err(|_| PluginOptionsError::Unknown(format!("spi={spi}")))?,
             model,
         })
     }
 }
 
-fn number(key: &str, value: &str) -> Result<u64, OptionsError> {
+fn number(key: &str, value: &str) -> Result<u64, PluginOptionsError> {
     let parsed = match value.strip_prefix("0x") {
         Some(hex) => u64::from_str_radix(hex, 16),
         None => value.parse(),
     };
-    parsed.map_err(|source| OptionsError::Number {
+    parsed.map_err(|source| PluginOptionsError::Number {
         key: key.to_owned(),
         value: value.to_owned(),
         source,
@@ -105,7 +109,7 @@ mod tests {
 
     #[test]
     fn arguments_are_read_and_faults_named() {
-        let options = Options::parse([
+        let options = PluginOptions::parse([
             "ddr=/d",
             "registers=0x1000",
             "qtest=/q",
@@ -126,7 +130,7 @@ mod tests {
                 "multiple of 4",
             ),
         ] {
-            let error = Options::parse(arguments.iter().copied())
+            let error = PluginOptions::parse(arguments.iter().copied())
                 .unwrap_err()
                 .to_string();
             assert!(error.contains(says), "{error}");

@@ -6,7 +6,7 @@
 #![allow(unsafe_code, non_upper_case_globals)]
 
 use crate::testdev::TestDevice;
-use crate::{Board, Ddr, Options, QtestLine, RegisterBlock, RegisterModel};
+use crate::{Board, GuestDdr, PluginOptions, QtestLine, RegisterBlock, RegisterModel};
 use fqbert_contract::Geometry;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::sync::OnceLock;
@@ -115,9 +115,10 @@ fn start(id: u64, arguments: &[&str]) -> Result<(), String> {
     // The virtual board never outlives the command that started it, however that ends.
     nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)
         .map_err(|error| error.to_string())?;
-    let options = Options::parse(arguments.iter().copied()).map_err(|error| error.to_string())?;
+    let options =
+        PluginOptions::parse(arguments.iter().copied()).map_err(|error| error.to_string())?;
     let model = model(&options.model)?;
-    let ddr = Ddr::open(&options.ddr, options.ddr_base).map_err(|error| error.to_string())?;
+    let ddr = GuestDdr::open(&options.ddr, options.ddr_base).map_err(|error| error.to_string())?;
     let irq = Box::new(QtestLine::new(options.qtest, options.spi));
     let board = Board::new(model, ddr, irq, options.registers, options.registers_size)
         .map_err(|error| format!("register page: {error}"))?;

@@ -1,6 +1,6 @@
 //! The accelerator behind the register page: the emulator's register-level device.
 
-use crate::{Ddr, RegisterModel};
+use crate::{GuestDdr, RegisterModel};
 use fqbert_contract::Geometry;
 use fqbert_contract::registers::BLOCK_BYTES;
 use fqbert_emulator::{Accelerator, RunState};
@@ -37,7 +37,7 @@ impl RegisterModel for RegisterBlock {
         self.accelerator.read32(offset)
     }
 
-    fn write32(&mut self, offset: u32, value: u32, _ddr: &mut Ddr) {
+    fn write32(&mut self, offset: u32, value: u32, _ddr: &mut GuestDdr) {
         self.accelerator.write32(offset, value);
         self.hung = false;
     }
@@ -50,7 +50,7 @@ impl RegisterModel for RegisterBlock {
         self.accelerator.is_busy() && !self.hung
     }
 
-    fn step(&mut self, ddr: &mut Ddr) {
+    fn step(&mut self, ddr: &mut GuestDdr) {
         let start = Instant::now();
         let state = self
             .accelerator
@@ -60,12 +60,12 @@ impl RegisterModel for RegisterBlock {
 }
 
 /// The guest's DDR on the accelerator's AXI ports.
-impl fqbert_simulated::Ddr for Ddr {
+impl fqbert_simulated::Ddr for GuestDdr {
     fn read(&self, address: u64, out: &mut [u8]) -> Result<(), AxiFault> {
-        Ddr::read(self, address, out).map_err(|_| AxiFault::Decerr)
+        GuestDdr::read(self, address, out).map_err(|_| AxiFault::Decerr)
     }
 
     fn write(&mut self, address: u64, data: &[u8]) -> Result<(), AxiFault> {
-        Ddr::write(self, address, data).map_err(|_| AxiFault::Decerr)
+        GuestDdr::write(self, address, data).map_err(|_| AxiFault::Decerr)
     }
 }

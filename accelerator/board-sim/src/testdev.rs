@@ -14,7 +14,7 @@
 //! | 0x24 | JOBS | read-only: jobs finished |
 //! | 0x28 | RESET | any write stops the job and resets every register but JOBS |
 
-use crate::{Ddr, RegisterModel};
+use crate::{GuestDdr, RegisterModel};
 
 /// Value of the ID register ("FQTD").
 pub const ID_VALUE: u32 = 0x4651_5444;
@@ -91,7 +91,7 @@ impl RegisterModel for TestDevice {
         }
     }
 
-    fn write32(&mut self, offset: u32, value: u32, _ddr: &mut Ddr) {
+    fn write32(&mut self, offset: u32, value: u32, _ddr: &mut GuestDdr) {
         match offset {
             SCRATCH => self.scratch = value,
             IRQ_STATUS => self.irq_status &= !value,
@@ -124,7 +124,7 @@ impl RegisterModel for TestDevice {
         self.job.is_some()
     }
 
-    fn step(&mut self, ddr: &mut Ddr) {
+    fn step(&mut self, ddr: &mut GuestDdr) {
         let Some(job) = &mut self.job else { return };
         for _ in 0..job.left.min(STEP_WORDS) {
             match ddr.read32(job.next) {

@@ -1,7 +1,7 @@
 //! The board without QEMU: stores, the register page, the worker and the line.
 
 use fqbert_board_sim::testdev::{self, TestDevice};
-use fqbert_board_sim::{Board, Ddr, DdrError, IrqLine, RegisterModel};
+use fqbert_board_sim::{Board, DdrError, GuestDdr, IrqLine, RegisterModel};
 use std::io;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -24,7 +24,7 @@ impl IrqLine for Wire {
 /// A board and the guest's view of its memory.
 struct Bench {
     board: Board,
-    guest: Ddr,
+    guest: GuestDdr,
     line: Receiver<bool>,
     _file: tempfile::NamedTempFile,
 }
@@ -33,7 +33,7 @@ impl Bench {
     fn new(model: impl RegisterModel + 'static) -> Self {
         let file = tempfile::NamedTempFile::new().unwrap();
         file.as_file().set_len(SIZE).unwrap();
-        let open = |path: &Path| Ddr::open(path, BASE).unwrap();
+        let open = |path: &Path| GuestDdr::open(path, BASE).unwrap();
         let (sender, line) = channel();
         let board = Board::new(
             Box::new(model),
@@ -152,7 +152,7 @@ impl RegisterModel for Endless {
             _ => 0,
         }
     }
-    fn write32(&mut self, _offset: u32, value: u32, _ddr: &mut Ddr) {
+    fn write32(&mut self, _offset: u32, value: u32, _ddr: &mut GuestDdr) {
         self.running = value != 0;
     }
     fn irq_level(&self) -> bool {
@@ -161,7 +161,7 @@ impl RegisterModel for Endless {
     fn busy(&self) -> bool {
         self.running
     }
-    fn step(&mut self, _ddr: &mut Ddr) {
+    fn step(&mut self, _ddr: &mut GuestDdr) {
         self.steps = self.steps.wrapping_add(1);
     }
 }
@@ -193,7 +193,7 @@ fn a_register_page_outside_memory_is_refused() {
     let file = tempfile::NamedTempFile::new().unwrap();
     file.as_file().set_len(8192).unwrap();
     let (sender, _line) = channel();
-    let ddr = Ddr::open(file.path(), 0).unwrap();
+    let ddr = GuestDdr::open(file.path(), 0).unwrap();
     let board = Board::new(
         Box::new(TestDevice::default()),
         ddr,

@@ -8,8 +8,8 @@ use fqbert_contract::isa::FaultCause;
 use fqbert_contract::registers::{self as regs, irq_enable, status};
 use fqbert_contract::{Bytes, DeviceAddress, Geometry, RegisterOffset};
 
+use crate::report::{Failure, Options, ensure};
 use crate::rng::Rng;
-use crate::{Failure, Options, ensure};
 
 /// A device under test: any, or (`F`) one that a case can do more with.
 pub struct Bench<'a, F: Device + ?Sized = dyn Device + 'a> {

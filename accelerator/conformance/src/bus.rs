@@ -11,9 +11,10 @@ use fqbert_contract::registers::{self as regs, status};
 use fqbert_simulated::{AxiFault, Refusal, Simulated};
 
 use crate::bench::{self, Ended};
-use crate::cases::{code, plain, tokens};
+use crate::code::{code, plain, tokens};
+use crate::random::RandomProgram;
 use crate::random::{self, random_program};
-use crate::{Failure, RandomProgram, ensure};
+use crate::report::{Failure, ensure};
 
 type Bench<'a> = bench::Bench<'a, dyn Simulated + 'a>;
 type Body = fn(&mut Bench<'_>) -> Result<(), Failure>;
@@ -329,7 +330,8 @@ fn reset_at_any_moment(b: &mut Bench<'_>) -> Result<(), Failure> {
                 let found = b.get(register)?;
                 ensure!(
                     found == value,
-                    "register {register} reads {found:#x} after a reset {at} cycles into the program"
+                    "register {register} reads {found:#x} after a reset {at} cycles into the \
+                     program"
                 );
             }
             for guard in [guard, after] {

@@ -5,11 +5,11 @@ use fqbert_contract::device::{Allocation, Device};
 use fqbert_contract::program::{PerRegion, Placement};
 
 use crate::bench::{Bench, Ended};
-use crate::plain::Matrix;
+use crate::placed::PlacedMatrix;
+use crate::report::{Failure, ensure};
 use crate::rng::Rng;
 use crate::scenario::{Composed, Composer};
 use crate::sequence::BuildError;
-use crate::{Failure, ensure};
 
 /// A random program, its data, and the bytes it must leave.
 #[derive(Clone, Debug)]
@@ -48,7 +48,7 @@ impl RandomProgram {
 pub fn random_program(g: &Geometry, seed: u64) -> Result<RandomProgram, BuildError> {
     let mut c = Composer::new(g, Rng::new(seed ^ 0x5eed_f00d_0000_0000));
     let parts = c.rng.within(1, 5);
-    let mut known: Vec<Matrix<i8>> = Vec::new();
+    let mut known: Vec<PlacedMatrix<i8>> = Vec::new();
     for _ in 0..parts {
         match part(&mut c, &mut known) {
             // The memories are full: what is there is a program.
@@ -59,7 +59,7 @@ pub fn random_program(g: &Geometry, seed: u64) -> Result<RandomProgram, BuildErr
     c.finish().map(RandomProgram)
 }
 
-fn part(c: &mut Composer<'_>, known: &mut Vec<Matrix<i8>>) -> Result<(), BuildError> {
+fn part(c: &mut Composer<'_>, known: &mut Vec<PlacedMatrix<i8>>) -> Result<(), BuildError> {
     let lanes = c.g.lanes as usize;
     let reused = c.rng.flip() && !known.is_empty();
     let x = if reused {

@@ -88,6 +88,74 @@ fn dependencies(g: &Geometry, steps: &[Step]) -> Vec<BTreeSet<usize>> {
     all
 }
 
+/// Which semaphore joins which pair of queues, and who signals it.
+struct Signals {
+    /// By producer's and consumer's queue, the steps that signal, in order: the n-th signal answers
+    /// the n-th wait.
+    producers: BTreeMap<(usize, usize), Vec<usize>>,
+    /// Waits so far, by producer's and consumer's queue.
+    waited: [[usize; QUEUES]; QUEUES],
+}
+
+impl Signals {
+    /// For steps in these queues that need these others done.
+    fn new(queues: &[usize], needed: &[BTreeSet<usize>]) -> Result<Self, BuildError> {
+        let mut signalling: BTreeMap<(usize, usize), Vec<usize>> = BTreeMap::new();
+        for (consumer, producers) in needed.iter().enumerate() {
+            for &producer in producers {
+                signalling
+                    .entry((queues[producer], queues[consumer]))
+                    .or_default()
+                    .push(producer);
+            }
+        }
+        for producers in signalling.values_mut() {
+            producers.sort_unstable();
+            producers.dedup();
+        }
+        if signalling.len() >= SEMAPHORES {
+            return Err(BuildError::Semaphores);
+        }
+        Ok(Self {
+            producers: signalling,
+            waited: [[0; QUEUES]; QUEUES],
+        })
+    }
+
+    /// The semaphore of a pair of queues.
+    fn id(&self, pair: (usize, usize)) -> u8 {
+        self.producers.keys().position(|p| *p == pair).unwrap_or(0) as u8 + 1
+    }
+
+    /// What a step in queue `own` waits for, in program order, until `producer` has signalled.
+    fn waits(&mut self, producer: usize, from: usize, own: usize) -> Vec<u8> {
+        let pair = (from, own);
+        let place = self
+            .producers
+            .get(&pair)
+            .and_then(|p| p.binary_search(&producer).ok());
+        let count = place.map_or(0, |p| p + 1);
+        let so_far = &mut self.waited[from][own];
+        let more = count.saturating_sub(*so_far);
+        *so_far = count.max(*so_far);
+        vec![self.id(pair); more]
+    }
+
+    /// What a step in queue `own` signals.
+    fn signals(&self, step: usize, own: usize) -> Result<[u8; 3], BuildError> {
+        let ids: Vec<u8> = self
+            .producers
+            .iter()
+            .filter(|(pair, producers)| pair.0 == own && producers.binary_search(&step).is_ok())
+            .map(|(pair, _)| self.id(*pair))
+            .collect();
+        if ids.len() > 3 {
+            return Err(BuildError::Semaphores);
+        }
+        Ok(fields(&ids))
+    }
+}
+
 /// Orders `steps` with semaphores, one for each pair of queues, and ends the program.
 pub fn sequence(
     g: &Geometry,
@@ -95,50 +163,22 @@ pub fn sequence(
     sizes: PerRegion<Bytes>,
 ) -> Result<Program, BuildError> {
     let needed = dependencies(g, steps);
-    let queue = |step: usize| Queue::of(&steps[step].operation).index();
-
-    // Which steps signal which queue, in order: the n-th signal answers the n-th wait.
-    let mut signalling: BTreeMap<(usize, usize), Vec<usize>> = BTreeMap::new();
-    for (consumer, producers) in needed.iter().enumerate() {
-        for &producer in producers {
-            signalling
-                .entry((queue(producer), queue(consumer)))
-                .or_default()
-                .push(producer);
-        }
-    }
-    for producers in signalling.values_mut() {
-        producers.sort_unstable();
-        producers.dedup();
-    }
-    if signalling.len() >= SEMAPHORES {
-        return Err(BuildError::Semaphores);
-    }
-    let id =
-        |pair: &(usize, usize)| signalling.keys().position(|p| p == pair).unwrap_or(0) as u8 + 1;
-
-    let mut program = Vec::new();
+    let queues: Vec<usize> = steps
+        .iter()
+        .map(|step| Queue::of(&step.operation).index())
+        .collect();
+    let mut semaphores = Signals::new(&queues, &needed)?;
+    let mut instructions = Vec::new();
     let mut relocations = Vec::new();
-    let mut waited = [[0usize; QUEUES]; QUEUES];
     for (index, step) in steps.iter().enumerate() {
-        let own = queue(index);
+        let own = queues[index];
         let mut waits = Vec::new();
         for &producer in &needed[index] {
-            let pair = (queue(producer), own);
-            let place = signalling
-                .get(&pair)
-                .and_then(|p| p.binary_search(&producer).ok());
-            let count = place.map_or(0, |p| p + 1);
-            let so_far = &mut waited[pair.0][own];
-            waits.extend(std::iter::repeat_n(
-                id(&pair),
-                count.saturating_sub(*so_far),
-            ));
-            *so_far = count.max(*so_far);
+            waits.extend(semaphores.waits(producer, queues[producer], own));
         }
         while waits.len() > 3 {
             let wait = fields(&waits.split_off(waits.len() - 3));
-            program.push(Instruction {
+            instructions.push(Instruction {
                 header: Header {
                     wait,
                     ..Header::default()
@@ -146,35 +186,39 @@ pub fn sequence(
                 operation: Operation::Nop(nop(&step.operation)),
             });
         }
-        let signals: Vec<u8> = signalling
-            .iter()
-            .filter(|(pair, producers)| pair.0 == own && producers.binary_search(&index).is_ok())
-            .map(|(pair, _)| id(pair))
-            .collect();
-        if signals.len() > 3 {
-            return Err(BuildError::Semaphores);
-        }
-        if let Some(region) = step.region {
-            relocations.push(Relocation {
-                instruction: program.len() as u32,
-                region,
-            });
-        }
         let header = Header {
             layer: 0,
             wait: fields(&waits),
-            signal: fields(&signals),
+            signal: semaphores.signals(index, own)?,
         };
-        program.push(Instruction {
+        if let Some(region) = step.region {
+            relocations.push(Relocation {
+                instruction: instructions.len() as u32,
+                region,
+            });
+        }
+        instructions.push(Instruction {
             header,
             operation: step.operation,
         });
     }
-    program.push(Instruction {
+    instructions.push(Instruction {
         header: Header::default(),
         operation: Operation::End(End {}),
     });
-    let program = Program {
+    let program = program(g, instructions, relocations, sizes);
+    verify(&program, g).map_err(BuildError::Refused)?;
+    Ok(program)
+}
+
+/// A program of no model: it has no inputs and outputs that a session would know.
+fn program(
+    g: &Geometry,
+    instructions: Vec<Instruction>,
+    relocations: Vec<Relocation>,
+    sizes: PerRegion<Bytes>,
+) -> Program {
+    Program {
         requirements: Requirements {
             major: isa::CONTRACT_MAJOR,
             minor: isa::CONTRACT_MINOR,
@@ -183,16 +227,14 @@ pub fn sequence(
         },
         sequence: g.rows,
         hidden: g.lanes,
-        instructions: program,
+        instructions,
         relocations,
         sizes,
         input_x8: Span::default(),
         input_x16: Span::default(),
         input_ranges: Span::default(),
         output_y16: Span::default(),
-    };
-    verify(&program, g).map_err(BuildError::Refused)?;
-    Ok(program)
+    }
 }
 
 fn fields(ids: &[u8]) -> [u8; 3] {

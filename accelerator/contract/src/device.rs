@@ -46,7 +46,8 @@ pub struct MemoryInfo {
 pub enum DeviceError {
     /// The region holds no free block of that size.
     #[error(
-        "device memory exhausted: {wanted} wanted, largest free block {largest_free} of {total}; {remedy}"
+        "device memory exhausted: {wanted} wanted, largest free block {largest_free} of {total}; \
+         {remedy}"
     )]
     OutOfMemory {
         /// Bytes asked for.

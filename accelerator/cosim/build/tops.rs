@@ -2,7 +2,7 @@
 
 /// A module with parameters of its own.
 pub struct Top {
-    /// Name in [`crate`]'s table and in `Model::open`; a C identifier.
+    /// Name in [`crate`]'s table and in `Verilated::open`; a C identifier.
     pub name: &'static str,
     /// The module, in a file of its name.
     pub module: &'static str,

@@ -15,9 +15,10 @@ use fqbert_contract::registers::{self, control};
 use fqbert_contract::{Bytes, RegisterOffset};
 use fqbert_simulated::{DeviceMemory, Refusal, Simulated};
 
-use crate::model::{Model, Unavailable};
+use crate::axi::Traffic;
 use crate::options::CosimOptions;
-use crate::system::{Companion, MakeCompanion, NoAnswer, System};
+use crate::system::{BusFunctionalModel, MakeBfm, NoAnswer, System};
+use crate::verilated::{self, Unavailable, Verilated};
 
 /// What to do about a memory that is too small.
 const MORE_MEMORY: &str =
@@ -32,7 +33,7 @@ const RESET_CYCLES: u32 = 20_000_000;
 
 /// Why a simulated accelerator cannot be opened.
 #[derive(Debug, thiserror::Error)]
-pub enum OpenError {
+pub enum CosimError {
     /// The RTL was not verilated.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
@@ -77,12 +78,12 @@ impl CosimDevice {
     ///
     /// # Errors
     /// RTL of that geometry was not verilated, or waveforms cannot be written.
-    pub fn new(options: CosimOptions) -> Result<Self, OpenError> {
+    pub fn new(options: CosimOptions) -> Result<Self, CosimError> {
         let top = format!("top_{}", options.geometry.name);
         Self::build(&top, options, None)
     }
 
-    /// A device made of another top, with what that lacks played by the companion: for tests of
+    /// A device made of another top, with a bus-functional model of what that lacks: for tests of
     /// parts of the design.
     ///
     /// # Errors
@@ -90,30 +91,30 @@ impl CosimDevice {
     pub fn of_top(
         top: &str,
         options: CosimOptions,
-        companion: impl FnOnce(&Model) -> Box<dyn Companion>,
-    ) -> Result<Self, OpenError> {
-        Self::build(top, options, Some(Box::new(companion)))
+        bfm: impl FnOnce(&Verilated) -> Box<dyn BusFunctionalModel>,
+    ) -> Result<Self, CosimError> {
+        Self::build(top, options, Some(Box::new(bfm)))
     }
 
     fn build(
         top: &str,
         options: CosimOptions,
-        companion: Option<MakeCompanion<'_>>,
-    ) -> Result<Self, OpenError> {
-        if options.trace.is_some() && crate::TRACE.is_none() {
-            return Err(OpenError::NoTrace);
+        bfm: Option<MakeBfm<'_>>,
+    ) -> Result<Self, CosimError> {
+        if options.trace.is_some() && verilated::TRACE.is_none() {
+            return Err(CosimError::NoTrace);
         }
         let mut memory = DeviceMemory::new(options.memory_bytes, MORE_MEMORY);
         let power_on = options.memory.seed.unwrap_or(1) as u32;
         let g = &options.geometry;
-        let mut system = System::open(top, g, options.memory, power_on, companion, memory.dma())?;
+        let mut system = System::open(top, g, options.memory, power_on, bfm, memory.dma())?;
         if let Some(file) = options.trace {
             // Verilator's writer of FST takes a file that cannot be made for open.
             let made = std::fs::File::create(&file).and_then(|_| match system.trace(&file) {
                 true => Ok(()),
                 false => Err(std::io::Error::other("Verilator did not open it")),
             });
-            made.map_err(|source| OpenError::TraceFile { file, source })?;
+            made.map_err(|source| CosimError::TraceFile { file, source })?;
         }
         Ok(Self {
             capabilities: Capabilities::of(g),
@@ -123,14 +124,9 @@ impl CosimDevice {
         })
     }
 
-    /// The simulated design.
-    pub fn system(&self) -> &System {
-        &self.system
-    }
-
-    /// The simulated design, to set up.
-    pub fn system_mut(&mut self) -> &mut System {
-        &mut self.system
+    /// What the AXI4 ports have carried.
+    pub fn traffic(&self) -> Traffic {
+        self.system.bus().traffic()
     }
 
     /// Runs the clock.

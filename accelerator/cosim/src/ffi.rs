@@ -69,7 +69,7 @@ include!(concat!(env!("OUT_DIR"), "/tops.rs"));
 
 /// A port's place in the model.
 #[derive(Clone, Copy)]
-pub(crate) struct Slot {
+pub(crate) struct Place {
     data: NonNull<u8>,
     pub(crate) bits: u32,
     pub(crate) output: bool,
@@ -87,7 +87,7 @@ pub(crate) struct Instance {
 unsafe impl Send for Instance {}
 
 // SAFETY: slots are only used through an `Instance` of the same model.
-unsafe impl Send for Slot {}
+unsafe impl Send for Place {}
 
 impl Instance {
     pub(crate) fn new(functions: Functions, seed: u32) -> Self {
@@ -97,7 +97,7 @@ impl Instance {
     }
 
     /// Names and places of the ports.
-    pub(crate) fn ports(&self) -> Vec<(String, Slot)> {
+    pub(crate) fn ports(&self) -> Vec<(String, Place)> {
         // SAFETY: no room is given, so nothing is written; the model is alive.
         let count = unsafe { (self.functions.ports)(self.model, std::ptr::null_mut(), 0) };
         let mut raw = vec![
@@ -115,7 +115,7 @@ impl Instance {
             .filter_map(|port| {
                 // SAFETY: names are string literals of the shim.
                 let name = unsafe { CStr::from_ptr(port.name) };
-                let slot = Slot {
+                let slot = Place {
                     data: NonNull::new(port.data.cast())?,
                     bits: port.bits,
                     output: port.output != 0,
@@ -152,14 +152,14 @@ impl Instance {
 
     /// The bytes of a port, little endian (the host's order is: Verilator keeps words of 1, 2, 4
     /// and 8 bytes).
-    pub(crate) fn bytes(&self, slot: Slot) -> &[u8] {
+    pub(crate) fn bytes(&self, slot: Place) -> &[u8] {
         // SAFETY: the slot came from this model's table and lies inside it for as long as it lives;
         // `self` is borrowed, so nothing evaluates or writes meanwhile.
         unsafe { std::slice::from_raw_parts(slot.data.as_ptr(), storage_bytes(slot.bits)) }
     }
 
     /// As [`Self::bytes`], to write.
-    pub(crate) fn bytes_mut(&mut self, slot: Slot) -> &mut [u8] {
+    pub(crate) fn bytes_mut(&mut self, slot: Place) -> &mut [u8] {
         // SAFETY: as in `bytes`, and `self` is borrowed exclusively.
         unsafe { std::slice::from_raw_parts_mut(slot.data.as_ptr(), storage_bytes(slot.bits)) }
     }

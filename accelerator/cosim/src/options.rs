@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use fqbert_contract::Geometry;
 use fqbert_simulated::DEFAULT_MEMORY_BYTES;
 
-use crate::axi::Memory;
+use crate::axi::MemoryTiming;
 
 /// How a simulated accelerator is built.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub struct CosimOptions {
     /// Size of its device memory.
     pub memory_bytes: u64,
     /// Latency, bandwidth and back-pressure of that memory.
-    pub memory: Memory,
+    pub memory: MemoryTiming,
     /// Where to write waveforms, in the format that the crate was built for.
     pub trace: Option<PathBuf>,
 }
@@ -26,7 +26,7 @@ impl CosimOptions {
         Self {
             geometry: geometry.clone(),
             memory_bytes: DEFAULT_MEMORY_BYTES,
-            memory: Memory::of_zcu102(u64::from(geometry.clock_hz)),
+            memory: MemoryTiming::of_zcu102(u64::from(geometry.clock_hz)),
             trace: None,
         }
     }

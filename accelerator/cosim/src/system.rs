@@ -5,27 +5,27 @@ use std::path::Path;
 use fqbert_contract::Geometry;
 use fqbert_simulated::Ddr;
 
-use crate::axi::{Bus, Memory};
-use crate::model::{Model, Port, Unavailable};
+use crate::axi::{Bus, MemoryTiming};
+use crate::verilated::{Port, Unavailable, Verilated};
 
-/// What else is connected to a model beside memory and registers, such as engines that a test
-/// plays.
-pub trait Companion: Send {
+/// A bus-functional model: what stands at the ports of a part of the design in place of the rest of
+/// it, such as the engines around the shell.
+pub trait BusFunctionalModel: Send {
     /// Sets inputs of a cycle.
-    fn drive(&mut self, model: &mut Model);
+    fn drive(&mut self, model: &mut Verilated);
     /// Looks at the outputs that belong to them, before the clock edge.
-    fn sample(&mut self, model: &Model);
+    fn sample(&mut self, model: &Verilated);
 }
 
-/// Makes a companion for a model, once that is there.
-pub(crate) type MakeCompanion<'a> = Box<dyn FnOnce(&Model) -> Box<dyn Companion> + 'a>;
+/// Makes a bus-functional model for a verilated module, once that is there.
+pub(crate) type MakeBfm<'a> = Box<dyn FnOnce(&Verilated) -> Box<dyn BusFunctionalModel> + 'a>;
 
 /// A register access that the accelerator did not answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the register block did not answer within {cycles} cycles")]
-pub struct NoAnswer {
+pub(crate) struct NoAnswer {
     /// Clock cycles waited for.
-    pub cycles: u32,
+    cycles: u32,
 }
 
 /// Cycles a register access may take; it takes about four.
@@ -49,13 +49,13 @@ struct Lite {
 }
 
 /// A model of the whole accelerator (or its shell) with its ports connected.
-pub struct System {
-    model: Model,
+pub(crate) struct System {
+    model: Verilated,
     bus: Bus,
     lite: Lite,
     clock: Port,
     irq: Port,
-    companion: Option<Box<dyn Companion>>,
+    bfm: Option<Box<dyn BusFunctionalModel>>,
     line: bool,
     interrupts: u32,
 }
@@ -69,12 +69,12 @@ impl System {
     pub(crate) fn open(
         name: &str,
         g: &Geometry,
-        memory: Memory,
+        memory: MemoryTiming,
         power_on: u32,
-        companion: Option<MakeCompanion<'_>>,
+        bfm: Option<MakeBfm<'_>>,
         ddr: &mut dyn Ddr,
     ) -> Result<Self, Unavailable> {
-        let mut model = Model::open(name, power_on)?;
+        let mut model = Verilated::open(name, power_on)?;
         model.clear_inputs();
         let port = |name: &str| model.port(name);
         let lite = Lite {
@@ -107,14 +107,14 @@ impl System {
         }
         model.assertions(true);
         model.set(reset, 1);
-        let companion = companion.map(|make| make(&model));
+        let bfm = bfm.map(|make| make(&model));
         let mut system = Self {
             model,
             bus,
             lite,
             clock,
             irq,
-            companion,
+            bfm,
             line: false,
             interrupts: 0,
         };
@@ -123,12 +123,12 @@ impl System {
     }
 
     /// The AXI4 side.
-    pub fn bus(&self) -> &Bus {
+    pub(crate) fn bus(&self) -> &Bus {
         &self.bus
     }
 
     /// How often the interrupt line has risen.
-    pub fn interrupts(&self) -> u32 {
+    pub(crate) fn interrupts(&self) -> u32 {
         self.interrupts
     }
 
@@ -138,21 +138,21 @@ impl System {
     }
 
     /// Clock cycles since the model was made.
-    pub fn cycles(&self) -> u64 {
+    pub(crate) fn cycles(&self) -> u64 {
         self.model.cycles()
     }
 
     /// One clock cycle.
-    pub fn cycle(&mut self, ddr: &mut dyn Ddr) {
-        if let Some(companion) = &mut self.companion {
-            companion.drive(&mut self.model);
+    pub(crate) fn cycle(&mut self, ddr: &mut dyn Ddr) {
+        if let Some(bfm) = &mut self.bfm {
+            bfm.drive(&mut self.model);
             // What the accelerator says to the bus may depend on it in the same cycle.
             self.model.settle_low(self.clock);
         }
         self.bus.drive(&mut self.model, ddr);
         self.model.settle_low(self.clock);
-        if let Some(companion) = &mut self.companion {
-            companion.sample(&self.model);
+        if let Some(bfm) = &mut self.bfm {
+            bfm.sample(&self.model);
         }
         self.model.edge(self.clock);
         self.bus.commit(ddr);
@@ -167,7 +167,7 @@ impl System {
     ///
     /// # Errors
     /// If the block does not answer.
-    pub fn read32(&mut self, offset: u32, ddr: &mut dyn Ddr) -> Result<u32, NoAnswer> {
+    pub(crate) fn read32(&mut self, offset: u32, ddr: &mut dyn Ddr) -> Result<u32, NoAnswer> {
         self.model.set(self.lite.araddr, u64::from(offset));
         self.model.set(self.lite.arvalid, 1);
         for _ in 0..ANSWER_CYCLES {
@@ -194,7 +194,12 @@ impl System {
     ///
     /// # Errors
     /// If the block does not answer.
-    pub fn write32(&mut self, offset: u32, value: u32, ddr: &mut dyn Ddr) -> Result<(), NoAnswer> {
+    pub(crate) fn write32(
+        &mut self,
+        offset: u32,
+        value: u32,
+        ddr: &mut dyn Ddr,
+    ) -> Result<(), NoAnswer> {
         self.model.set(self.lite.awaddr, u64::from(offset));
         self.model.set(self.lite.wdata, u64::from(value));
         self.model.set(self.lite.awvalid, 1);

@@ -1,6 +1,6 @@
 //! The parts of the matrix engine, each against the section of docs/numerics.md that it implements.
 
-use fqbert_cosim::{Model, Port, open_or_skip};
+use fqbert_cosim::{Port, Verilated, open_or_skip};
 use fqbert_numerics::packed::{
     PART_8X4, PART_8X8, PackedLane, dot_8x4, dot_8x8, split_nibbles, unpack_pair,
 };
@@ -54,7 +54,7 @@ fn every_product_of_a_slice() {
 
 /// Feeds chunks into a cascade of eight lanes, each lane one cycle later than its neighbour, and
 /// returns P after the last.
-fn cascade_sum(model: &mut Model, a: &[i16], w: &[(i8, i8)]) -> u64 {
+fn cascade_sum(model: &mut Verilated, a: &[i16], w: &[(i8, i8)]) -> u64 {
     let [ai, lo, hi, accumulate, p] =
         ["a_i", "w_lo_i", "w_hi_i", "accumulate_i", "p_o"].map(|n| model.port(n));
     let chunks = a.len() / 8;
@@ -262,7 +262,7 @@ fn requantization_lane_at_its_corners() {
     }
     let [value, multiplier, rounding, shift, wide, result] = ports;
     for cycle in 0..cases.len() + 5 {
-        let set = |model: &mut Model, port: Port, late: usize, f: fn(&Lane) -> u64| {
+        let set = |model: &mut Verilated, port: Port, late: usize, f: fn(&Lane) -> u64| {
             if let Some(case) = cycle.checked_sub(late).and_then(|at| cases.get(at)) {
                 model.set(port, f(case));
             }

@@ -1,11 +1,12 @@
 //! The shell of the accelerator against the timing model: cycles and every counter, to the cycle,
-//! where the memory has no back-pressure. MATRIX and VECTOR are played.
+//! where the memory has no back-pressure. MATRIX and VECTOR are
+//! bus-functional models.
 
 mod support;
 
 use fqbert_contract::isa::{Engine, Instruction, MemoryId};
 use fqbert_contract::timing::{Policy, UNITS, simulate};
-use fqbert_cosim::{CosimDevice, Memory};
+use fqbert_cosim::{CosimDevice, MemoryTiming};
 use fqbert_random::Random;
 use support::programs::{Mix, program};
 use support::{DONE, end, load, nop, plain, run, shell, store, tiny, upload, with};
@@ -24,7 +25,7 @@ fn compare(device: &mut CosimDevice, instructions: &[Instruction], what: &str) -
 
 #[test]
 fn single_instructions() {
-    let Some(mut device) = shell(Memory::default()) else {
+    let Some(mut device) = shell(MemoryTiming::default()) else {
         return;
     };
     let data = upload(&mut device, &[7; 65536]).address.0;
@@ -59,7 +60,7 @@ fn single_instructions() {
 
 #[test]
 fn full_queues_hold_fetch() {
-    let Some(mut device) = shell(Memory::default()) else {
+    let Some(mut device) = shell(MemoryTiming::default()) else {
         return;
     };
     let data = upload(&mut device, &[7; 65536]).address.0;
@@ -92,7 +93,7 @@ fn full_queues_hold_fetch() {
 
 #[test]
 fn a_semaphore_may_be_waited_for_and_raised_thrice() {
-    let Some(mut device) = shell(Memory::default()) else {
+    let Some(mut device) = shell(MemoryTiming::default()) else {
         return;
     };
     let program = [
@@ -108,7 +109,7 @@ fn a_semaphore_may_be_waited_for_and_raised_thrice() {
 
 #[test]
 fn random_programs_of_transfers() {
-    let Some(mut device) = shell(Memory::default()) else {
+    let Some(mut device) = shell(MemoryTiming::default()) else {
         return;
     };
     let data = upload(&mut device, &[7; 65536]).address.0;
@@ -128,7 +129,7 @@ fn random_programs_of_transfers() {
 
 #[test]
 fn random_programs_of_all_engines() {
-    let Some(mut device) = shell(Memory::default()) else {
+    let Some(mut device) = shell(MemoryTiming::default()) else {
         return;
     };
     let data = upload(&mut device, &[7; 65536]).address.0;

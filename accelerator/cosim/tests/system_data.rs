@@ -5,7 +5,7 @@ mod support;
 
 use fqbert_contract::device::Device;
 use fqbert_contract::isa::{MemoryId, Operation};
-use fqbert_cosim::{Companion, CosimDevice, Memory, Model, Port};
+use fqbert_cosim::{BusFunctionalModel, CosimDevice, MemoryTiming, Port, Verilated};
 use fqbert_random::Random;
 use support::programs::{Mix, program};
 use support::{
@@ -21,11 +21,11 @@ fn is_store(operation: &Operation) -> bool {
 #[test]
 fn transfers_under_back_pressure_are_the_emulators() {
     for seed in 0..12 {
-        let memory = Memory {
+        let memory = MemoryTiming {
             seed: Some(seed),
             read_latency: [2, 60, 300][seed as usize % 3],
             bandwidth: [None, Some(60)][seed as usize % 2],
-            ..Memory::default()
+            ..MemoryTiming::default()
         };
         let Some(mut device) = shell(memory) else {
             return;
@@ -86,10 +86,10 @@ fn transfers_under_back_pressure_are_the_emulators() {
 #[test]
 fn random_programs_end_under_back_pressure() {
     for seed in 0..10 {
-        let memory = Memory {
+        let memory = MemoryTiming {
             seed: Some(seed),
             bandwidth: Some(150),
-            ..Memory::default()
+            ..MemoryTiming::default()
         };
         let Some(mut device) = shell(memory) else {
             return;
@@ -109,7 +109,7 @@ fn random_programs_end_under_back_pressure() {
             let retired: u64 = ended.counters.retired[1..].iter().sum();
             assert_eq!(retired, instructions.len() as u64);
         }
-        let traffic = device.system().bus().traffic();
+        let traffic = device.traffic();
         let memory = device.memory();
         assert!(traffic.start >= memory.base.0 && traffic.end <= memory.base.0 + memory.total.0);
     }
@@ -129,8 +129,8 @@ struct Probe {
     found: std::sync::mpsc::Sender<Vec<u8>>,
 }
 
-impl Companion for Probe {
-    fn drive(&mut self, model: &mut Model) {
+impl BusFunctionalModel for Probe {
+    fn drive(&mut self, model: &mut Verilated) {
         for name in ["matrix_ready_i", "vector_ready_i"] {
             model.set(model.port(name), 1);
         }
@@ -139,7 +139,7 @@ impl Companion for Probe {
         model.set(self.address, self.cycle % self.words);
     }
 
-    fn sample(&mut self, model: &Model) {
+    fn sample(&mut self, model: &Verilated) {
         if self.cycle >= 2 {
             let all = model.bytes(self.data);
             let word = &all[self.lane * self.word_bytes..][..self.word_bytes];
@@ -166,11 +166,11 @@ fn load_fills_every_memory_that_engines_read() {
     ] {
         let (words, word_bytes) = (100u32, tiny().word_bytes(memory) as usize);
         let (sender, receiver) = std::sync::mpsc::channel();
-        let memory_behaviour = Memory {
+        let memory_behaviour = MemoryTiming {
             seed: Some(3),
-            ..Memory::default()
+            ..MemoryTiming::default()
         };
-        let probe = |model: &Model| -> Box<dyn Companion> {
+        let probe = |model: &Verilated| -> Box<dyn BusFunctionalModel> {
             Box::new(Probe {
                 enable: model.port(&format!("{port}_ren_i")),
                 address: model.port(&format!("{port}_raddr_i")),

@@ -51,86 +51,92 @@ fn below_either(rng: &mut Random, odds: u64, bounds: [u64; 2]) -> u64 {
 
 /// An instruction whose areas end near the ends of their memories, often legal.
 fn plausible(rng: &mut Random, g: &Geometry) -> Operation {
-    let lanes = u64::from(g.lanes);
-    let memories = MemoryId::ALL;
     match rng.below(8) {
         0 => Operation::Nop(Nop {
             engine: rng.below(4) as u8,
             port: rng.below(4) as u8,
         }),
-        1 | 2 => {
-            let memory = memories[rng.below(memories.len() as u64) as usize];
-            let word = u64::from(g.word_bytes(memory)) / 16;
-            let offset = around(rng, u64::from(g.depth(memory))).min(65535);
-            let words = around(rng, u64::from(g.depth(memory)).saturating_sub(offset)).max(1);
-            let beats = (words * word.max(1) + u64::from(rng.below(8) == 0)) as u32 & 0xff_ffff;
-            let (memory, word_offset, address) = (memory.code(), offset as u16, rng.next_u64());
-            if rng.below(2) == 0 {
-                Operation::Store(Store {
-                    memory,
-                    address,
-                    word_offset,
-                    beats,
-                })
-            } else {
-                let port = if memory & 12 == 8 {
-                    u32::from(memory & 3) % g.ports
-                } else {
-                    0
-                } as u8;
-                let port = if rng.below(8) == 0 {
-                    rng.below(4) as u8
-                } else {
-                    port
-                };
-                Operation::Load(Load {
-                    memory,
-                    port,
-                    address,
-                    word_offset,
-                    beats,
-                })
-            }
-        }
-        3 => {
-            let columns = lanes * rng.below(u64::from(g.max_seq) / lanes + 2);
-            let tiles = 1 + rng.below(8);
-            let (src_stride, dst_stride) = (rng.below(300), rng.below(100));
-            let scr = u64::from(g.scr_words).saturating_sub((tiles - 1) * src_stride + columns / 2);
-            let prb =
-                u64::from(g.prb_words).saturating_sub((tiles - 1) * dst_stride + columns / lanes);
-            let rows = u64::from(g.rows);
-            Operation::Softmax(Softmax {
-                table: rng.below(2) as u8,
-                src_base: around(rng, scr) as u16,
-                src_stride: src_stride as u16,
-                dst_base: around(rng, prb) as u16,
-                dst_stride: dst_stride as u16,
-                columns: columns as u16,
-                row_tiles: tiles as u8,
-                row0: (rows * around(rng, (u64::from(g.max_seq) / rows).saturating_sub(tiles))
-                    + u64::from(rng.below(9) == 0)) as u16,
-            })
-        }
-        4 => {
-            let n = 8 * around(rng, u64::from(g.max_hidden) / 8);
-            let (tiles, stride, y8) = (1 + rng.below(6), rng.below(700), rng.below(200));
-            let near = |rng: &mut Random, depth: u32, used: u64| {
-                around(rng, u64::from(depth).saturating_sub(used)) as u16
-            };
-            Operation::Layernorm(Layernorm {
-                x_base: near(rng, g.resx_words, (tiles - 1) * stride + n / 2),
-                b_base: near(rng, g.resb_words, (tiles - 1) * stride + n / 2),
-                y16_base: near(rng, g.resx_words, (tiles - 1) * stride + n / 2),
-                y8_base: near(rng, g.act_words, (tiles - 1) * y8 + n / lanes),
-                stride: stride as u16,
-                y8_stride: y8 as u16,
-                channels: n as u16,
-                row_tiles: tiles as u8,
-                par_base: near(rng, g.lnp_words, n / 2 + 2),
-            })
-        }
+        1 | 2 => transfer(rng, g),
+        3 => Operation::Softmax(softmax(rng, g)),
+        4 => Operation::Layernorm(layer_norm(rng, g)),
         _ => Operation::Matmul(matmul(rng, g)),
+    }
+}
+
+fn transfer(rng: &mut Random, g: &Geometry) -> Operation {
+    let memories = MemoryId::ALL;
+    let memory = memories[rng.below(memories.len() as u64) as usize];
+    let word = u64::from(g.word_bytes(memory)) / 16;
+    let offset = around(rng, u64::from(g.depth(memory))).min(65535);
+    let words = around(rng, u64::from(g.depth(memory)).saturating_sub(offset)).max(1);
+    let beats = (words * word.max(1) + u64::from(rng.below(8) == 0)) as u32 & 0xff_ffff;
+    let (memory, word_offset, address) = (memory.code(), offset as u16, rng.next_u64());
+    if rng.below(2) == 0 {
+        Operation::Store(Store {
+            memory,
+            address,
+            word_offset,
+            beats,
+        })
+    } else {
+        let port = if memory & 12 == 8 {
+            u32::from(memory & 3) % g.ports
+        } else {
+            0
+        } as u8;
+        let port = if rng.below(8) == 0 {
+            rng.below(4) as u8
+        } else {
+            port
+        };
+        Operation::Load(Load {
+            memory,
+            port,
+            address,
+            word_offset,
+            beats,
+        })
+    }
+}
+
+fn softmax(rng: &mut Random, g: &Geometry) -> Softmax {
+    let lanes = u64::from(g.lanes);
+    let columns = lanes * rng.below(u64::from(g.max_seq) / lanes + 2);
+    let tiles = 1 + rng.below(8);
+    let (src_stride, dst_stride) = (rng.below(300), rng.below(100));
+    let scr = u64::from(g.scr_words).saturating_sub((tiles - 1) * src_stride + columns / 2);
+    let prb = u64::from(g.prb_words).saturating_sub((tiles - 1) * dst_stride + columns / lanes);
+    let rows = u64::from(g.rows);
+    Softmax {
+        table: rng.below(2) as u8,
+        src_base: around(rng, scr) as u16,
+        src_stride: src_stride as u16,
+        dst_base: around(rng, prb) as u16,
+        dst_stride: dst_stride as u16,
+        columns: columns as u16,
+        row_tiles: tiles as u8,
+        row0: (rows * around(rng, (u64::from(g.max_seq) / rows).saturating_sub(tiles))
+            + u64::from(rng.below(9) == 0)) as u16,
+    }
+}
+
+fn layer_norm(rng: &mut Random, g: &Geometry) -> Layernorm {
+    let lanes = u64::from(g.lanes);
+    let n = 8 * around(rng, u64::from(g.max_hidden) / 8);
+    let (tiles, stride, y8) = (1 + rng.below(6), rng.below(700), rng.below(200));
+    let near = |rng: &mut Random, depth: u32, used: u64| {
+        around(rng, u64::from(depth).saturating_sub(used)) as u16
+    };
+    Layernorm {
+        x_base: near(rng, g.resx_words, (tiles - 1) * stride + n / 2),
+        b_base: near(rng, g.resb_words, (tiles - 1) * stride + n / 2),
+        y16_base: near(rng, g.resx_words, (tiles - 1) * stride + n / 2),
+        y8_base: near(rng, g.act_words, (tiles - 1) * y8 + n / lanes),
+        stride: stride as u16,
+        y8_stride: y8 as u16,
+        channels: n as u16,
+        row_tiles: tiles as u8,
+        par_base: near(rng, g.lnp_words, n / 2 + 2),
     }
 }
 
@@ -198,8 +204,18 @@ fn matmul(rng: &mut Random, g: &Geometry) -> Matmul {
     m.b_base = around(rng, u64::from(depth).saturating_sub(used)) as u16;
     let used = if m.uniform { 1 } else { channels / 2 };
     m.par_base = around(rng, u64::from(g.par_words).saturating_sub(used)) as u16;
-    // The base at which the destination still fits, by bisection on the rule itself: the edge is
-    // what matters.
+    let low = first_misfit(g, m);
+    m.dst_base = match rng.below(3) {
+        0 => low.saturating_sub(1) as u16,
+        1 => low.min(65535) as u16,
+        _ => rng.next_u64() as u16,
+    };
+    m
+}
+
+/// The first base at which the destination does not fit, by bisection on the rule itself: the edge
+/// is what matters.
+fn first_misfit(g: &Geometry, m: Matmul) -> u32 {
     let fits = |base: u16| {
         check_operation(
             g,
@@ -225,12 +241,7 @@ fn matmul(rng: &mut Random, g: &Geometry) -> Matmul {
             high = middle
         }
     }
-    m.dst_base = match rng.below(3) {
-        0 => low.saturating_sub(1) as u16,
-        1 => low.min(65535) as u16,
-        _ => rng.next_u64() as u16,
-    };
-    m
+    low
 }
 
 fn check(top: &str, g: &Geometry, count: usize) {

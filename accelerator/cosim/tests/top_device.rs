@@ -14,37 +14,37 @@ use fqbert_contract::Bytes;
 use fqbert_contract::device::{Allocation, Device};
 use fqbert_contract::program::{PerRegion, Placement};
 use fqbert_contract::timing::UNITS;
-use fqbert_cosim::{CosimDevice, CosimOptions, Memory, OpenError};
+use fqbert_cosim::{CosimDevice, CosimError, CosimOptions, MemoryTiming};
 use support::{
     DONE, Ended, download, emulator, everything, finish, options, or_skip, start, tiny, upload,
 };
 
 /// The memory that a device has where nothing else is said: the timing model's, since the tiny
 /// accelerator does not use up its bandwidth.
-fn usual() -> Memory {
+fn usual() -> MemoryTiming {
     CosimOptions::new(tiny()).memory
 }
 
 /// The timing model's memory, one that is slow both ways and narrow, and one that stalls at random.
-fn memories() -> [Memory; 3] {
-    let slow = Memory {
+fn memories() -> [MemoryTiming; 3] {
+    let slow = MemoryTiming {
         read_latency: 200,
         write_latency: 70,
         bandwidth: Some(70),
         seed: None,
     };
-    let stalling = Memory {
+    let stalling = MemoryTiming {
         seed: Some(1),
         ..usual()
     };
     [usual(), slow, stalling]
 }
 
-fn open(memory: Memory) -> Option<CosimDevice> {
+fn open(memory: MemoryTiming) -> Option<CosimDevice> {
     or_skip(CosimDevice::new(options(memory)))
 }
 
-fn suite(memory: &Memory) -> Options {
+fn suite(memory: &MemoryTiming) -> Options {
     Options {
         models_staleness: true,
         // Only the timing model's memory takes the timing model's cycles.
@@ -203,8 +203,8 @@ fn waveforms_on_request() {
     let opened = CosimDevice::new(traced(&file));
     let Some(format) = fqbert_cosim::TRACE else {
         match opened {
-            Err(OpenError::NoTrace) => return,
-            Err(OpenError::Unavailable(error)) => return eprintln!("SKIPPED: {error}"),
+            Err(CosimError::NoTrace) => return,
+            Err(CosimError::Unavailable(error)) => return eprintln!("SKIPPED: {error}"),
             other => panic!("{other:?}"),
         }
     };
@@ -224,7 +224,7 @@ fn waveforms_on_request() {
     assert!(begins && bytes.len() > 10_000, "{} bytes", bytes.len());
     let nowhere = CosimDevice::new(traced(Path::new("/nonexistent/run.wave")));
     assert!(
-        matches!(nowhere, Err(OpenError::TraceFile { .. })),
+        matches!(nowhere, Err(CosimError::TraceFile { .. })),
         "{nowhere:?}"
     );
 }

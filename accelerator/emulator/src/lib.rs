@@ -30,6 +30,6 @@ pub use accelerator::{Accelerator, RunState};
 /// What [`Accelerator`] needs of a memory.
 pub use fqbert_simulated::{AxiFault, Ddr, Lent};
 
-pub use device::{EmulatedDevice, OpenError};
+pub use device::{EmulatedDevice, EmulatorError};
 pub use kernels::{Kernel, KernelError};
 pub use options::EmulatorOptions;

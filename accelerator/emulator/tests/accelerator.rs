@@ -227,7 +227,9 @@ proptest! {
             let opcode = [0x01u32, 0x10, 0x20, 0x2f, 0x30, 0x40, 0x41][*opcode];
             // Small fields are legal more often.
             let words = std::iter::once(opcode | (flags & 0x3) << 8)
-                .chain(rest.iter().enumerate().map(|(i, w)| if i == 0 { w & 0x21 } else { w & 0x00ff_0ff0 }));
+                .chain(rest.iter().enumerate().map(|(i, w)| {
+                    if i == 0 { w & 0x21 } else { w & 0x00ff_0ff0 }
+                }));
             for (word, bytes) in words.zip(memory.0[32 * at..].chunks_exact_mut(4)) {
                 bytes.copy_from_slice(&word.to_le_bytes());
             }

@@ -44,7 +44,7 @@ mod tests {
     use super::*;
     use crate::uri::check_errors;
     use fqbert_contract::Geometry;
-    use fqbert_cosim::Memory;
+    use fqbert_cosim::MemoryTiming;
     use std::path::PathBuf;
 
     #[test]
@@ -54,7 +54,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!((o.geometry.name, o.memory_bytes), ("zcu102", 64 << 20));
-        let memory = Memory {
+        let memory = MemoryTiming {
             read_latency: 90,
             write_latency: 50,
             bandwidth: Some(80),

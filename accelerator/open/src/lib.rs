@@ -70,7 +70,7 @@ pub enum OpenError {
         uri: String,
         /// The reason, and what to do.
         #[source]
-        source: fqbert_emulator::OpenError,
+        source: fqbert_emulator::EmulatorError,
     },
     /// The RTL cannot be simulated.
     #[cfg(feature = "cosim")]
@@ -80,7 +80,7 @@ pub enum OpenError {
         uri: String,
         /// The reason, and what to do.
         #[source]
-        source: fqbert_cosim::OpenError,
+        source: fqbert_cosim::CosimError,
     },
     /// The accelerator on this board cannot be opened.
     #[cfg(target_os = "linux")]
@@ -90,7 +90,7 @@ pub enum OpenError {
         uri: String,
         /// The reason, and what to do.
         #[source]
-        source: fqbert_uio::OpenError,
+        source: fqbert_uio::BoardError,
     },
 }
 

@@ -297,7 +297,10 @@ mod tests {
         /// Against two plain byte arrays.
         #[test]
         fn pages_are_an_implementation_detail(
-            steps in proptest::collection::vec((0u8..4, 0usize..16384, 0usize..9000, any::<u8>()), 1..40),
+            steps in proptest::collection::vec(
+                (0u8..4, 0usize..16384, 0usize..9000, any::<u8>()),
+                1..40,
+            ),
         ) {
             const SIZE: usize = 16384;
             let mut m = Dram::new(0, SIZE as u64);

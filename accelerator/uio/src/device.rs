@@ -18,7 +18,7 @@ use uio_driver::{
 };
 
 use crate::options::{ManagerCheck, UioOptions};
-use crate::{OpenError, memory};
+use crate::{BoardError, memory};
 
 /// What to do about a memory that is too small.
 const MORE_MEMORY: &str = "free buffers, or reserve more: enlarge dma_size in \
@@ -29,7 +29,7 @@ const RESET_POLL: Duration = Duration::from_micros(20);
 
 /// What has happened on a device since it was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Statistics {
+pub struct BoardStatistics {
     /// Doorbells rung.
     pub submissions: u64,
     /// Resets, the one at opening included.
@@ -72,11 +72,11 @@ impl BoardDevice {
     ///
     /// # Errors
     /// What is wrong with the board, and what to do about it.
-    pub fn open(roots: &Roots, options: &UioOptions) -> Result<Self, OpenError> {
+    pub fn open(roots: &Roots, options: &UioOptions) -> Result<Self, BoardError> {
         if options.manager == ManagerCheck::Operating {
             FpgaManager::find(roots)
                 .and_then(|manager| manager.require_operating())
-                .map_err(OpenError::Manager)?;
+                .map_err(BoardError::Manager)?;
         }
         let manifest = options
             .manifest
@@ -102,16 +102,16 @@ impl BoardDevice {
     /// then resets it.
     ///
     /// # Errors
-    /// [`OpenError::Identity`], [`OpenError::Contract`], [`OpenError::MemoryBase`],
-    /// [`OpenError::Reset`].
+    /// [`BoardError::Identity`], [`BoardError::Contract`], [`BoardError::MemoryBase`],
+    /// [`BoardError::Reset`].
     pub fn new(
         registers: Registers,
         interrupt: Interrupt,
         memory: Box<dyn DmaMemory>,
         reset_limit: Duration,
-    ) -> Result<Self, OpenError> {
+    ) -> Result<Self, BoardError> {
         if !memory.base().0.is_multiple_of(ALIGNMENT) {
-            return Err(OpenError::MemoryBase {
+            return Err(BoardError::MemoryBase {
                 name: memory.name().to_owned(),
                 base: memory.base(),
             });
@@ -131,7 +131,7 @@ impl BoardDevice {
             submissions: 0,
             resets: 0,
         };
-        device.reset().map_err(OpenError::Reset)?;
+        device.reset().map_err(BoardError::Reset)?;
         // What a predecessor's run left in the descriptor is not ours to count.
         device.first = device.seen;
         info!(
@@ -140,7 +140,7 @@ impl BoardDevice {
             memory = device.memory.name(),
             base = %device.memory.base(),
             bytes = device.memory.size(),
-            cache = ?device.memory.cache_mode(),
+            cache = %device.memory.cache_mode(),
             geometry = device.capabilities.geometry.name,
             "device opened"
         );
@@ -148,8 +148,8 @@ impl BoardDevice {
     }
 
     /// What has happened since it was opened.
-    pub fn statistics(&self) -> Statistics {
-        Statistics {
+    pub fn statistics(&self) -> BoardStatistics {
+        BoardStatistics {
             submissions: self.submissions,
             resets: self.resets,
             interrupts: self.interrupt.stats(),
@@ -185,7 +185,7 @@ impl BoardDevice {
 
 /// The contract's major version is the meaning of the registers: with another one nothing else may
 /// be read or written.
-fn check_contract(capabilities: &Capabilities) -> Result<(), OpenError> {
+fn check_contract(capabilities: &Capabilities) -> Result<(), BoardError> {
     let differences = capabilities.differences(&Requirements {
         major: isa::CONTRACT_MAJOR,
         minor: 0,
@@ -195,7 +195,7 @@ fn check_contract(capabilities: &Capabilities) -> Result<(), OpenError> {
     if differences.is_empty() {
         Ok(())
     } else {
-        Err(OpenError::Contract(differences))
+        Err(BoardError::Contract(differences))
     }
 }
 
@@ -263,11 +263,13 @@ fn reset_registers(registers: &Registers, limit: Duration) -> Result<(), DeviceE
         if deadline.expired() {
             return Err(DeviceError::Unavailable {
                 what: format!(
-                    "the accelerator did not come out of its reset within {} ms (CONTROL {control:#x}, STATUS {status:#x})",
+                    "the accelerator did not come out of its reset within {} ms (CONTROL \
+                     {control:#x}, STATUS {status:#x})",
                     limit.as_millis()
                 ),
-                remedy: "a burst to memory does not end, or the logic's clock stands: check that the bitstream is that of this \
-                         board (and `clk_ignore_unused` on the kernel command line), and load it again"
+                remedy: "a burst to memory does not end, or the logic's clock stands: check that \
+                    the bitstream is that of this board (and `clk_ignore_unused` on the kernel \
+                    command line), and load it again"
                     .to_owned(),
             });
         }
@@ -415,7 +417,7 @@ impl Drop for BoardDevice {
         if let Err(error) = self.interrupt.disarm() {
             debug!(%error, "the interrupt was not masked");
         }
-        let Statistics {
+        let BoardStatistics {
             submissions,
             resets,
             interrupts: irq,

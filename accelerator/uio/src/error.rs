@@ -10,10 +10,11 @@ use uio_driver::fpga::{FpgaError, ManifestError};
 /// Why the accelerator on a board cannot be opened.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum OpenError {
+pub enum BoardError {
     /// The logic is not known to be configured.
     #[error(
-        "{0}. If this kernel has no FPGA manager and the boot loader has loaded the bitstream, say so with manager=none"
+        "{0}. If this kernel has no FPGA manager and the boot loader has loaded the bitstream, say \
+         so with manager=none"
     )]
     Manager(#[source] FpgaError),
     /// Registers, interrupt or memory cannot be had.
@@ -32,7 +33,8 @@ pub enum OpenError {
     },
     /// Nothing is named as the DMA memory.
     #[error(
-        "no DMA memory: as a UIO region, {uio}; as a u-dma-buf, {udmabuf}. Another name is given with memory=NAME"
+        "no DMA memory: as a UIO region, {uio}; as a u-dma-buf, {udmabuf}. Another name is given \
+         with memory=NAME"
     )]
     NoMemory {
         /// Why it is no UIO region.
@@ -42,7 +44,8 @@ pub enum OpenError {
     },
     /// The DMA memory does not start on a page.
     #[error(
-        "DMA memory `{name}` starts at {base}, buffers need multiples of 4096; correct its `reg` in the device tree"
+        "DMA memory `{name}` starts at {base}, buffers need multiples of 4096; correct its `reg` \
+         in the device tree"
     )]
     MemoryBase {
         /// Its name.
@@ -55,7 +58,8 @@ pub enum OpenError {
     Identity(#[from] IdentityError),
     /// An fqbert accelerator of another contract.
     #[error(
-        "the loaded bitstream and this program differ: {}; load a bitstream of contract {}.x or use the program it was released with",
+        "the loaded bitstream and this program differ: {}; load a bitstream of contract {}.x or \
+         use the program it was released with",
         list(.0), fqbert_contract::isa::CONTRACT_MAJOR
     )]
     Contract(Vec<Difference>),
@@ -72,7 +76,7 @@ fn list(differences: &[Difference]) -> String {
     texts.join("; ")
 }
 
-impl From<uio_driver::Error> for OpenError {
+impl From<uio_driver::Error> for BoardError {
     fn from(error: uio_driver::Error) -> Self {
         match error {
             uio_driver::Error::Busy { path, holder } => Self::Busy { path, holder },

@@ -9,7 +9,7 @@
 //!
 //! let device = fqbert_uio::open(&fqbert_uio::UioOptions::new("fqbert0"))?;
 //! println!("{} of {}", device.memory().free, device.capabilities().geometry.name);
-//! # Ok::<(), fqbert_uio::OpenError>(())
+//! # Ok::<(), fqbert_uio::BoardError>(())
 //! ```
 //!
 //! Opening, in this order, each step with an error of its own:
@@ -29,8 +29,8 @@ mod error;
 mod memory;
 mod options;
 
-pub use device::{BoardDevice, Statistics, identity};
-pub use error::OpenError;
+pub use device::{BoardDevice, BoardStatistics, identity};
+pub use error::BoardError;
 pub use options::{ManagerCheck, UioOptions};
 
 use uio_driver::Roots;
@@ -39,6 +39,6 @@ use uio_driver::Roots;
 ///
 /// # Errors
 /// What is wrong with the board, and what to do about it.
-pub fn open(options: &UioOptions) -> Result<BoardDevice, OpenError> {
+pub fn open(options: &UioOptions) -> Result<BoardDevice, BoardError> {
     BoardDevice::open(&Roots::system(), options)
 }

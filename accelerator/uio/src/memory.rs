@@ -3,7 +3,7 @@
 use uio_driver::dma::{DmaMemory, UDmaBuf};
 use uio_driver::{Error, LockWait, Roots, UioDevice};
 
-use crate::OpenError;
+use crate::BoardError;
 use crate::options::UioOptions;
 
 /// Less than a page holds no buffer. What a model needs is known later, and refused then with the
@@ -15,14 +15,14 @@ pub fn open(
     roots: &Roots,
     options: &UioOptions,
     wait: LockWait,
-) -> Result<Box<dyn DmaMemory>, OpenError> {
+) -> Result<Box<dyn DmaMemory>, BoardError> {
     let memory: Box<dyn DmaMemory> = match UioDevice::open_with(roots, &options.memory, wait) {
         Ok(device) => Box::new(device.memory(0, LEAST_BYTES)?),
         Err(uio @ (Error::NoSuchDevice { .. } | Error::ClassAbsent { .. })) => {
             match UDmaBuf::open(roots, &options.memory, LEAST_BYTES, options.cached) {
                 Ok(buffer) => Box::new(buffer),
                 Err(udmabuf @ (Error::NoSuchBuffer { .. } | Error::ClassAbsent { .. })) => {
-                    return Err(OpenError::NoMemory { uio, udmabuf });
+                    return Err(BoardError::NoMemory { uio, udmabuf });
                 }
                 Err(other) => return Err(other.into()),
             }

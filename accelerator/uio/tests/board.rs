@@ -13,7 +13,7 @@ use fqbert_contract::device::{Allocation, Device};
 use fqbert_contract::isa::{End, Header, Instruction, Nop, Operation};
 use fqbert_contract::registers::{self as regs, irq, irq_enable, status};
 use fqbert_contract::{Bytes, isa};
-use fqbert_uio::{BoardDevice, OpenError, UioOptions};
+use fqbert_uio::{BoardDevice, BoardError, UioOptions};
 use nix::time::{ClockId, clock_gettime};
 use uio_driver::Roots;
 
@@ -151,7 +151,8 @@ fn every_submission_is_one_interrupt() {
     latencies.sort();
     let found = device.statistics();
     eprintln!(
-        "{RUNS} programs of one END: {} interrupts; doorbell to wake median {:?}, 99 % {:?}, max {:?}; CPU {cpu:?} each",
+        "{RUNS} programs of one END: {} interrupts; doorbell to wake median {:?}, 99 % {:?}, max \
+         {:?}; CPU {cpu:?} each",
         found.interrupts.taken,
         latencies[RUNS as usize / 2],
         latencies[RUNS as usize * 99 / 100],
@@ -224,7 +225,7 @@ fn killed_in_mid_run_the_next_start_works() {
     let mut role = Role::start("hang");
     let error = fqbert_uio::open(&UioOptions::new(&name())).unwrap_err();
     eprintln!("while it runs: {error}");
-    let OpenError::Busy { holder, .. } = error else {
+    let BoardError::Busy { holder, .. } = error else {
         panic!("{error}")
     };
     assert_eq!(holder, Some(role.child.id()));

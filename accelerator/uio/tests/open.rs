@@ -9,7 +9,7 @@ use common::{Board, MEMORY, PAGE};
 use fqbert_contract::capability::{Capabilities, IdentityError};
 use fqbert_contract::registers as regs;
 use fqbert_contract::{Geometry, isa};
-use fqbert_uio::{BoardDevice, ManagerCheck, OpenError, UioOptions};
+use fqbert_uio::{BoardDevice, BoardError, ManagerCheck, UioOptions};
 use uio_driver::{LockWait, UioDevice};
 
 fn tiny() -> &'static Geometry {
@@ -17,19 +17,19 @@ fn tiny() -> &'static Geometry {
 }
 
 /// What the device `name` is refused with on a board.
-fn refused(board: &Board, name: &str) -> OpenError {
+fn refused(board: &Board, name: &str) -> BoardError {
     refused_with(board, |options| options.name = name.to_owned())
 }
 
 /// What the device `fqbert0` is refused with on a board, opened with other options.
-fn refused_with(board: &Board, change: impl FnOnce(&mut UioOptions)) -> OpenError {
+fn refused_with(board: &Board, change: impl FnOnce(&mut UioOptions)) -> BoardError {
     let mut options = UioOptions::new("fqbert0");
     change(&mut options);
     BoardDevice::open(&board.roots, &options).unwrap_err()
 }
 
 /// Message and causes.
-fn text(error: &OpenError) -> String {
+fn text(error: &BoardError) -> String {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);
     while let Some(inner) = cause {
@@ -40,7 +40,7 @@ fn text(error: &OpenError) -> String {
 }
 
 #[track_caller]
-fn says(error: &OpenError, parts: &[&str]) {
+fn says(error: &BoardError, parts: &[&str]) {
     let text = text(error);
     for part in parts {
         assert!(text.contains(part), "{text:?} lacks {part:?}");
@@ -55,7 +55,7 @@ fn no_register_is_touched_before_the_manager_operates() {
     for state in ["unknown", "power off", "write error", "write"] {
         board.manager(state);
         let error = refused(&board, "fqbert0");
-        assert!(matches!(error, OpenError::Manager(_)), "{error}");
+        assert!(matches!(error, BoardError::Manager(_)), "{error}");
         says(&error, &[state, "manager=none"]);
     }
     board.remove("sys/class/fpga_manager");
@@ -64,7 +64,7 @@ fn no_register_is_touched_before_the_manager_operates() {
         &["no FPGA manager", "manager=none"],
     );
     let error = refused_with(&board, |options| options.manager = ManagerCheck::None);
-    assert!(matches!(error, OpenError::Device(_)), "{error}");
+    assert!(matches!(error, BoardError::Device(_)), "{error}");
     says(&error, &["uio_pdrv_genirq"]);
 }
 
@@ -76,7 +76,7 @@ fn absent_devices_are_named_with_those_that_are_there() {
         &["`fqbert1`", "fqbert0", "device-tree overlay"],
     );
     let error = refused_with(&board, |options| options.memory = "pool".into());
-    assert!(matches!(error, OpenError::NoMemory { .. }), "{error}");
+    assert!(matches!(error, BoardError::NoMemory { .. }), "{error}");
     says(
         &error,
         &["`pool`", "fqbert0-dma", "u-dma-buf", "memory=NAME"],
@@ -120,7 +120,7 @@ fn a_second_owner_is_refused_with_the_first_ones_number_or_waits() {
     );
     board.put("proc/locks", line);
     let error = refused(&board, "fqbert0");
-    let OpenError::Busy { holder, .. } = &error else {
+    let BoardError::Busy { holder, .. } = &error else {
         panic!("{error}")
     };
     assert_eq!(*holder, Some(4711));
@@ -147,7 +147,7 @@ fn registers_of_another_design_or_contract_are_refused_field_by_field() {
     registers.set(regs::ID, 0xFFFF_FFFF);
     let error = refused(&board, "fqbert0");
     assert!(
-        matches!(error, OpenError::Identity(IdentityError::NotOurs { .. })),
+        matches!(error, BoardError::Identity(IdentityError::NotOurs { .. })),
         "{error}"
     );
     says(&error, &["0xffffffff", "load an fqbert bitstream"]);
@@ -164,7 +164,7 @@ fn registers_of_another_design_or_contract_are_refused_field_by_field() {
     capabilities.major = isa::CONTRACT_MAJOR + 1;
     board.identify(&capabilities);
     let error = refused(&board, "fqbert0");
-    assert!(matches!(error, OpenError::Contract(_)), "{error}");
+    assert!(matches!(error, BoardError::Contract(_)), "{error}");
     let found = format!("device has {}.", isa::CONTRACT_MAJOR + 1);
     says(&error, &["contract version", &found, "load a bitstream"]);
     assert_eq!(registers.get(regs::CONTROL), 0, "not ours, so not reset");
@@ -213,7 +213,7 @@ fn a_reset_that_does_not_end_is_bounded_and_explained() {
     let error = refused_with(&board, |options| {
         options.deadline = Duration::from_millis(50)
     });
-    assert!(matches!(error, OpenError::Reset(_)), "{error}");
+    assert!(matches!(error, BoardError::Reset(_)), "{error}");
     says(
         &error,
         &["within 50 ms", "CONTROL 0x1", "clk_ignore_unused"],

@@ -52,7 +52,8 @@ impl Arena {
     pub fn new(base: PhysAddr, size: u64) -> Result<Self> {
         if !base.0.is_multiple_of(Self::GRANULE) || base.checked_add(size).is_none() {
             let reason = format!(
-                "{size:#x} bytes at {base} are no arena: the base must be a multiple of {} and the end below 2^64",
+                "{size:#x} bytes at {base} are no arena: the base must be a multiple of {} and the \
+                 end below 2^64",
                 Self::GRANULE
             );
             return Err(Error::BadRequest { reason });
@@ -90,7 +91,8 @@ impl Arena {
     pub fn allocate(&mut self, len: u64, align: u64) -> Result<Range> {
         if len == 0 || !align.is_power_of_two() {
             let reason = format!(
-                "{len} bytes aligned to {align} can't be allocated: at least one byte, a power of two"
+                "{len} bytes aligned to {align} can't be allocated: at least one byte, a power of \
+                 two"
             );
             return Err(Error::BadRequest { reason });
         }
@@ -137,7 +139,8 @@ impl Arena {
     /// [`Error::BadRequest`] for a range that this arena did not give.
     pub fn release(&mut self, range: Range) -> Result<()> {
         if self.used.get(&range.offset) != Some(&range.len) {
-            let reason = format!("{range:?} is not of this arena");
+            let Range { offset, len } = range;
+            let reason = format!("{len} bytes at offset {offset:#x} are not of this arena");
             return Err(Error::BadRequest { reason });
         }
         self.used.remove(&range.offset);
@@ -217,7 +220,9 @@ mod tests {
     proptest! {
         /// Live ranges never overlap, are aligned and inside; all freed, the arena is whole again.
         #[test]
-        fn random_traffic(ops in prop::collection::vec((any::<bool>(), 1u64..5000, 0u32..14), 1..200)) {
+        fn random_traffic(
+            ops in prop::collection::vec((any::<bool>(), 1u64..5000, 0u32..14), 1..200),
+        ) {
             let size = 1 << 16;
             let mut arena = Arena::new(PhysAddr(0x2000_0000), size).unwrap();
             let mut live: Vec<Range> = Vec::new();
@@ -227,7 +232,10 @@ mod tests {
                         prop_assert!(range.len() >= len && range.offset() + range.len() <= size);
                         prop_assert_eq!((0x2000_0000 + range.offset()) % (1 << shift), 0);
                         let end = range.offset() + range.len();
-                        prop_assert!(live.iter().all(|o| o.offset() >= end || o.offset() + o.len() <= range.offset()));
+                        let apart = |o: &Range| {
+                            o.offset() >= end || o.offset() + o.len() <= range.offset()
+                        };
+                        prop_assert!(live.iter().all(apart));
                         live.push(range);
                     }
                 } else {

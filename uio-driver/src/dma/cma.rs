@@ -1,6 +1,8 @@
 //! The kernel's contiguous memory, for messages that say what to set.
 
-use crate::{Result, Roots};
+use std::io;
+
+use crate::Roots;
 
 /// `CmaTotal` and `CmaFree` of `/proc/meminfo`, in bytes; zero where the kernel has no CMA.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -15,10 +17,9 @@ impl CmaInfo {
     /// Reads them.
     ///
     /// # Errors
-    /// [`crate::Error::Io`] without a readable `/proc/meminfo`.
-    pub fn read(roots: &Roots) -> Result<Self> {
-        let path = roots.proc.join("meminfo");
-        let text = std::fs::read_to_string(&path).map_err(|e| crate::Error::io("read", path, e))?;
+    /// That of a `/proc/meminfo` that cannot be read.
+    pub fn read(roots: &Roots) -> io::Result<Self> {
+        let text = std::fs::read_to_string(roots.proc.join("meminfo"))?;
         let kib = |key: &str| {
             let rest = text
                 .lines()

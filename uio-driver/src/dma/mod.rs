@@ -15,6 +15,8 @@ pub use cma::CmaInfo;
 pub use reserved::ReservedMemory;
 pub use udmabuf::UDmaBuf;
 
+use std::fmt;
+
 use crate::{Error, PhysAddr, Result};
 
 /// How the CPU reaches the memory; decides what synchronisation costs.
@@ -29,6 +31,17 @@ pub enum CacheMode {
     Cached,
     /// Cached, and the device snoops the cache (`dma-coherent`).
     Coherent,
+}
+
+impl fmt::Display for CacheMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Device => "device memory",
+            Self::WriteCombining => "write-combining",
+            Self::Cached => "cached",
+            Self::Coherent => "coherent",
+        })
+    }
 }
 
 /// Who reads and who writes between two synchronisations (the kernel's `enum dma_data_direction`).

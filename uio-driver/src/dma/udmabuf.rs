@@ -62,8 +62,8 @@ impl UDmaBuf {
         if size < need {
             let cma = CmaInfo::read(roots).unwrap_or_default();
             let remedy = format!(
-                "Set `size = <{need:#x}>` in its device-tree node and enlarge its memory-region; without one it \
-                 comes from CMA (CmaTotal {} MiB, CmaFree {} MiB): boot with `{}`",
+                "Set `size = <{need:#x}>` in its device-tree node and enlarge its memory-region; \
+                 without one it comes from CMA (CmaTotal {} MiB, CmaFree {} MiB): boot with `{}`",
                 cma.total >> 20,
                 cma.free >> 20,
                 cma.boot_argument(need)

@@ -124,7 +124,8 @@ impl<'a> Bitfile<'a> {
         }
         if announced < have || announced > STREAM_BYTES_MAX || !announced.is_multiple_of(4) {
             let reason = format!(
-                "the stream has {have} bytes where {announced} are announced; whole words and at most {STREAM_BYTES_MAX} are legal"
+                "the stream has {have} bytes where {announced} are announced; whole words and at \
+                 most {STREAM_BYTES_MAX} are legal"
             );
             return Err(FpgaError::NotABitfile { reason });
         }

@@ -16,8 +16,8 @@ pub enum FpgaError {
 
     /// The kernel has no FPGA manager.
     #[error(
-        "no FPGA manager in {}: the kernel lacks CONFIG_FPGA_MGR_ZYNQMP_FPGA, or the PMU firmware that it \
-         talks to did not start",
+        "no FPGA manager in {}: the kernel lacks CONFIG_FPGA_MGR_ZYNQMP_FPGA, or the PMU firmware \
+         that it talks to did not start",
         class.display()
     )]
     NoManager {
@@ -34,8 +34,9 @@ pub enum FpgaError {
 
     /// The programmable logic is not configured; a register access could hang the system.
     #[error(
-        "FPGA manager {manager} reports `{state}`, not `operating`: the programmable logic holds no design, and a register \
-         access could hang the system. Load the bitstream first (at boot, or by firmware name)"
+        "FPGA manager {manager} reports `{state}`, not `operating`: the programmable logic holds \
+         no design, and a register access could hang the system. Load the bitstream first (at \
+         boot, or by firmware name)"
     )]
     NotOperating {
         /// The manager.
@@ -46,7 +47,8 @@ pub enum FpgaError {
 
     /// Another load is under way.
     #[error(
-        "FPGA manager {manager} is busy ({state}): another load is under way; try again when it has ended"
+        "FPGA manager {manager} is busy ({state}): another load is under way; try again when it \
+         has ended"
     )]
     ManagerBusy {
         /// The manager.
@@ -57,8 +59,9 @@ pub enum FpgaError {
 
     /// The kernel can't load by name.
     #[error(
-        "{} does not exist: this kernel (mainline) loads a bitstream only through an fpga-region overlay with \
-         `firmware-name`; apply one at boot, or load the bitstream in U-Boot (`fpga load`)",
+        "{} does not exist: this kernel (mainline) loads a bitstream only through an fpga-region \
+         overlay with `firmware-name`; apply one at boot, or load the bitstream in U-Boot (`fpga \
+         load`)",
         attribute.display()
     )]
     NoLoadByName {
@@ -68,7 +71,8 @@ pub enum FpgaError {
 
     /// A firmware name that the kernel would not accept, or that leaves the firmware directory.
     #[error(
-        "`{name}` is no firmware name: a plain file name of at most {max} bytes, without `/`, is needed"
+        "`{name}` is no firmware name: a plain file name of at most {max} bytes, without `/`, is \
+         needed"
     )]
     BadFirmwareName {
         /// The name.
@@ -78,7 +82,10 @@ pub enum FpgaError {
     },
 
     /// No such firmware file.
-    #[error("firmware `{name}` is in none of {}: copy the .bin there", searched.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(", "))]
+    #[error(
+        "firmware `{name}` is in none of {}: copy the .bin there",
+        searched.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(", ")
+    )]
     FirmwareAbsent {
         /// The name.
         name: String,
@@ -88,8 +95,8 @@ pub enum FpgaError {
 
     /// The kernel refused or failed.
     #[error(
-        "loading `{firmware}` failed, the manager reports `{state}`{}. Look into dmesg; a .bit must be \
-         converted to the byte order of a .bin first",
+        "loading `{firmware}` failed, the manager reports `{state}`{}. Look into dmesg; a .bit \
+         must be converted to the byte order of a .bin first",
         source.as_ref().map(|e| format!(" ({e})")).unwrap_or_default()
     )]
     LoadFailed {
@@ -104,7 +111,9 @@ pub enum FpgaError {
 
     /// The load took longer than allowed.
     #[error(
-        "loading `{firmware}` took longer than {limit:?}, the manager reports `{state}`: the PMU firmware does not answer; power-cycle the board"
+        "loading `{firmware}` took longer than {} s, the manager reports `{state}`: the PMU \
+         firmware does not answer; power-cycle the board",
+        limit.as_secs_f64()
     )]
     LoadTimeout {
         /// The firmware.
@@ -124,7 +133,8 @@ pub enum FpgaError {
 
     /// The file ends before its own length says.
     #[error(
-        "the .bit file is truncated: its header announces {announced} bytes of configuration data, {have} are there. Copy it again"
+        "the .bit file is truncated: its header announces {announced} bytes of configuration data, \
+         {have} are there. Copy it again"
     )]
     Truncated {
         /// Bytes announced.
@@ -135,7 +145,8 @@ pub enum FpgaError {
 
     /// For another part than the board's.
     #[error(
-        "the bitstream is for `{bitstream}`, the board has `{board}` ({reason}): build it for the part of the board"
+        "the bitstream is for `{bitstream}`, the board has `{board}` ({reason}): build it for the \
+         part of the board"
     )]
     WrongPart {
         /// Part of the bitstream.
@@ -155,8 +166,9 @@ pub enum FpgaError {
 
     /// The kernel has no configfs overlays.
     #[error(
-        "{} does not exist: no configfs overlays in this kernel (they are a vendor-kernel feature; is configfs \
-         mounted on /sys/kernel/config?). Apply the overlay at boot with fdtoverlay or U-Boot's `fdt apply`",
+        "{} does not exist: no configfs overlays in this kernel (they are a vendor-kernel feature; \
+         is configfs mounted on /sys/kernel/config?). Apply the overlay at boot with fdtoverlay or \
+         U-Boot's `fdt apply`",
         dir.display()
     )]
     NoOverlays {
@@ -166,7 +178,8 @@ pub enum FpgaError {
 
     /// An overlay of the name is applied already.
     #[error(
-        "an overlay `{name}` exists already: it is applied, or left from a failed try; remove it first"
+        "an overlay `{name}` exists already: it is applied, or left from a failed try; remove it \
+         first"
     )]
     OverlayExists {
         /// Its name.
@@ -175,7 +188,8 @@ pub enum FpgaError {
 
     /// The kernel did not take the overlay.
     #[error(
-        "overlay `{name}` was not applied, its status is `{status}`: look into dmesg; the base tree must be built with symbols (dtc -@)"
+        "overlay `{name}` was not applied, its status is `{status}`: look into dmesg; the base \
+         tree must be built with symbols (dtc -@)"
     )]
     OverlayRefused {
         /// Its name.
@@ -200,7 +214,8 @@ pub enum ManifestError {
 
     /// It describes a design that was not built.
     #[error(
-        "bitstream `{name}` has not been built: run `vivado -mode batch -source bitstreams/build.tcl -tclargs {board}` and record the result in its manifest"
+        "bitstream `{name}` has not been built: run `vivado -mode batch -source \
+         bitstreams/build.tcl -tclargs {board}` and record the result in its manifest"
     )]
     NotBuilt {
         /// Name of the bitstream.
@@ -210,7 +225,11 @@ pub enum ManifestError {
     },
 
     /// The file is not the one the manifest describes.
-    #[error("{} has {what} {have}, the manifest says {want}: the file was rebuilt, cut or mixed up; copy both again", path.display())]
+    #[error(
+        "{} has {what} {have}, the manifest says {want}: the file was rebuilt, cut or mixed up; \
+         copy both again",
+        path.display()
+    )]
     WrongFile {
         /// The file.
         path: PathBuf,
@@ -224,7 +243,8 @@ pub enum ManifestError {
 
     /// The loaded logic is not what the manifest describes.
     #[error(
-        "the loaded logic is not `{name}`:{}\nLoad the bitstream that belongs to this manifest, or take the manifest of the loaded one",
+        "the loaded logic is not `{name}`:{}\nLoad the bitstream that belongs to this manifest, or \
+         take the manifest of the loaded one",
         table(mismatches)
     )]
     WrongIdentity {

@@ -13,11 +13,13 @@ mod manager;
 mod manifest;
 mod overlay;
 mod part;
+mod state;
 
 pub use bitfile::Bitfile;
 pub use error::{FpgaError, ManifestError};
 pub use identity::{Bounds, Expectation, Identity, Mask, Mismatch, Value, compare};
-pub use manager::{FpgaManager, Load, ManagerState, install_firmware};
+pub use manager::{FpgaManager, Load, install_firmware};
 pub use manifest::{Board, Manifest, Status, Stream, sha256_hex};
 pub use overlay::Overlay;
 pub use part::Part;
+pub use state::ManagerState;

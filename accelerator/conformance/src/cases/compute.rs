@@ -2,10 +2,10 @@
 
 use crate::bench::Bench;
 use crate::random::{check, whole_lanes};
+use crate::report::{Failure, ensure};
 use crate::rng::Rng;
 use crate::scenario::Composer;
 use crate::sequence::BuildError;
-use crate::{Failure, ensure};
 
 /// Programs of random shape per case.
 const SHAPES: u64 = 6;

@@ -6,9 +6,9 @@ use fqbert_contract::isa::{
 };
 use fqbert_contract::registers::{self as regs, status};
 
-use super::{code, plain, tokens};
 use crate::bench::Bench;
-use crate::{Failure, ensure};
+use crate::code::{code, plain, tokens};
+use crate::report::{Failure, ensure};
 
 fn act_beats(b: &Bench<'_>) -> u32 {
     b.geometry.word_bytes(MemoryId::Act) / 16

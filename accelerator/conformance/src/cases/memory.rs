@@ -4,9 +4,9 @@ use fqbert_contract::Bytes;
 use fqbert_contract::device::{BufferId, DeviceError};
 use fqbert_contract::isa::{Load, MemoryId, Operation, Store};
 
-use super::{code, tokens};
 use crate::bench::Bench;
-use crate::{Failure, ensure};
+use crate::code::{code, tokens};
+use crate::report::{Failure, ensure};
 
 pub fn allocation(b: &mut Bench<'_>) -> Result<(), Failure> {
     let before = b.device.memory();

@@ -6,7 +6,7 @@ use fqbert_contract::device::DeviceError;
 use fqbert_contract::registers::{self as regs, Access, control, status};
 
 use crate::bench::Bench;
-use crate::{Failure, ensure};
+use crate::report::{Failure, ensure};
 
 pub fn identity(b: &mut Bench<'_>) -> Result<(), Failure> {
     let read = Capabilities::read(|r| b.get(r))?.map_err(|e| Failure::Wrong(e.to_string()))?;

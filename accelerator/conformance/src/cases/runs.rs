@@ -6,9 +6,9 @@ use fqbert_contract::isa::{Engine, Instruction, Nop, Operation};
 use fqbert_contract::registers::{self as regs, irq_enable, irq_status, status, unit};
 use fqbert_contract::timing::{Policy, simulate};
 
-use super::{code, plain, tokens};
 use crate::bench::Bench;
-use crate::{Failure, ensure};
+use crate::code::{code, plain, tokens};
+use crate::report::{Failure, ensure};
 
 fn nop(engine: Engine) -> Operation {
     Operation::Nop(Nop {

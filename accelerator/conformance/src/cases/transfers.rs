@@ -2,9 +2,9 @@
 
 use fqbert_contract::isa::{Load, MemoryId, Operation, Store};
 
-use super::{code, plain, tokens};
 use crate::bench::Bench;
-use crate::{Failure, ensure};
+use crate::code::{code, plain, tokens};
+use crate::report::{Failure, ensure};
 
 /// Memory to memory through ACT and RESX, at the first word, the last, and random spans between.
 pub fn round_trip(b: &mut Bench<'_>) -> Result<(), Failure> {

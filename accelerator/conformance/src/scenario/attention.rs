@@ -7,15 +7,15 @@ use fqbert_contract::program::Region;
 use fqbert_numerics::dot;
 use fqbert_numerics::softmax::{exp_table, softmax_row};
 
-use super::{Composer, Dot, Target};
-use crate::plain::{Matrix, columns};
+use super::{Composer, Destination, DotProduct};
+use crate::placed::{PlacedMatrix, columns};
 use crate::sequence::BuildError;
 
 /// Where keys and values of all heads lie, and what they are.
 struct Operands {
     heads: usize,
     head_dim: usize,
-    q: Matrix<i8>,
+    q: PlacedMatrix<i8>,
     keys_base: usize,
     keys_stride: usize,
     k: Vec<i8>,
@@ -27,7 +27,7 @@ struct Operands {
 impl Composer<'_> {
     /// Self-attention of `x`, whose tokens are a multiple of the lanes; gives the context of all
     /// heads.
-    pub fn attention(&mut self, x: &Matrix<i8>) -> Result<Matrix<i8>, BuildError> {
+    pub fn attention(&mut self, x: &PlacedMatrix<i8>) -> Result<PlacedMatrix<i8>, BuildError> {
         let lanes = self.g.lanes as usize;
         let heads = self.rng.within(1, 3);
         let head_dim = lanes * self.rng.within(1, 4);
@@ -45,7 +45,7 @@ impl Composer<'_> {
     /// Q to ACT, K and V to OPD.
     fn project(
         &mut self,
-        x: &Matrix<i8>,
+        x: &PlacedMatrix<i8>,
         heads: usize,
         head_dim: usize,
     ) -> Result<Operands, BuildError> {
@@ -53,14 +53,14 @@ impl Composer<'_> {
         let channels = heads * head_dim;
         let tokens = x.tokens;
         let narrow = |v: Vec<i16>| v.into_iter().map(|v| v as i8).collect::<Vec<i8>>();
-        let shape = |c: &mut Self| Dot {
+        let shape = |c: &mut Self| DotProduct {
             mode8: c.rng.flip(),
             uniform: c.rng.flip(),
             channels,
         };
 
         let mut q = self.activations(x.row_tiles(self.g), channels)?;
-        let target = Target::Act {
+        let target = Destination::Act {
             base: q.base,
             stride: q.stride,
             first: 0,
@@ -72,7 +72,7 @@ impl Composer<'_> {
         let keys_stride = channels / lanes + self.rng.within(0, 2);
         let key_tiles = tokens.div_ceil(pairs);
         let keys_base = self.reserve(MemoryId::Opd, key_tiles * keys_stride)?;
-        let target = Target::Keys {
+        let target = Destination::Keys {
             base: keys_base,
             stride: keys_stride,
         };
@@ -82,7 +82,7 @@ impl Composer<'_> {
         let values_stride = tokens / lanes + self.rng.within(0, 2);
         let value_tiles = heads * head_dim.div_ceil(pairs);
         let values_base = self.reserve(MemoryId::Opd, value_tiles * values_stride)?;
-        let target = Target::Values {
+        let target = Destination::Values {
             base: values_base,
             stride: values_stride,
             head_dim,
@@ -109,7 +109,7 @@ impl Composer<'_> {
         head: usize,
         (row0, ranges): &(usize, Vec<(u16, u16)>),
         (table, entries): &(u8, [u16; 256]),
-        context: &Matrix<i8>,
+        context: &PlacedMatrix<i8>,
     ) -> Result<Vec<i8>, BuildError> {
         let (lanes, pairs) = (self.g.lanes as usize, self.g.pairs as usize);
         let (tokens, d) = (o.q.tokens, o.head_dim);

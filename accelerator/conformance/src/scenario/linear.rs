@@ -8,12 +8,12 @@ use fqbert_numerics::packed::unpack_pair;
 use fqbert_numerics::{dot, gelu};
 
 use super::Composer;
-use crate::plain::Matrix;
+use crate::placed::PlacedMatrix;
 use crate::sequence::BuildError;
 
 /// Where a product goes. The caller has reserved the words.
 #[derive(Clone, Copy, Debug)]
-pub enum Target {
+pub enum Destination {
     /// ACT, from this channel of the matrix at this place on, through a GELU table or not.
     Act {
         base: usize,
@@ -35,7 +35,7 @@ pub enum Target {
 
 /// Shape of a product.
 #[derive(Clone, Copy, Debug)]
-pub struct Dot {
+pub struct DotProduct {
     /// 8-bit weights.
     pub mode8: bool,
     /// One record for all channels.
@@ -61,15 +61,15 @@ impl Composer<'_> {
     /// slots and chance make of it, and gives its result `[tokens][channels]`: i8 but for RESB.
     pub fn product(
         &mut self,
-        x: &Matrix<i8>,
-        shape: Dot,
-        target: Target,
+        x: &PlacedMatrix<i8>,
+        shape: DotProduct,
+        target: Destination,
     ) -> Result<Vec<i16>, BuildError> {
         let k = x.channels;
         let mode = if shape.mode8 { Mode::W8 } else { Mode::W4 };
         let tile = self.g.tile_channels(mode) as usize;
         let chunks = k / self.g.lanes as usize;
-        let wide = matches!(target, Target::Resb { .. });
+        let wide = matches!(target, Destination::Resb { .. });
         let mut result = vec![0i16; x.tokens * shape.channels];
         let mut first = 0;
         while first < shape.channels {
@@ -101,7 +101,7 @@ impl Composer<'_> {
                 y.into_iter().map(i16::from).collect()
             };
             let mut table = 0;
-            if let Target::Act { gelu: true, .. } = target {
+            if let Destination::Act { gelu: true, .. } = target {
                 let codes;
                 (table, codes) = self.load_gelu_table();
                 for v in &mut y {
@@ -129,7 +129,13 @@ impl Composer<'_> {
     }
 
     /// One MATMUL, or two that share the row tiles.
-    fn emit(&mut self, x: &Matrix<i8>, shape: Dot, target: Target, piece: &Piece) {
+    fn emit(
+        &mut self,
+        x: &PlacedMatrix<i8>,
+        shape: DotProduct,
+        target: Destination,
+        piece: &Piece,
+    ) {
         let tiles = x.row_tiles(self.g);
         let cut = if tiles > 1 && self.rng.flip() {
             self.rng.within(1, tiles - 1)
@@ -157,7 +163,7 @@ impl Composer<'_> {
             };
             let pairs = self.g.pairs as usize;
             let (dest, base, stride, channel) = match target {
-                Target::Act {
+                Destination::Act {
                     base,
                     stride,
                     first,
@@ -171,14 +177,14 @@ impl Composer<'_> {
                         first + piece.first,
                     )
                 }
-                Target::Resb { base, stride } => {
+                Destination::Resb { base, stride } => {
                     (Matmul::DEST_RESB, base + from * stride, stride, piece.first)
                 }
-                Target::Keys { base, stride } => {
+                Destination::Keys { base, stride } => {
                     m.row_tile0 = from as u8;
                     (Matmul::DEST_KEYS, base, stride, piece.first)
                 }
-                Target::Values {
+                Destination::Values {
                     base,
                     stride,
                     head_dim,
@@ -245,10 +251,10 @@ impl Composer<'_> {
     /// A product to part of an ACT matrix whose other channels stay; `k` terms, random shape.
     pub fn linear(
         &mut self,
-        x: &Matrix<i8>,
+        x: &PlacedMatrix<i8>,
         mode8: bool,
         gelu: bool,
-    ) -> Result<Matrix<i8>, BuildError> {
+    ) -> Result<PlacedMatrix<i8>, BuildError> {
         let lanes = self.g.lanes as usize;
         let tile = self
             .g
@@ -257,12 +263,12 @@ impl Composer<'_> {
         let first = self.rng.even(0, lanes);
         let width = (first + channels).next_multiple_of(lanes) + self.rng.within(0, 1) * lanes;
         let mut y = self.activations(x.row_tiles(self.g), width)?;
-        let shape = Dot {
+        let shape = DotProduct {
             mode8,
             uniform: self.rng.within(0, 3) == 0,
             channels,
         };
-        let target = Target::Act {
+        let target = Destination::Act {
             base: y.base,
             stride: y.stride,
             first,

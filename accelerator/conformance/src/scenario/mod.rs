@@ -16,11 +16,11 @@ use fqbert_contract::program::{PerRegion, Program, Region};
 use fqbert_contract::{Bytes, Geometry};
 use fqbert_numerics::requant::Requant;
 
-use crate::plain::Matrix;
+use crate::placed::PlacedMatrix;
 use crate::rng::Rng;
 use crate::sequence::{BuildError, Step, sequence};
 
-pub use linear::{Dot, Target};
+pub use linear::{Destination, DotProduct};
 
 /// Bytes that a STORE must leave in the output region.
 #[derive(Clone, Debug)]
@@ -181,11 +181,11 @@ impl<'g> Composer<'g> {
         tiles: usize,
         channels: usize,
         values: Vec<T>,
-    ) -> Result<Matrix<T>, BuildError> {
+    ) -> Result<PlacedMatrix<T>, BuildError> {
         let stride = words_per_tile + self.rng.within(0, 1) * self.rng.within(1, 3);
         let base = self.reserve(memory, (tiles - 1) * stride + words_per_tile)?;
         let tokens = tiles * self.g.rows as usize;
-        Ok(Matrix {
+        Ok(PlacedMatrix {
             memory,
             base,
             stride,
@@ -196,7 +196,11 @@ impl<'g> Composer<'g> {
     }
 
     /// A random activation matrix, loaded. `channels` is a multiple of the lanes.
-    pub fn activations(&mut self, tiles: usize, channels: usize) -> Result<Matrix<i8>, BuildError> {
+    pub fn activations(
+        &mut self,
+        tiles: usize,
+        channels: usize,
+    ) -> Result<PlacedMatrix<i8>, BuildError> {
         let values = self.rng.codes(tiles * self.g.rows as usize * channels);
         let words = channels / self.g.lanes as usize;
         let m = self.place(MemoryId::Act, words, tiles, channels, values)?;
@@ -207,7 +211,11 @@ impl<'g> Composer<'g> {
     }
 
     /// A random residual matrix, loaded.
-    pub fn residuals(&mut self, tiles: usize, channels: usize) -> Result<Matrix<i16>, BuildError> {
+    pub fn residuals(
+        &mut self,
+        tiles: usize,
+        channels: usize,
+    ) -> Result<PlacedMatrix<i16>, BuildError> {
         let small = self.rng.flip();
         let count = tiles * self.g.rows as usize * channels;
         let value = |r: u64| {
@@ -226,7 +234,7 @@ impl<'g> Composer<'g> {
     }
 
     /// Stores a matrix of activations and expects its values.
-    pub fn observe(&mut self, m: &Matrix<i8>, what: &str) -> Result<(), BuildError> {
+    pub fn observe(&mut self, m: &PlacedMatrix<i8>, what: &str) -> Result<(), BuildError> {
         for (word, image) in tile_images(self.g, m, pack_act)? {
             self.store(m.memory, word, image, what.to_owned());
         }
@@ -234,7 +242,7 @@ impl<'g> Composer<'g> {
     }
 
     /// Stores a matrix of residuals and expects its values.
-    pub fn observe_wide(&mut self, m: &Matrix<i16>, what: &str) -> Result<(), BuildError> {
+    pub fn observe_wide(&mut self, m: &PlacedMatrix<i16>, what: &str) -> Result<(), BuildError> {
         for (word, image) in tile_images(self.g, m, pack_res)? {
             self.store(m.memory, word, image, what.to_owned());
         }
@@ -274,7 +282,7 @@ type Pack<T> = fn(&Geometry, &[T], usize, usize) -> Result<Vec<u8>, LayoutError>
 /// First word and image of each row tile, or of the whole matrix where its tiles are adjacent.
 fn tile_images<T: Copy>(
     g: &Geometry,
-    m: &Matrix<T>,
+    m: &PlacedMatrix<T>,
     pack: Pack<T>,
 ) -> Result<Vec<(usize, Vec<u8>)>, BuildError> {
     let word_bytes = g.word_bytes(m.memory) as usize;

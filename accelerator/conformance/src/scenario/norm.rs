@@ -6,24 +6,27 @@ use fqbert_contract::program::Region;
 use fqbert_numerics::layernorm::{LayerNormParams, layernorm_row, quantize};
 use fqbert_numerics::residual_add;
 
-use super::{Composer, Dot, Target};
-use crate::plain::Matrix;
+use super::{Composer, Destination, DotProduct};
+use crate::placed::PlacedMatrix;
 use crate::sequence::BuildError;
 
 impl Composer<'_> {
     /// Layer norm of a random residual stream plus a product of `x`; gives y16 and y8.
-    pub fn norm(&mut self, x: &Matrix<i8>) -> Result<(Matrix<i16>, Matrix<i8>), BuildError> {
+    pub fn norm(
+        &mut self,
+        x: &PlacedMatrix<i8>,
+    ) -> Result<(PlacedMatrix<i16>, PlacedMatrix<i8>), BuildError> {
         let tiles = x.row_tiles(self.g);
         let widest = (self.g.max_hidden as usize / 8).min(8);
         let n = 8 * self.rng.within(1, widest);
         let stream = self.residuals(tiles, n)?;
         let branch_base = self.reserve(MemoryId::Resb, tiles * stream.stride)?;
-        let shape = Dot {
+        let shape = DotProduct {
             mode8: self.rng.flip(),
             uniform: self.rng.flip(),
             channels: n,
         };
-        let target = Target::Resb {
+        let target = Destination::Resb {
             base: branch_base,
             stride: stream.stride,
         };

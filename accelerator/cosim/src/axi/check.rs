@@ -1,7 +1,7 @@
 //! AXI4 rules for what the accelerator drives (Arm IHI 0022, A3): what is valid stays as it is
 //! until taken, and bursts are what AXI4 allows.
 
-use super::BEAT;
+use super::shared::BEAT;
 
 /// A channel that the accelerator drives: once valid, its payload stands until ready.
 #[derive(Debug, Default)]
@@ -10,6 +10,22 @@ pub(crate) struct Channel {
 }
 
 impl Channel {
+    /// Looks at a cycle of an address channel, which has an address and a number of beats.
+    pub(crate) fn address_cycle(
+        &mut self,
+        name: &str,
+        address: Option<(u64, u64)>,
+        ready: bool,
+        found: &mut Vec<String>,
+    ) {
+        let mut payload = [0; 16];
+        if let Some((address, beats)) = address {
+            payload[..8].copy_from_slice(&address.to_le_bytes());
+            payload[8..].copy_from_slice(&beats.to_le_bytes());
+        }
+        self.cycle(name, address.is_some(), ready, &payload, found);
+    }
+
     /// Looks at a cycle; `payload` is every signal that must stand still.
     pub(crate) fn cycle(
         &mut self,

@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 
 use super::check::{self, Channel};
-use super::{BEAT, Shared, Traffic, response};
-use crate::model::{Model, Port};
+use super::shared::{BEAT, Shared, Traffic, response};
+use crate::verilated::{Port, Verilated};
 
 struct Burst {
     address: u64,
@@ -40,7 +40,7 @@ pub(crate) struct ReadPort {
 
 impl ReadPort {
     /// Port `lane` of the packed ports called `prefix`.
-    pub(crate) fn new(model: &Model, prefix: &str, lane: usize) -> Self {
+    pub(crate) fn new(model: &Verilated, prefix: &str, lane: usize) -> Self {
         let port = |name: &str| model.port(&format!("{prefix}_{name}"));
         Self {
             name: format!("{prefix}{lane} AR"),
@@ -63,16 +63,12 @@ impl ReadPort {
         }
     }
 
-    pub(crate) fn is_idle(&self) -> bool {
-        self.open() == 0 && self.address.is_none()
-    }
-
     pub(crate) fn open(&self) -> usize {
         let last = matches!(self.offered, Some((_, _, true)));
         self.bursts.len() + usize::from(last)
     }
 
-    pub(crate) fn drive(&mut self, model: &mut Model, shared: &mut Shared<'_>) {
+    pub(crate) fn drive(&mut self, model: &mut Verilated, shared: &mut Shared<'_>) {
         let lane = self.lane;
         self.address = (model.lane(self.arvalid, lane, 1) == 1).then(|| {
             let address = model.lane(self.araddr, lane, 64) as u64;
@@ -119,18 +115,8 @@ impl ReadPort {
         traffic: &mut Traffic,
         found: &mut Vec<String>,
     ) {
-        let mut payload = [0; 16];
-        if let Some((address, beats)) = self.address {
-            payload[..8].copy_from_slice(&address.to_le_bytes());
-            payload[8..].copy_from_slice(&beats.to_le_bytes());
-        }
-        self.ar.cycle(
-            &self.name,
-            self.address.is_some(),
-            self.address_ready,
-            &payload,
-            found,
-        );
+        self.ar
+            .address_cycle(&self.name, self.address, self.address_ready, found);
         if let Some((address, beats)) = self.address.filter(|_| self.address_ready) {
             check::burst(&self.name, address, beats, found);
             traffic.start = traffic.start.min(address);

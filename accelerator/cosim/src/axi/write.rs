@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use fqbert_simulated::AxiFault;
 
 use super::check::{self, Channel};
-use super::{BEAT, Shared, Traffic, response};
-use crate::model::{Model, Port};
+use super::shared::{BEAT, Shared, Traffic, response};
+use crate::verilated::{Port, Verilated};
 
 struct Burst {
     address: u64,
@@ -43,7 +43,7 @@ pub(crate) struct WritePort {
 }
 
 impl WritePort {
-    pub(crate) fn new(model: &Model) -> Self {
+    pub(crate) fn new(model: &Verilated) -> Self {
         let port = |name: &str| model.port(&format!("ctl_{name}"));
         Self {
             awvalid: port("awvalid_o"),
@@ -70,15 +70,11 @@ impl WritePort {
         }
     }
 
-    pub(crate) fn is_idle(&self) -> bool {
-        self.open() == 0 && self.address.is_none()
-    }
-
     pub(crate) fn open(&self) -> usize {
         self.bursts.len() + self.responses.len()
     }
 
-    pub(crate) fn drive(&mut self, model: &mut Model, shared: &mut Shared<'_>) {
+    pub(crate) fn drive(&mut self, model: &mut Verilated, shared: &mut Shared<'_>) {
         self.address = model
             .is_high(self.awvalid)
             .then(|| (model.get(self.awaddr), model.get(self.awlen) + 1));
@@ -107,18 +103,8 @@ impl WritePort {
         traffic: &mut Traffic,
         found: &mut Vec<String>,
     ) {
-        let mut payload = [0; 16];
-        if let Some((address, beats)) = self.address {
-            payload[..8].copy_from_slice(&address.to_le_bytes());
-            payload[8..].copy_from_slice(&beats.to_le_bytes());
-        }
-        self.aw.cycle(
-            "ctl AW",
-            self.address.is_some(),
-            self.address_ready,
-            &payload,
-            found,
-        );
+        self.aw
+            .address_cycle("ctl AW", self.address, self.address_ready, found);
         let mut payload = [0; BEAT + 1];
         if let Some((data, last)) = self.beat {
             payload[..BEAT].copy_from_slice(&data);

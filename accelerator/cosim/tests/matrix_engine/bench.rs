@@ -5,9 +5,9 @@ use std::collections::VecDeque;
 use fqbert_contract::Geometry;
 use fqbert_contract::isa::{Header, Instruction, Matmul, MemoryId, Operation};
 use fqbert_contract::timing;
-use fqbert_cosim::{Model, Port};
+use fqbert_cosim::{Port, Verilated};
 
-use crate::memories::{Memories, ReadPipe};
+use fqbert_conformance::interpreter::Memories;
 use fqbert_random::Random;
 
 struct ReadPort {
@@ -37,11 +37,29 @@ pub struct Times {
     pub retire: u64,
 }
 
+/// What a read port will deliver in this cycle and the next.
+#[derive(Default)]
+struct ReadPipe {
+    stages: [Option<Vec<u8>>; 2],
+}
+
+impl ReadPipe {
+    /// The data of this cycle, if a read two cycles ago asked for any.
+    fn data(&self) -> Option<&[u8]> {
+        self.stages[0].as_deref()
+    }
+
+    /// The edge at the end of a cycle in which `read` was asked for.
+    fn clock(&mut self, read: Option<Vec<u8>>) {
+        self.stages = [self.stages[1].take(), read];
+    }
+}
+
 /// The engine and its memories.
 pub struct Bench {
     pub g: Geometry,
     pub memories: Memories,
-    model: Model,
+    model: Verilated,
     reads: Vec<ReadPort>,
     writes: Vec<WritePort>,
     opd: WritePort,
@@ -52,7 +70,7 @@ pub struct Bench {
 
 impl Bench {
     /// Resets the engine and loads its GELU tables.
-    pub fn new(g: Geometry, mut model: Model, seed: u64) -> Self {
+    pub fn new(g: Geometry, mut model: Verilated, seed: u64) -> Self {
         let mut random = Random::new(seed);
         let memories = Memories::random(&g, &mut random);
         let word = g.word_bytes(MemoryId::Wgt0) as usize;
@@ -289,7 +307,7 @@ fn words(m: &Matmul) -> Vec<u8> {
     words.iter().flat_map(|w| w.to_le_bytes()).collect()
 }
 
-fn read_port(model: &Model, memory: MemoryId, name: &str, bit: u32, offset: usize) -> ReadPort {
+fn read_port(model: &Verilated, memory: MemoryId, name: &str, bit: u32, offset: usize) -> ReadPort {
     ReadPort {
         memory,
         enable: model.port(&format!("{name}_ren_o")),
@@ -301,7 +319,7 @@ fn read_port(model: &Model, memory: MemoryId, name: &str, bit: u32, offset: usiz
     }
 }
 
-fn write_port(model: &Model, memory: MemoryId, name: &str) -> WritePort {
+fn write_port(model: &Verilated, memory: MemoryId, name: &str) -> WritePort {
     WritePort {
         memory,
         enable: model.port(&format!("{name}_wen_o")),

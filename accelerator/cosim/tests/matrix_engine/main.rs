@@ -3,9 +3,7 @@
 //! instructions.
 
 mod bench;
-mod memories;
 mod random;
-mod reference;
 
 use bench::{Bench, Times};
 use fqbert_contract::Geometry;
@@ -76,7 +74,7 @@ fn check(bench: &mut Bench, instructions: &[Matmul], offers: &[u64]) {
     let mut expected = bench.memories.clone();
     for m in instructions {
         check_operation(&bench.g, &Operation::Matmul(*m)).expect("a legal instruction");
-        reference::matmul(&bench.g, m, &mut expected);
+        expected.execute(&Operation::Matmul(*m));
     }
     let times = bench.run(instructions, offers);
     if let Some(difference) = bench.memories.difference(&expected) {

@@ -1,5 +1,5 @@
-//! The shell of the tiny accelerator on a bench: programs, runs, and engines played by the timing
-//! model.
+//! The shell of the tiny accelerator on a bench: programs, runs, and bus-functional models of the
+//! engines.
 #![allow(
     dead_code,
     unreachable_pub,
@@ -18,7 +18,9 @@ use fqbert_contract::isa::{
 use fqbert_contract::registers::{self as regs, irq_enable, status};
 use fqbert_contract::timing::{Counters, Matrix, Ports, Times, UNITS, Vector};
 use fqbert_contract::{Bytes, DeviceAddress, Geometry, RegisterOffset};
-use fqbert_cosim::{Companion, CosimDevice, CosimOptions, Memory, Model, OpenError, Port};
+use fqbert_cosim::{
+    BusFunctionalModel, CosimDevice, CosimError, CosimOptions, MemoryTiming, Port, Verilated,
+};
 use fqbert_emulator::{EmulatedDevice, EmulatorOptions};
 
 /// Longer than any program here takes.
@@ -28,9 +30,9 @@ pub fn tiny() -> &'static Geometry {
     Geometry::by_name("tiny").expect("a preset")
 }
 
-/// Engines that take as long as the timing model says, and the ports of on-chip memories when it
-/// says, and do nothing.
-pub struct Played {
+/// Bus-functional models of both engines: they take as long as the timing model says, and the ports
+/// of on-chip memories when it says, and compute nothing.
+pub struct EngineModels {
     handshakes: [Handshake; 2],
     /// Instructions of each engine under way; `None` is VECTOR's oldest layer norm.
     flights: [VecDeque<Option<Times>>; 2],
@@ -49,8 +51,8 @@ struct Handshake {
     retire: Port,
 }
 
-impl Played {
-    pub fn new(model: &Model) -> Self {
+impl EngineModels {
+    pub fn new(model: &Verilated) -> Self {
         let handshake = |name: &str| Handshake {
             valid: model.port(&format!("{name}_valid_o")),
             ready: model.port(&format!("{name}_ready_i")),
@@ -112,8 +114,8 @@ impl Played {
     }
 }
 
-impl Companion for Played {
-    fn drive(&mut self, model: &mut Model) {
+impl BusFunctionalModel for EngineModels {
+    fn drive(&mut self, model: &mut Verilated) {
         if !model.is_high(model.port("engine_rst_no")) {
             self.flights = Default::default();
             self.matrix = Matrix::default();
@@ -140,7 +142,7 @@ impl Companion for Played {
         }
     }
 
-    fn sample(&mut self, model: &Model) {
+    fn sample(&mut self, model: &Verilated) {
         for engine in 0..2 {
             let handshake = &self.handshakes[engine];
             if model.is_high(handshake.valid) && model.is_high(handshake.ready) {
@@ -155,10 +157,10 @@ impl Companion for Played {
 }
 
 /// The device, or `None` (said loudly) where its RTL was not verilated.
-pub fn or_skip(opened: Result<CosimDevice, OpenError>) -> Option<CosimDevice> {
+pub fn or_skip(opened: Result<CosimDevice, CosimError>) -> Option<CosimDevice> {
     match opened {
         Ok(device) => Some(device),
-        Err(OpenError::Unavailable(error)) => {
+        Err(CosimError::Unavailable(error)) => {
             eprintln!("SKIPPED: {error}");
             None
         }
@@ -167,7 +169,7 @@ pub fn or_skip(opened: Result<CosimDevice, OpenError>) -> Option<CosimDevice> {
 }
 
 /// The tiny accelerator with that memory.
-pub fn options(memory: Memory) -> CosimOptions {
+pub fn options(memory: MemoryTiming) -> CosimOptions {
     CosimOptions {
         memory,
         ..CosimOptions::new(tiny())
@@ -175,11 +177,11 @@ pub fn options(memory: Memory) -> CosimOptions {
 }
 
 /// The shell of the tiny accelerator, or `None` without Verilator.
-pub fn shell(memory: Memory) -> Option<CosimDevice> {
+pub fn shell(memory: MemoryTiming) -> Option<CosimDevice> {
     or_skip(CosimDevice::of_top(
         "system_shell",
         options(memory),
-        |model| Box::new(Played::new(model)),
+        |model| Box::new(EngineModels::new(model)),
     ))
 }
 

@@ -5,9 +5,9 @@ use std::collections::VecDeque;
 use fqbert_contract::Geometry;
 use fqbert_contract::isa::{Header, Instruction, MemoryId, Operation};
 use fqbert_contract::timing;
-use fqbert_cosim::{Model, Port};
+use fqbert_cosim::{Port, Verilated};
 
-use crate::memories::Memories;
+use fqbert_conformance::interpreter::Memories;
 use fqbert_random::Random;
 
 struct ReadPort {
@@ -46,7 +46,7 @@ pub enum Rival {
 pub struct Bench {
     pub g: Geometry,
     pub memories: Memories,
-    model: Model,
+    model: Verilated,
     reads: Vec<ReadPort>,
     writes: Vec<WritePort>,
     noise: Random,
@@ -70,7 +70,7 @@ pub struct Access {
 
 impl Bench {
     /// Resets the engine and loads its exponential tables.
-    pub fn new(g: Geometry, mut model: Model, seed: u64) -> Self {
+    pub fn new(g: Geometry, mut model: Verilated, seed: u64) -> Self {
         let mut noise = Random::new(seed);
         let memories = Memories::random(&g, &mut noise);
         let reads = [

@@ -5,7 +5,6 @@
 mod bench;
 mod data;
 mod golden;
-mod memories;
 mod random;
 
 use bench::{Access, Bench, Rival, Times};

@@ -30,7 +30,7 @@ const POLL_SLICE: Duration = Duration::from_millis(5);
 
 /// Why an emulated accelerator cannot be opened.
 #[derive(Debug, thiserror::Error)]
-pub enum OpenError {
+pub enum EmulatorError {
     /// This CPU does not run the kernel that was asked for.
     #[error(transparent)]
     Kernel(KernelError),
@@ -66,22 +66,22 @@ impl EmulatedDevice {
     ///
     /// # Errors
     /// A kernel this CPU does not run, or threads that cannot be started.
-    pub fn new(options: EmulatorOptions) -> Result<Self, OpenError> {
+    pub fn new(options: EmulatorOptions) -> Result<Self, EmulatorError> {
         let kernel = match options.kernel {
             Some(kernel) => kernel,
             None => Kernel::from_env()
-                .map_err(OpenError::Variable)?
+                .map_err(EmulatorError::Variable)?
                 .unwrap_or(Kernel::detect()),
         };
         if !kernel.is_supported() {
-            return Err(OpenError::Kernel(KernelError::Unsupported { kernel }));
+            return Err(EmulatorError::Kernel(KernelError::Unsupported { kernel }));
         }
         let threads = options.threads.unwrap_or(0);
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
             .thread_name(|i| format!("fqbert-emu-{i}"))
             .build()
-            .map_err(|source| OpenError::Threads { threads, source })?;
+            .map_err(|source| EmulatorError::Threads { threads, source })?;
         Ok(Self {
             capabilities: Capabilities::of(&options.geometry),
             accelerator: Accelerator::with(&options.geometry, kernel, options.schedule),

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use fqbert_contract::capability::Capabilities;
 use fqbert_contract::registers::{self as regs, control, irq_status, status};
 use fqbert_contract::{Geometry, RegisterOffset};
-use fqbert_uio::{BoardDevice, OpenError};
+use fqbert_uio::{BoardDevice, BoardError};
 use tempfile::TempDir;
 use uio_driver::{Interrupt, Roots, UioDevice};
 
@@ -137,7 +137,7 @@ impl Board {
     }
 
     /// The accelerator of this board's registers and memory, with an accelerator behind them.
-    pub fn device(&self, limit: Duration) -> (Result<BoardDevice, OpenError>, Accelerator) {
+    pub fn device(&self, limit: Duration) -> (Result<BoardDevice, BoardError>, Accelerator) {
         let (ours, kernel) = UnixStream::pair().unwrap();
         let interrupt = Interrupt::from_fd("fqbert0", OwnedFd::from(ours), 0).unwrap();
         let accelerator = Accelerator::start(self.register_file(), kernel);

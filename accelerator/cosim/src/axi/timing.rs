@@ -7,7 +7,7 @@ const DDR_BYTES_PER_SECOND: u64 = 15_360_000_000;
 /// Latency, bandwidth and back-pressure of the memory. The default is the timing model's: no bound
 /// but a beat a cycle on each port.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Memory {
+pub struct MemoryTiming {
     /// Cycles from a read burst's address until its first beat has arrived
     /// (`timing::READ_LATENCY`), 2 at least.
     pub read_latency: u64,
@@ -20,7 +20,7 @@ pub struct Memory {
     pub seed: Option<u64>,
 }
 
-impl Default for Memory {
+impl Default for MemoryTiming {
     fn default() -> Self {
         Self {
             read_latency: fqbert_contract::timing::READ_LATENCY,
@@ -31,13 +31,14 @@ impl Default for Memory {
     }
 }
 
-impl Memory {
+impl MemoryTiming {
     /// The DDR of a ZCU102 behind the HP ports of its processing system, in cycles of the
     /// accelerator's clock: the timing model's latencies, a beat of 16 bytes a cycle on a port in
     /// each direction, and all of them together no more than the DDR has. At 214 MHz that is 4.48
     /// beats a cycle, which four ports that only read cannot reach.
-    pub fn of_zcu102(clock_hz: u64) -> Self {
-        let beats = DDR_BYTES_PER_SECOND * 100 / (super::BEAT as u64 * clock_hz.max(1));
+    pub(crate) fn of_zcu102(clock_hz: u64) -> Self {
+        let beats = DDR_BYTES_PER_SECOND * 100
+            / (fqbert_contract::isa::BEAT_BYTES as u64 * clock_hz.max(1));
         Self {
             bandwidth: Some(beats.max(1)),
             ..Self::default()

@@ -3,10 +3,16 @@
 use std::ffi::CString;
 use std::path::Path;
 
-use crate::ffi::{self, Instance, Slot};
+use crate::ffi::{self, Instance, Place};
 
 /// A clock cycle in the units of a waveform.
 const CYCLE_TIME: u64 = 10;
+
+/// Whether the crate was built with Verilator.
+const AVAILABLE: bool = cfg!(not(no_verilator));
+
+/// The format of waveforms that this build can write (`FQBERT_COSIM_TRACE`), if any.
+pub const TRACE: Option<&str> = ffi::TRACE;
 
 /// Why a top cannot be simulated.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -22,9 +28,9 @@ pub enum Unavailable {
     NotBuilt(String),
 }
 
-/// A port of a [`Model`]; belongs to the model that gave it.
+/// A port of a [`Verilated`]; belongs to the model that gave it.
 #[derive(Clone, Copy)]
-pub struct Port(Slot);
+pub struct Port(Place);
 
 impl Port {
     /// Width in bits.
@@ -35,18 +41,18 @@ impl Port {
 
 /// An instance of a verilated module.
 ///
-/// A cycle: set inputs, [`Model::settle`], read the outputs that a register would see at the edge,
-/// [`Model::tick`].
-pub struct Model {
+/// A cycle: set inputs, [`Verilated::settle`], read the outputs that a register would see at the
+/// edge, [`Verilated::tick`].
+pub struct Verilated {
     name: &'static str,
     instance: Instance,
-    ports: Vec<(String, Slot)>,
-    clock: Option<Slot>,
+    ports: Vec<(String, Place)>,
+    clock: Option<Place>,
     cycles: u64,
     traced: bool,
 }
 
-impl Model {
+impl Verilated {
     /// A new instance of a top of `build/tops.rs`; registers without reset start at values drawn
     /// from `seed`.
     ///
@@ -55,7 +61,7 @@ impl Model {
     pub fn open(name: &str, seed: u32) -> Result<Self, Unavailable> {
         let Some(functions) = ffi::TOPS.iter().find(|top| top.name == name) else {
             let name = name.to_owned();
-            return Err(if crate::AVAILABLE {
+            return Err(if AVAILABLE {
                 Unavailable::NotBuilt(name)
             } else {
                 Unavailable::NoVerilator(name)

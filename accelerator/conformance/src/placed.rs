@@ -6,7 +6,7 @@ use fqbert_contract::isa::MemoryId;
 /// A matrix in ACT (`T` = i8), RESX or RESB (`T` = i16): `[tokens][channels]`, row tile `i` from
 /// word `base + i * stride` on.
 #[derive(Clone, Debug)]
-pub struct Matrix<T> {
+pub struct PlacedMatrix<T> {
     pub memory: MemoryId,
     pub base: usize,
     pub stride: usize,
@@ -15,7 +15,7 @@ pub struct Matrix<T> {
     pub values: Vec<T>,
 }
 
-impl<T: Copy> Matrix<T> {
+impl<T: Copy> PlacedMatrix<T> {
     /// Row tiles, `tokens` being a whole number of them.
     pub fn row_tiles(&self, g: &Geometry) -> usize {
         self.tokens / g.rows as usize

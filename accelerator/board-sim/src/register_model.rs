@@ -1,6 +1,6 @@
 //! What a device must be to sit behind the register page.
 
-use crate::Ddr;
+use crate::GuestDdr;
 
 /// A device seen through 32-bit registers, an interrupt line and DMA.
 ///
@@ -18,7 +18,7 @@ pub trait RegisterModel: Send {
 
     /// A store by the guest. The guest's CPU stands still meanwhile, so this only does what the bus
     /// write itself does; what takes longer is left to [`Self::step`].
-    fn write32(&mut self, offset: u32, value: u32, ddr: &mut Ddr);
+    fn write32(&mut self, offset: u32, value: u32, ddr: &mut GuestDdr);
 
     /// The level of the interrupt line.
     fn irq_level(&self) -> bool;
@@ -30,7 +30,7 @@ pub trait RegisterModel: Send {
 
     /// Does the next piece of that work (a few milliseconds at most, so that stores in between are
     /// served soon). Called by the worker while [`Self::busy`].
-    fn step(&mut self, ddr: &mut Ddr) {
+    fn step(&mut self, ddr: &mut GuestDdr) {
         let _ = ddr;
     }
 }

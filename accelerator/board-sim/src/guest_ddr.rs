@@ -40,12 +40,12 @@ pub enum DdrError {
 
 /// The guest's physical memory. Accessed by copy only: the guest's CPUs change it at any time, so a
 /// Rust reference into it would be a promise nobody keeps.
-pub struct Ddr {
+pub struct GuestDdr {
     map: MmapRaw,
     base: u64,
 }
 
-impl Ddr {
+impl GuestDdr {
     /// Maps the file behind the guest's memory, whose first byte has physical address `base`.
     ///
     /// # Errors
