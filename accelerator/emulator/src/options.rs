@@ -37,7 +37,8 @@ pub enum OptionError {
     },
     /// No option has the name.
     #[error(
-        "the emulator has no option {name:?}; there are threads=N, kernel=NAME, seed=N and memory=SIZE"
+        "the emulator has no option {name:?}; \
+         there are threads=N, kernel=NAME, seed=N and memory=SIZE"
     )]
     Unknown {
         /// What was asked for.

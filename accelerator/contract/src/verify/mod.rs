@@ -97,7 +97,11 @@ fn check_shape(program: &Program, found: &mut Vec<Violation>) {
         .collect();
     if ends != [count.saturating_sub(1)] {
         found.push(Violation::Shape(format!(
-            "END must be the last instruction and the only END; found at {ends:?} of {count}"
+            "END must be the last instruction and the only END; found at [{}] of {count}",
+            ends.iter()
+                .map(usize::to_string)
+                .collect::<Vec<_>>()
+                .join(", ")
         )));
     }
 }

@@ -15,6 +15,7 @@
 //! MATMULs may be held back and executed together, and weights stay in DDR until then ([`joined`]);
 //! when a call returns, all is as if each instruction had been executed in its turn.
 
+mod deferred;
 mod execute;
 mod joined;
 mod plan;
@@ -31,7 +32,7 @@ use fqbert_contract::timing::{self, Policy, Queue};
 use crate::ddr::{AxiFault, Ddr};
 use crate::kernels::{Kernel, Workspace};
 use crate::memories::Memories;
-use joined::{Transfer, Waiting};
+use joined::{LentWeights, Waiting};
 use plan::{Ending, Plan, PlanCache};
 use registers::Registers;
 
@@ -77,7 +78,7 @@ pub struct Accelerator {
     workspace: Workspace,
     waiting: Waiting,
     /// What each weight slot stands for, where it was not copied.
-    lent: [Option<Transfer>; WEIGHT_SLOTS],
+    lent: [Option<LentWeights>; WEIGHT_SLOTS],
     registers: Registers,
     plans: PlanCache,
     run: Option<Run>,

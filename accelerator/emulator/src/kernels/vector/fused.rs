@@ -96,9 +96,9 @@ pub fn in_any_order<'a>(
     }
 }
 
-/// Executes `m`, whose requantization records are `params`, or what it is the whole of: MATMULs that
-/// can be executed in any order. False where tiles overwrite each other, so that the order of writes
-/// counts.
+/// Executes `m`, whose requantization records are `params`, or what it is the whole of: MATMULs
+/// that can be executed in any order. False where tiles overwrite each other, so that the order of
+/// writes counts.
 pub fn matmul(
     set: &InstructionSet,
     g: &Geometry,

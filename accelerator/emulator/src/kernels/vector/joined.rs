@@ -159,7 +159,8 @@ pub fn matmul(
 }
 
 impl Scratch {
-    /// Unpacks the weights of some octets, and adds to the zero-point corrections of their channels.
+    /// Unpacks the weights of some octets, and adds to the zero-point corrections of their
+    /// channels.
     fn unpack(
         &mut self,
         set: &InstructionSet,

@@ -1,4 +1,4 @@
-//! An octet of output channels: what the vector kernels compute together, and where its weights lie.
+//! An octet of output channels, which the vector kernels compute together: where its weights lie.
 //!
 //! Its weights are unpacked into a [`Line`] or two a weight word, in an order that suits the
 //! instruction set's dot product.

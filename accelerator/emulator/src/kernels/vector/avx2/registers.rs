@@ -3,8 +3,8 @@
 use std::arch::x86_64::*;
 
 /// Sums of an octet, two lanes a channel: lane `2 i` of the first vector and lane `2 i + 1` of the
-/// second one are channel `2 i`, the others channel `2 i + 1`, as [`unpack4`](super::unpack::unpack4)
-/// places the terms.
+/// second one are channel `2 i`, the others channel `2 i + 1`, as
+/// [`unpack4`](super::unpack::unpack4) places the terms.
 #[target_feature(enable = "avx2")]
 #[inline]
 pub fn join(first: __m256i, second: __m256i) -> __m256i {

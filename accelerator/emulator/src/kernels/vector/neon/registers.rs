@@ -19,8 +19,8 @@ pub fn signed(v: int8x16_t, unsigned: bool) -> int8x16_t {
 #[target_feature(enable = "neon")]
 #[inline]
 pub unsafe fn word(d: &Dot<'_>, first: usize, chunk: usize) -> ([int8x16_t; 4], [int8x16_t; 2]) {
-    // SAFETY: as the caller guarantees, all words of all rows lie inside `a`, and a line for each in
-    // `b`.
+    // SAFETY: as the caller guarantees, all words of all rows lie inside `a`, and a line for each
+    // in `b`.
     unsafe {
         let b: *const i8 = d.b.as_ptr().add(chunk).cast();
         let a: *const i8 = d.a.as_ptr().add(chunk * d.stride + first * 8).cast();
