@@ -128,7 +128,8 @@ pub enum BindError {
     },
     /// An instruction would leave its buffer.
     #[error(
-        "instruction {index} ({mnemonic}) touches bytes {start}..{end} of the {region} region of {size}"
+        "instruction {index} ({mnemonic}) touches bytes {start}..{end} \
+         of the {region} region of {size}"
     )]
     OutOfRegion {
         /// Index of the instruction.

@@ -72,7 +72,8 @@ fn main() {
     pool.install(|| report(g));
 }
 
-fn report(g: &Geometry) {
+/// What is timed: a name and the operation.
+fn matmuls(g: &Geometry) -> [(&'static str, Matmul); 4] {
     let row_tiles = (128 / g.rows) as u8;
     let matmul = |mode8: bool, k_chunks: u16| {
         let per_tile = g.pairs * if mode8 { 1 } else { 2 };
@@ -94,20 +95,28 @@ fn report(g: &Geometry) {
             ..Matmul::default()
         }
     };
-    let attention = Matmul {
-        b_opd: true,
-        b_stride: 8,
-        ..matmul(true, 8)
-    };
     let keys = 128u16.div_ceil(g.pairs as u16);
     let scores = Matmul {
+        b_opd: true,
+        b_stride: 8,
         col_tiles: keys as u8,
         channels: 128,
         dest: Matmul::DEST_SCR,
         dst_base: 0,
         dst_stride: 64,
-        ..attention
+        ..matmul(true, 8)
     };
+    [
+        ("matmul 8x4, K = 768", matmul(false, 96)),
+        ("matmul 8x4, K = 3072", matmul(false, 384)),
+        ("matmul 8x8, K = 768", matmul(true, 96)),
+        ("scores of a head", scores),
+    ]
+}
+
+/// The same of the vector engine, with its elements.
+fn vector_operations(g: &Geometry) -> [(&'static str, Operation, f64); 2] {
+    let row_tiles = (128 / g.rows) as u8;
     let softmax = Softmax {
         src_stride: 64,
         dst_stride: 16,
@@ -122,42 +131,28 @@ fn report(g: &Geometry) {
         row_tiles,
         ..Layernorm::default()
     };
+    let (softmax, norm) = (Operation::Softmax(softmax), Operation::Layernorm(norm));
+    [
+        ("softmax of a head", softmax, 128.0 * 128.0),
+        ("layer norm of 768", norm, 128.0 * 768.0),
+    ]
+}
+
+fn report(g: &Geometry) {
     let forced = Kernel::from_env().expect("a kernel of this CPU");
     for kernel in Kernel::supported().filter(|k| forced.is_none_or(|f| f == *k)) {
         let count = if kernel == Kernel::Scalar { 1 } else { 50 };
         println!("{kernel}");
-        for (name, m) in [
-            ("matmul 8x4, K = 768", matmul(false, 96)),
-            ("matmul 8x4, K = 3072", matmul(false, 384)),
-            ("matmul 8x8, K = 768", matmul(true, 96)),
-            ("scores of a head", scores),
-        ] {
+        for (name, m) in matmuls(g) {
             let s = seconds(g, kernel, Operation::Matmul(m), count);
             let macs = 128.0 * f64::from(m.channels) * f64::from(m.k_chunks) * f64::from(g.lanes);
-            println!(
-                "  {name:22} {:9.1} us  {:6.1} GMAC/s",
-                s * 1e6,
-                macs / s * 1e-9
-            );
+            let (us, rate) = (s * 1e6, macs / s * 1e-9);
+            println!("  {name:22} {us:9.1} us  {rate:6.1} GMAC/s");
         }
-        for (name, operation, elements) in [
-            (
-                "softmax of a head",
-                Operation::Softmax(softmax),
-                128.0 * 128.0,
-            ),
-            (
-                "layer norm of 768",
-                Operation::Layernorm(norm),
-                128.0 * 768.0,
-            ),
-        ] {
+        for (name, operation, elements) in vector_operations(g) {
             let s = seconds(g, kernel, operation, count);
-            println!(
-                "  {name:22} {:9.1} us  {:6.2} ns an element",
-                s * 1e6,
-                s / elements * 1e9
-            );
+            let (us, each) = (s * 1e6, s / elements * 1e9);
+            println!("  {name:22} {us:9.1} us  {each:6.2} ns an element");
         }
     }
 }

@@ -56,28 +56,16 @@ impl Memories {
     }
 
     /// Changes with every write to the memory.
-    #[cfg_attr(
-        not(any(target_arch = "x86_64", target_arch = "aarch64")),
-        allow(dead_code, reason = "for the vector kernels")
-    )]
     pub fn generation(&self, memory: MemoryId) -> u64 {
         self.generations[usize::from(memory.code()) & 15]
     }
 
     /// Takes a memory out, to be written while others are read; [`Memories::put`] it back.
-    #[cfg_attr(
-        not(any(target_arch = "x86_64", target_arch = "aarch64")),
-        allow(dead_code, reason = "for the vector kernels")
-    )]
     pub fn take(&mut self, memory: MemoryId) -> Vec<u8> {
         std::mem::take(&mut self.banks[usize::from(memory.code()) & 15])
     }
 
     /// Puts back what [`Memories::take`] took out.
-    #[cfg_attr(
-        not(any(target_arch = "x86_64", target_arch = "aarch64")),
-        allow(dead_code, reason = "for the vector kernels")
-    )]
     pub fn put(&mut self, memory: MemoryId, bank: Vec<u8>) {
         self.generations[usize::from(memory.code()) & 15] += 1;
         self.banks[usize::from(memory.code()) & 15] = bank;

@@ -284,7 +284,8 @@ mod tests {
                 * r.factor();
             let y16 = f64::from(r.apply_i16(acc));
             prop_assert!((y16 - exact.clamp(-32767.0, 32767.0)).abs() <= 0.5);
-            prop_assert_eq!(i64::from(r.apply_i8(acc)), i64::from(r.apply_i16(acc)).clamp(-127, 127));
+            let y16 = i64::from(r.apply_i16(acc));
+            prop_assert_eq!(i64::from(r.apply_i8(acc)), y16.clamp(-127, 127));
         }
 
         #[test]

@@ -27,8 +27,11 @@ macro_rules! x86_loop {
             // 1.
             unsafe {
                 asm!("2:", $($line),+, "dec {n}", "jnz 2b", n = inout(reg) iterations.max(1) => _,
-                    out("xmm0") _, out("xmm1") _, out("xmm2") _, out("xmm3") _, out("xmm4") _, out("xmm5") _, out("xmm6") _, out("xmm7") _,
-                    out("xmm8") _, out("xmm9") _, out("xmm10") _, out("xmm11") _, out("xmm12") _, out("xmm13") _, out("xmm14") _, out("xmm15") _, options(nomem, nostack));
+                    out("xmm0") _, out("xmm1") _, out("xmm2") _, out("xmm3") _,
+                    out("xmm4") _, out("xmm5") _, out("xmm6") _, out("xmm7") _,
+                    out("xmm8") _, out("xmm9") _, out("xmm10") _, out("xmm11") _,
+                    out("xmm12") _, out("xmm13") _, out("xmm14") _, out("xmm15") _,
+                    options(nomem, nostack));
             }
         }
     };
@@ -120,7 +123,8 @@ pub fn cycles() -> Option<Probe> {
                 asm!("2:",
                     "add {x}, {n}", "add {x}, {n}", "add {x}, {n}", "add {x}, {n}", "add {x}, {n}",
                     "add {x}, {n}", "add {x}, {n}", "add {x}, {n}", "add {x}, {n}", "add {x}, {n}",
-                    "dec {n}", "jnz 2b", n = inout(reg) iterations.max(1) => _, x = inout(reg) 0u64 => _, options(nomem, nostack));
+                    "dec {n}", "jnz 2b", n = inout(reg) iterations.max(1) => _,
+                    x = inout(reg) 0u64 => _, options(nomem, nostack));
             }
         },
     })
@@ -135,9 +139,10 @@ macro_rules! neon_loop {
             // touches no memory. The caller has detected the instructions; the counter is at least
             // 1.
             unsafe {
-                asm!(concat!(".arch_extension ", $feature), "2:", $($line),+, "subs {n}, {n}, #1", "b.ne 2b",
-                    n = inout(reg) iterations.max(1) => _,
-                    out("v0") _, out("v1") _, out("v2") _, out("v3") _, out("v4") _, out("v5") _, out("v6") _, out("v7") _,
+                asm!(concat!(".arch_extension ", $feature), "2:", $($line),+,
+                    "subs {n}, {n}, #1", "b.ne 2b", n = inout(reg) iterations.max(1) => _,
+                    out("v0") _, out("v1") _, out("v2") _, out("v3") _,
+                    out("v4") _, out("v5") _, out("v6") _, out("v7") _,
                     out("v8") _, out("v9") _, options(nomem, nostack));
             }
         }
@@ -151,25 +156,28 @@ pub fn probes() -> impl Iterator<Item = Probe> {
         instruction: "smlal (NEON)",
         units: 8 * CHAINS,
         run: neon_loop!("simd";
-            "smlal v0.8h, v14.8b, v15.8b", "smlal v1.8h, v14.8b, v15.8b", "smlal v2.8h, v14.8b, v15.8b", "smlal v3.8h, v14.8b, v15.8b",
-            "smlal v4.8h, v14.8b, v15.8b", "smlal v5.8h, v14.8b, v15.8b", "smlal v6.8h, v14.8b, v15.8b", "smlal v7.8h, v14.8b, v15.8b",
-            "smlal v8.8h, v14.8b, v15.8b", "smlal v9.8h, v14.8b, v15.8b"),
+            "smlal v0.8h, v14.8b, v15.8b", "smlal v1.8h, v14.8b, v15.8b", "smlal v2.8h, v14.8b, v15.8b",
+            "smlal v3.8h, v14.8b, v15.8b", "smlal v4.8h, v14.8b, v15.8b", "smlal v5.8h, v14.8b, v15.8b",
+            "smlal v6.8h, v14.8b, v15.8b", "smlal v7.8h, v14.8b, v15.8b", "smlal v8.8h, v14.8b, v15.8b",
+            "smlal v9.8h, v14.8b, v15.8b"),
     };
     let sdot = Probe {
         instruction: "sdot (NEON dot product)",
         units: 16 * CHAINS,
         run: neon_loop!("dotprod";
-            "sdot v0.4s, v14.16b, v15.16b", "sdot v1.4s, v14.16b, v15.16b", "sdot v2.4s, v14.16b, v15.16b", "sdot v3.4s, v14.16b, v15.16b",
-            "sdot v4.4s, v14.16b, v15.16b", "sdot v5.4s, v14.16b, v15.16b", "sdot v6.4s, v14.16b, v15.16b", "sdot v7.4s, v14.16b, v15.16b",
-            "sdot v8.4s, v14.16b, v15.16b", "sdot v9.4s, v14.16b, v15.16b"),
+            "sdot v0.4s, v14.16b, v15.16b", "sdot v1.4s, v14.16b, v15.16b", "sdot v2.4s, v14.16b, v15.16b",
+            "sdot v3.4s, v14.16b, v15.16b", "sdot v4.4s, v14.16b, v15.16b", "sdot v5.4s, v14.16b, v15.16b",
+            "sdot v6.4s, v14.16b, v15.16b", "sdot v7.4s, v14.16b, v15.16b", "sdot v8.4s, v14.16b, v15.16b",
+            "sdot v9.4s, v14.16b, v15.16b"),
     };
     let smmla = Probe {
         instruction: "smmla (i8mm)",
         units: 32 * CHAINS,
         run: neon_loop!("i8mm";
-            "smmla v0.4s, v14.16b, v15.16b", "smmla v1.4s, v14.16b, v15.16b", "smmla v2.4s, v14.16b, v15.16b", "smmla v3.4s, v14.16b, v15.16b",
-            "smmla v4.4s, v14.16b, v15.16b", "smmla v5.4s, v14.16b, v15.16b", "smmla v6.4s, v14.16b, v15.16b", "smmla v7.4s, v14.16b, v15.16b",
-            "smmla v8.4s, v14.16b, v15.16b", "smmla v9.4s, v14.16b, v15.16b"),
+            "smmla v0.4s, v14.16b, v15.16b", "smmla v1.4s, v14.16b, v15.16b", "smmla v2.4s, v14.16b, v15.16b",
+            "smmla v3.4s, v14.16b, v15.16b", "smmla v4.4s, v14.16b, v15.16b", "smmla v5.4s, v14.16b, v15.16b",
+            "smmla v6.4s, v14.16b, v15.16b", "smmla v7.4s, v14.16b, v15.16b", "smmla v8.4s, v14.16b, v15.16b",
+            "smmla v9.4s, v14.16b, v15.16b"),
     };
     [
         (std::arch::is_aarch64_feature_detected!("neon"), smlal),
@@ -191,9 +199,12 @@ pub fn cycles() -> Option<Probe> {
             // is at least 1.
             unsafe {
                 asm!("2:",
-                    "add {x}, {x}, {n}", "add {x}, {x}, {n}", "add {x}, {x}, {n}", "add {x}, {x}, {n}", "add {x}, {x}, {n}",
-                    "add {x}, {x}, {n}", "add {x}, {x}, {n}", "add {x}, {x}, {n}", "add {x}, {x}, {n}", "add {x}, {x}, {n}",
-                    "subs {n}, {n}, #1", "b.ne 2b", n = inout(reg) iterations.max(1) => _, x = inout(reg) 0u64 => _, options(nomem, nostack));
+                    "add {x}, {x}, {n}", "add {x}, {x}, {n}", "add {x}, {x}, {n}",
+                    "add {x}, {x}, {n}", "add {x}, {x}, {n}", "add {x}, {x}, {n}",
+                    "add {x}, {x}, {n}", "add {x}, {x}, {n}", "add {x}, {x}, {n}",
+                    "add {x}, {x}, {n}",
+                    "subs {n}, {n}, #1", "b.ne 2b", n = inout(reg) iterations.max(1) => _,
+                    x = inout(reg) 0u64 => _, options(nomem, nostack));
             }
         },
     })

@@ -4,8 +4,8 @@ use fqbert_checkpoint::{Checkpoint, EncoderLayer, FloatLinear, LayerNorm};
 use fqbert_contract::geometry::Mode;
 use fqbert_host::{ModelConfig, Tokenizer};
 use fqbert_model::{
-    LayerScales, Linear, ModelError, Quantization, QuantizedLayer,
-    QuantizedLinear, QuantizedModel, ScaleScheme,
+    LayerScales, Linear, ModelError, Quantization, QuantizedLayer, QuantizedLinear, QuantizedModel,
+    ScaleScheme,
 };
 use fqbert_numerics::layernorm::{self, LayerNormParams};
 use fqbert_numerics::requant::Requant;

@@ -1,9 +1,9 @@
 //! Whether a model is consistent.
 
-use fqbert_numerics::layernorm::LayerNormParams;
-use fqbert_numerics::requant::Requant;
 use fqbert_host::{Dense, ModelConfig, Table, Task};
+use fqbert_numerics::layernorm::LayerNormParams;
 use fqbert_numerics::layernorm::mean_reciprocal;
+use fqbert_numerics::requant::Requant;
 
 use crate::error::ModelError;
 use crate::linear::{QuantizedLinear, WeightCodes, limits, position};

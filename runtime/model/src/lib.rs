@@ -30,7 +30,5 @@ pub use fqbert_host::{
     Table, Task,
 };
 pub use linear::{QuantizedLinear, WeightCodes};
-pub use model::{
-    LayerScales, Linear, QuantizedLayer, QuantizedModel, TokenizerFile,
-};
+pub use model::{LayerScales, Linear, QuantizedLayer, QuantizedModel, TokenizerFile};
 pub use provenance::{FloatMetric, Provenance, Quantization, ScaleScheme};

@@ -1,9 +1,9 @@
 //! The types of a quantized model.
 
-use fqbert_numerics::layernorm::LayerNormParams;
-use fqbert_numerics::requant::Requant;
 use fqbert_files::sha256_hex;
 use fqbert_host::{Dense, EmbeddingTables, Embeddings, Head, Host, HostError, ModelConfig};
+use fqbert_numerics::layernorm::LayerNormParams;
+use fqbert_numerics::requant::Requant;
 
 use crate::linear::QuantizedLinear;
 use crate::provenance::{Provenance, Quantization};

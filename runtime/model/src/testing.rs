@@ -13,9 +13,7 @@ use fqbert_random::Random;
 use half::f16;
 
 use crate::linear::QuantizedLinear;
-use crate::model::{
-    LayerScales, Linear, QuantizedLayer, QuantizedModel, TokenizerFile,
-};
+use crate::model::{LayerScales, Linear, QuantizedLayer, QuantizedModel, TokenizerFile};
 use crate::provenance::{Provenance, Quantization, ScaleScheme};
 use crate::reference::EncoderInput;
 

@@ -17,9 +17,12 @@ pub fn render(isa: &Isa, geometries: &Geometries, registers: &[Register]) -> Res
     writeln!(
         o,
         "# The contract, version {}.{}\n\n\
-         What the accelerator and its software agree on: registers, instruction words, on-chip memories, faults and geometries. \
-         The arithmetic behind the instructions is in [numerics.md](numerics.md). Sources: `accelerator/contract/registers.rdl`, `isa.toml` and `geometry.toml`; \
-         Rust (`fqbert-contract`), SystemVerilog (`accelerator/rtl/generated/`), C (`accelerator/contract/include/fqbert_contract.h`) and this page are \
+         What the accelerator and its software agree on: registers, instruction words, on-chip \
+         memories, faults and geometries. \
+         The arithmetic behind the instructions is in [numerics.md](numerics.md). Sources: \
+         `accelerator/contract/registers.rdl`, `isa.toml` and `geometry.toml`; \
+         Rust (`fqbert-contract`), SystemVerilog (`accelerator/rtl/generated/`), C \
+         (`accelerator/contract/include/fqbert_contract.h`) and this page are \
          generated from them.\n",
         c.major, c.minor
     )?;
@@ -29,7 +32,31 @@ pub fn render(isa: &Isa, geometries: &Geometries, registers: &[Register]) -> Res
     instructions(o, isa)?;
     faults(o, isa)?;
     geometry_table(o, geometries)?;
-    Ok(out)
+    Ok(wrapped(&out))
+}
+
+/// Columns of prose.
+const COLUMNS: usize = 100;
+
+/// The page with its prose wrapped; tables and headings are lines of their own.
+fn wrapped(page: &str) -> String {
+    let mut out = String::new();
+    for line in page.lines() {
+        let indent = if line.starts_with("- ") { "  " } else { "" };
+        let mut rest = line;
+        while !line.starts_with(['|', '#']) && rest.len() > COLUMNS - indent.len() {
+            let Some(end) = rest[..=COLUMNS - indent.len()].rfind(' ') else {
+                break;
+            };
+            out.push_str(&rest[..end]);
+            out.push('\n');
+            out.push_str(indent);
+            rest = &rest[end + 1..];
+        }
+        out.push_str(rest);
+        out.push('\n');
+    }
+    out
 }
 
 /// A Markdown table; cells are plain text but for code spans.
@@ -50,9 +77,12 @@ fn table(o: &mut String, head: &[&str], rows: impl Iterator<Item = Vec<String>>)
 fn register_tables(o: &mut String, isa: &Isa, registers: &[Register]) -> Result<()> {
     writeln!(
         o,
-        "## Registers\n\n32-bit, AXI4-Lite, a block of {} bytes. Offsets that no register takes read 0 and ignore writes. \
-         `ro` read-only, `rw` read and write, `wo` write-only (reads 0), `w1c` a written 1 clears the bit. Reset: \
-         the value after power-up and after a soft reset; a dash where it is what the bitstream or the run makes it.\n",
+        "## Registers\n\n32-bit, AXI4-Lite, a block of {} bytes. Offsets that no register takes \
+         read 0 and ignore writes. \
+         `ro` read-only, `rw` read and write, `wo` write-only (reads 0), `w1c` a written 1 clears \
+         the bit. Reset: \
+         the value after power-up and after a soft reset; a dash where it is what the bitstream \
+         or the run makes it.\n",
         1 << ADDRESS_WIDTH
     )?;
     let head = ["Offset", "Register", "Access", "Reset", "Meaning"];
@@ -103,7 +133,8 @@ fn features(o: &mut String, isa: &Isa) -> Result<()> {
 fn memories(o: &mut String, isa: &Isa, geometries: &Geometries) -> Result<()> {
     writeln!(
         o,
-        "## On-chip memories\n\nAddressed in words. R rows, C pairs and L lanes of the geometry; K the terms of a dot product. Values of more than one byte are little endian.\n"
+        "## On-chip memories\n\nAddressed in words. R rows, C pairs and L lanes of the geometry; \
+         K the terms of a dot product. Values of more than one byte are little endian.\n"
     )?;
     let rows = isa.memory.iter().map(|m| {
         vec![
@@ -142,8 +173,10 @@ fn instructions(o: &mut String, isa: &Isa) -> Result<()> {
     let c = &isa.contract;
     writeln!(
         o,
-        "## Instructions\n\n{} bytes, eight little-endian 32-bit words; a program has at most {}. Fetch gives each to the queue of its engine ({} instructions deep), in program order. \
-         Between engines only semaphores order: {} of them, ids 1 to {}, counts 0 to {}. Bits that no field takes are reserved and must be 0.\n",
+        "## Instructions\n\n{} bytes, eight little-endian 32-bit words; a program has at most {}. \
+         Fetch gives each to the queue of its engine ({} instructions deep), in program order. \
+         Between engines only semaphores order: {} of them, ids 1 to {}, counts 0 to {}. Bits \
+         that no field takes are reserved and must be 0.\n",
         c.instruction_bytes,
         c.program_max,
         c.queue_depth,

@@ -17,7 +17,8 @@ pub fn render(isa: &Isa, geometries: &Geometries) -> Result<String> {
     let mut out = String::new();
     writeln!(
         out,
-        "// The RTL's view of the contract; the meaning of everything here is in docs/contract.md.\n"
+        "// The RTL's view of the contract; \
+         the meaning of everything here is in docs/contract.md.\n"
     )?;
     writeln!(
         out,
@@ -286,11 +287,13 @@ fn spelled(name: &str) -> String {
 fn instructions(out: &mut String, isa: &Isa) -> Result<()> {
     writeln!(
         out,
-        "  // An instruction: word 0 in bits 31:0, as two beats of a port deliver it. Each structure below is the same"
+        "  // An instruction: word 0 in bits 31:0, as two beats of a port deliver it. \
+         Each structure below is the same"
     )?;
     writeln!(
         out,
-        "  // 256 bits; a cast, such as matmul_t'(instruction), picks the view. Members named reserved<bit> must be 0."
+        "  // 256 bits; a cast, such as matmul_t'(instruction), picks the view. \
+         Members named reserved<bit> must be 0."
     )?;
     writeln!(
         out,
@@ -349,7 +352,8 @@ fn reserved(out: &mut String, isa: &Isa) -> Result<()> {
     )?;
     writeln!(
         out,
-        "  // Bits that must be 0 in an instruction of this opcode; a set one is fault ILLEGAL_FIELD."
+        "  // Bits that must be 0 in an instruction of this opcode; \
+         a set one is fault ILLEGAL_FIELD."
     )?;
     writeln!(
         out,

@@ -1,7 +1,7 @@
 //! SOFTMAX and LAYERNORM.
 
 use fqbert_contract::isa::{Layernorm, MemoryId, Softmax};
-use fqbert_contract::layout::LayerNormHeader;
+use fqbert_contract::layout::unpack_layer_norm;
 use fqbert_numerics::layernorm::{LayerNormParams, layernorm_row};
 use fqbert_numerics::residual_add;
 use fqbert_numerics::softmax::softmax_row;
@@ -69,23 +69,6 @@ impl Memories {
 
     fn layer_norm_params(&self, l: &Layernorm) -> LayerNormParams {
         let bytes = &self.all(MemoryId::Lnp)[16 * usize::from(l.par_base)..];
-        let header = bytes.first_chunk().expect("a header of two words");
-        let header = LayerNormHeader::from_bytes(*header);
-        let (records, _) = bytes[32..].as_chunks::<8>();
-        let records = &records[..usize::from(l.channels)];
-        LayerNormParams {
-            gamma: records.iter().map(|r| r[4] as i8).collect(),
-            beta: records
-                .iter()
-                .map(|r| i32::from_le_bytes([r[0], r[1], r[2], r[3]]))
-                .collect(),
-            inv: header.inv,
-            q: header.q,
-            eps: header.eps,
-            m16: header.m16,
-            s16: header.s16,
-            m8: header.m8,
-            s8: header.s8,
-        }
+        unpack_layer_norm(bytes, usize::from(l.channels))
     }
 }

@@ -4,7 +4,7 @@
 use fqbert_numerics::layernorm::LayerNormParams;
 use fqbert_numerics::requant::Requant;
 
-use super::LayoutError;
+use super::error::LayoutError;
 
 /// Bytes of the two header words of a layer norm.
 const NORM_HEADER: usize = 32;

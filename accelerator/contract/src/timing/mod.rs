@@ -17,6 +17,7 @@ mod player;
 mod ports;
 mod queue;
 mod schedule;
+mod semaphores;
 mod store;
 mod vector;
 
@@ -29,10 +30,11 @@ pub use matrix::Matrix;
 pub use ports::{Calendar, Pattern, Ports};
 pub use queue::{QUEUES, Queue, UNITS, unit_name};
 pub use schedule::{Counters, Schedule, Slot, Stuck, Waits};
+pub use semaphores::{signals, waits};
 pub use vector::Vector;
 
 use crate::geometry::Geometry;
-use crate::isa::{Instruction, SEMAPHORES};
+use crate::isa::Instruction;
 
 /// In which order whole instructions may be executed one after the other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,24 +61,4 @@ pub fn simulate(
         schedule.order = order::draw(instructions, seed);
     }
     Ok(schedule)
-}
-
-/// Semaphores an instruction waits for, as indices.
-pub fn waits(instruction: &Instruction) -> impl Iterator<Item = usize> {
-    instruction
-        .header
-        .wait
-        .into_iter()
-        .filter(|id| *id != 0)
-        .map(|id| usize::from(id) % SEMAPHORES)
-}
-
-/// Semaphores an instruction raises, as indices.
-pub fn signals(instruction: &Instruction) -> impl Iterator<Item = usize> {
-    instruction
-        .header
-        .signal
-        .into_iter()
-        .filter(|id| *id != 0)
-        .map(|id| usize::from(id) % SEMAPHORES)
 }

@@ -5,7 +5,7 @@ use fqbert_random::Random;
 use std::collections::VecDeque;
 
 use super::queue::{QUEUES, Queue};
-use super::{signals, waits};
+use super::semaphores::{signals, waits};
 use crate::isa::{Instruction, Operation, QUEUE_DEPTH, SEMAPHORE_MAX, SEMAPHORES};
 
 /// An order of execution drawn from `seed`, among those that queues and semaphores allow. For a

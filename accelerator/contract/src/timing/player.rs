@@ -13,9 +13,9 @@ use super::matrix::Matrix;
 use super::ports::Ports;
 use super::queue::{FETCH_UNIT, MATRIX, QUEUES, Queue, STORE, VECTOR};
 use super::schedule::{Counters, Schedule, Slot, Stuck, Waits};
+use super::semaphores::{signals, waits};
 use super::store::StoreProgress;
 use super::vector::Vector;
-use super::{signals, waits};
 use crate::geometry::Geometry;
 use crate::isa::{Instruction, MemoryId, Operation, QUEUE_DEPTH, SEMAPHORE_MAX, SEMAPHORES};
 

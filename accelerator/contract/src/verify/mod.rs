@@ -8,95 +8,16 @@
 mod fields;
 mod footprint;
 mod races;
+mod violation;
 
 pub use fields::{FieldViolation, check_operation};
 pub use footprint::{Area, Footprint, footprint};
+pub use violation::Violation;
 
 use crate::geometry::Geometry;
-use crate::isa::{Operation, SEMAPHORES};
-use crate::program::{BindError, PerRegion, Placement, Program, Region};
-use crate::timing::{self, Policy, Queue, Stuck};
-
-/// What is wrong with a program.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub enum Violation {
-    /// A field that the accelerator would refuse with `ILLEGAL_FIELD`.
-    #[error("instruction {index}: {violation}")]
-    Field {
-        /// Index of the instruction.
-        index: u32,
-        /// The field.
-        violation: FieldViolation,
-    },
-    /// The program is empty, too long, has no END at its end, or one before.
-    #[error("{0}")]
-    Shape(String),
-    /// A DDR access that cannot be bound.
-    #[error("{0}")]
-    Binding(#[from] BindError),
-    /// A semaphore with more than one producer or consumer queue: its meaning would depend on time.
-    #[error(
-        "semaphore {semaphore} is {role} by {first} and {second}; one queue each may raise and take it"
-    )]
-    Shared {
-        /// The semaphore.
-        semaphore: usize,
-        /// "raised" or "taken".
-        role: &'static str,
-        /// One queue.
-        first: &'static str,
-        /// The other.
-        second: &'static str,
-    },
-    /// A semaphore does not end at zero.
-    #[error("semaphore {semaphore} is raised {raised} times and taken {taken} times")]
-    Unbalanced {
-        /// The semaphore.
-        semaphore: usize,
-        /// Signals in the program.
-        raised: usize,
-        /// Waits in the program.
-        taken: usize,
-    },
-    /// The program does not come to its end.
-    #[error("{0}")]
-    Stuck(#[from] Stuck),
-    /// Two instructions touch a word, at least one writes it, and nothing orders them.
-    #[error(
-        "instructions {first} and {second} both touch {memory} word {word} ({hazard}) and no semaphore orders them"
-    )]
-    Race {
-        /// The one earlier in the program.
-        first: u32,
-        /// The later.
-        second: u32,
-        /// The memory.
-        memory: &'static str,
-        /// The first such word.
-        word: u32,
-        /// Read after write, write after read or write after write.
-        hazard: &'static str,
-    },
-    /// A LAYERNORM writes words of RESX that it has yet to read for a later row tile: its passes
-    /// overlap, so it depends on the accelerator which it gets.
-    #[error(
-        "instruction {index} writes y16 of a row tile over x of a later one; y16 may lie over x itself, or apart from it"
-    )]
-    Overlap {
-        /// Index of the instruction.
-        index: u32,
-    },
-    /// A word is read that nothing in the program has written.
-    #[error("instruction {index} reads {memory} word {word}, which nothing has written")]
-    Uninitialised {
-        /// Index of the instruction.
-        index: u32,
-        /// The memory.
-        memory: &'static str,
-        /// The first such word.
-        word: u32,
-    },
-}
+use crate::isa::{Operation, PROGRAM_MAX, SEMAPHORES};
+use crate::program::{PerRegion, Placement, Program, Region};
+use crate::timing::{self, Policy, Queue};
 
 /// What verification found out about a legal program.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,8 +30,6 @@ pub struct VerifyReport {
     pub semaphores: usize,
 }
 
-/// Most instructions of a program.
-pub const MAX_INSTRUCTIONS: usize = 65536;
 /// Most violations reported at once.
 const REPORTED: usize = 20;
 
@@ -164,9 +83,9 @@ pub fn verify(program: &Program, g: &Geometry) -> Result<VerifyReport, Vec<Viola
 
 fn check_shape(program: &Program, found: &mut Vec<Violation>) {
     let count = program.instructions.len();
-    if count == 0 || count > MAX_INSTRUCTIONS {
+    if count == 0 || count > PROGRAM_MAX as usize {
         found.push(Violation::Shape(format!(
-            "a program has 1..={MAX_INSTRUCTIONS} instructions, this one {count}"
+            "a program has 1..={PROGRAM_MAX} instructions, this one {count}"
         )));
     }
     let ends: Vec<usize> = program
@@ -178,7 +97,11 @@ fn check_shape(program: &Program, found: &mut Vec<Violation>) {
         .collect();
     if ends != [count.saturating_sub(1)] {
         found.push(Violation::Shape(format!(
-            "END must be the last instruction and the only END; found at {ends:?} of {count}"
+            "END must be the last instruction and the only END; found at [{}] of {count}",
+            ends.iter()
+                .map(usize::to_string)
+                .collect::<Vec<_>>()
+                .join(", ")
         )));
     }
 }

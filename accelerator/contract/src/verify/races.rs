@@ -11,8 +11,8 @@ use std::collections::HashMap;
 use crate::geometry::Geometry;
 use crate::isa::{Instruction, MemoryId, SEMAPHORES};
 use crate::timing::{self, QUEUES, Queue};
-use crate::verify::Violation;
 use crate::verify::footprint::footprint;
+use crate::verify::violation::Violation;
 
 /// For each queue, how many of its instructions are known to have completed.
 type Clock = [u32; QUEUES];
@@ -124,11 +124,7 @@ impl Checker<'_> {
 
     /// Notes a read; false when it is a violation, which is then reported once for the area.
     fn read(&mut self, memory: MemoryId, word: u64, event: Event, clock: &Clock) -> bool {
-        let Some(state) = self
-            .words
-            .get_mut(&memory)
-            .and_then(|w| w.get_mut(word as usize))
-        else {
+        let Some(state) = state(&mut self.words, memory, word) else {
             return true;
         };
         let violation = match state.writer {
@@ -147,11 +143,7 @@ impl Checker<'_> {
     }
 
     fn write(&mut self, memory: MemoryId, word: u64, event: Event, clock: &Clock) -> bool {
-        let Some(state) = self
-            .words
-            .get_mut(&memory)
-            .and_then(|w| w.get_mut(word as usize))
-        else {
+        let Some(state) = state(&mut self.words, memory, word) else {
             return true;
         };
         let unordered = |other: &Event| other.queue != event.queue && !other.completed_in(clock);
@@ -183,6 +175,15 @@ impl Checker<'_> {
             }
         }
     }
+}
+
+/// What is known of a word of a memory.
+fn state(
+    words: &mut HashMap<MemoryId, Vec<Word>>,
+    memory: MemoryId,
+    word: u64,
+) -> Option<&mut Word> {
+    words.get_mut(&memory)?.get_mut(word as usize)
 }
 
 fn race(a: Event, b: Event, memory: MemoryId, word: u64, hazard: &'static str) -> Violation {

@@ -4,7 +4,7 @@ use fqbert_contract::isa::{
     BEAT_BYTES, FaultCause, Load, MemoryId, Operation, Store, WEIGHT_SLOTS,
 };
 
-use super::joined::Transfer;
+use super::joined::LentWeights;
 use super::{Accelerator, axi_cause};
 use crate::kernels;
 use fqbert_simulated::Ddr;
@@ -45,11 +45,11 @@ impl Accelerator {
         let memory = MemoryId::from_code(l.memory).ok_or(illegal)?;
         if let Some(slot) = slot_of(memory) {
             let (start, word) = (usize::from(l.word_offset), self.memories.word_bytes(memory));
-            let transfer = Transfer {
+            let weights = LentWeights {
                 address: l.address,
                 words: start..start + bytes / word,
             };
-            if self.leave(slot, transfer, bytes, ddr)? {
+            if self.leave(slot, weights, bytes, ddr)? {
                 return Ok(());
             }
             self.fill_slot(slot, ddr)?;

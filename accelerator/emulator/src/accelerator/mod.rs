@@ -15,6 +15,7 @@
 //! MATMULs may be held back and executed together, and weights stay in DDR until then ([`joined`]);
 //! when a call returns, all is as if each instruction had been executed in its turn.
 
+mod deferred;
 mod execute;
 mod joined;
 mod plan;
@@ -27,11 +28,11 @@ use fqbert_contract::capability::Capabilities;
 use fqbert_contract::isa::{FaultCause, INSTRUCTION_BYTES, PROGRAM_MAX, SEMAPHORES, WEIGHT_SLOTS};
 use fqbert_contract::registers::{irq_status, status};
 use fqbert_contract::timing::{self, Policy, Queue};
+use fqbert_simulated::{AxiFault, Ddr};
 
 use crate::kernels::{Kernel, Workspace};
 use crate::memories::Memories;
-use fqbert_simulated::{AxiFault, Ddr};
-use joined::{Transfer, Waiting};
+use joined::{LentWeights, Waiting};
 use plan::{Ending, Plan, PlanCache};
 use registers::Registers;
 
@@ -77,7 +78,7 @@ pub struct Accelerator {
     workspace: Workspace,
     waiting: Waiting,
     /// What each weight slot stands for, where it was not copied.
-    lent: [Option<Transfer>; WEIGHT_SLOTS],
+    lent: [Option<LentWeights>; WEIGHT_SLOTS],
     registers: Registers,
     plans: PlanCache,
     run: Option<Run>,

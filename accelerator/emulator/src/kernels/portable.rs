@@ -5,7 +5,8 @@
 use fqbert_numerics::packed::unpack_pair;
 use rayon::prelude::*;
 
-use super::matmul::{Operands, Outputs};
+use super::operands::Operands;
+use super::outputs::Outputs;
 
 /// Phase one of a MATMUL.
 pub fn matmul(x: &Operands<'_>, outputs: &mut Outputs) {

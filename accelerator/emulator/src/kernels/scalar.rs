@@ -3,7 +3,8 @@
 use fqbert_numerics::dot::{dot_i8_i8, dot_u8_i8};
 use fqbert_numerics::packed::unpack_pair;
 
-use super::matmul::{Operands, Outputs};
+use super::operands::Operands;
+use super::outputs::Outputs;
 
 /// Phase one of a MATMUL.
 pub fn matmul(x: &Operands<'_>, outputs: &mut Outputs) {

@@ -74,8 +74,11 @@ impl Under {
         match (o, self) {
             #[cfg(target_arch = "x86_64")]
             (Operation::Matmul(m), Self::Model(at, _)) => {
-                let path = Some(&vector::vnni::tests::MODELS[at]);
-                super::matmul::matmul_by(g, m, memories, w, kernel, path);
+                let set = &vector::vnni::tests::MODELS[at];
+                operands::read_params(memories, m, &mut w.params);
+                if !matmul::by_instruction_set(set, g, m, memories, w) {
+                    matmul::in_plain_code(g, m, memories, w, kernel);
+                }
             }
             (Operation::Matmul(m), Self::Kernel(_)) => matmul(g, m, memories, w, kernel),
             (Operation::Softmax(s), _) => softmax(g, s, memories, kernel),

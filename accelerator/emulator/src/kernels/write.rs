@@ -4,9 +4,8 @@ use fqbert_contract::Geometry;
 use fqbert_contract::isa::{Matmul, MemoryId};
 use rayon::prelude::*;
 
-use super::matmul::Outputs;
-#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-use super::vector::fused::OCTET;
+use super::outputs::Outputs;
+use super::vector::octet::OCTET;
 use crate::memories::Memories;
 
 /// Below this many results, handing row tiles to other threads costs more than it saves.
@@ -142,13 +141,11 @@ fn values(g: &Geometry, m: &Matmul, outputs: &Outputs, memories: &mut Memories) 
 }
 
 /// Whether key tiles or value tiles lie closer together than the words that are written of each.
-#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 pub fn tiles_overlap(g: &Geometry, m: &Matmul) -> bool {
     usize::from(m.dst_stride) < tile_words(g, m)
 }
 
 /// Words of a key tile or channel tile that are written.
-#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 fn tile_words(g: &Geometry, m: &Matmul) -> usize {
     let lanes = g.lanes as usize;
     let (first, count) = if m.dest == Matmul::DEST_KEYS {
@@ -165,7 +162,6 @@ fn tile_words(g: &Geometry, m: &Matmul) -> usize {
 
 /// As [`keys`], from words of ACT: `[row tile][octet][row][8]`, the first channel at its place in
 /// an octet of the destination.
-#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 pub fn keys_from_words(g: &Geometry, m: &Matmul, words: &[u8], memories: &mut Memories) {
     let (rows, pairs) = (g.rows as usize, g.pairs as usize);
     let word_bytes = memories.word_bytes(MemoryId::Opd);
@@ -195,7 +191,6 @@ pub fn keys_from_words(g: &Geometry, m: &Matmul, words: &[u8], memories: &mut Me
 
 /// As [`values`], from words of ACT: `[row tile][octet][row][8]`, to the [`value_places`] of all
 /// channels.
-#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 pub fn values_from_words(
     g: &Geometry,
     m: &Matmul,
@@ -236,7 +231,6 @@ pub fn values_from_words(
 }
 
 /// For each output channel the word of OPD with its first token, and its pair in it.
-#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 pub fn value_places(m: &Matmul, pairs: usize) -> Vec<(usize, usize)> {
     let mut places = value_slots(m, pairs);
     for (word, _) in &mut places {
@@ -246,7 +240,6 @@ pub fn value_places(m: &Matmul, pairs: usize) -> Vec<(usize, usize)> {
 }
 
 /// Whether no word of values of `members`, which `m` is the whole of, is that of other tokens too.
-#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 pub fn values_are_apart<'a>(
     g: &Geometry,
     m: &Matmul,

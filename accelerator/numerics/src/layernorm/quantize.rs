@@ -1,6 +1,6 @@
 //! Float parameters of a layer norm to integers.
 
-use super::{LayerNormParams, N_MAX, N_MIN, N_STEP, Z_FRACTION_BITS};
+use super::row::{LayerNormParams, N_MAX, N_MIN, N_STEP, Z_FRACTION_BITS};
 use crate::requant::{Requant, RequantError};
 use thiserror::Error;
 
@@ -9,7 +9,8 @@ use thiserror::Error;
 pub enum LayerNormError {
     /// The hidden size is one the accelerator does not take.
     #[error(
-        "layer norm over {n} channels: the accelerator takes multiples of {N_STEP} from {N_MIN} to {N_MAX}"
+        "layer norm over {n} channels: \
+         the accelerator takes multiples of {N_STEP} from {N_MIN} to {N_MAX}"
     )]
     Size {
         /// The hidden size asked for.

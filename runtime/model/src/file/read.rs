@@ -5,9 +5,9 @@ use std::path::Path;
 use fqbert_contract::capability::Difference;
 use fqbert_contract::geometry::Mode;
 use fqbert_contract::isa::{CONTRACT_MAJOR, CONTRACT_MINOR};
+use fqbert_host::{Dense, EmbeddingTables, ModelConfig, Table, Task};
 use fqbert_numerics::layernorm::LayerNormParams;
 use fqbert_numerics::requant::Requant;
-use fqbert_host::{Dense, EmbeddingTables, ModelConfig, Table, Task};
 use half::f16;
 use safetensors::Dtype;
 use serde::de::DeserializeOwned;
@@ -20,9 +20,7 @@ use super::{
 use crate::error::ModelError;
 use crate::linear::{QuantizedLinear, WeightCodes};
 use crate::map::map;
-use crate::model::{
-    LayerScales, Linear, QuantizedLayer, QuantizedModel, TokenizerFile,
-};
+use crate::model::{LayerScales, Linear, QuantizedLayer, QuantizedModel, TokenizerFile};
 
 impl QuantizedModel {
     /// Reads a model file through a memory mapping. Everything is checked and copied; the file may

@@ -6,10 +6,10 @@ use std::path::Path;
 
 use fqbert_contract::geometry::Mode;
 use fqbert_contract::isa::{CONTRACT_MAJOR, CONTRACT_MINOR};
-use fqbert_numerics::layernorm::LayerNormParams;
-use fqbert_numerics::requant::Requant;
 use fqbert_files::write_atomically;
 use fqbert_host::{Dense, Table};
+use fqbert_numerics::layernorm::LayerNormParams;
+use fqbert_numerics::requant::Requant;
 use safetensors::Dtype;
 use serde::Serialize;
 

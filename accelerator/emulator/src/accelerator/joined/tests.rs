@@ -10,6 +10,7 @@ use fqbert_contract::verify::check_operation;
 use proptest::prelude::*;
 
 use super::*;
+use crate::accelerator::Accelerator;
 use crate::accelerator::RunState;
 use crate::accelerator::execute::slot_of;
 use crate::kernels::Kernel;
@@ -202,7 +203,12 @@ prop_compose! {
         (a_base, dst_base) in (0u16..40, 0u16..200),
         parts in proptest::collection::vec(parts(), 1..7),
     ) -> Matrix {
-        let dest = [Matmul::DEST_ACT, Matmul::DEST_RESB, Matmul::DEST_KEYS, Matmul::DEST_VALUES][dest];
+        let dest = [
+            Matmul::DEST_ACT,
+            Matmul::DEST_RESB,
+            Matmul::DEST_KEYS,
+            Matmul::DEST_VALUES,
+        ][dest];
         let values = dest == Matmul::DEST_VALUES;
         let first = Matmul {
             mode8, uniform, dest, k_chunks, a_base, dst_base,

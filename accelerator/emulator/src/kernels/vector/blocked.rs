@@ -7,10 +7,12 @@ use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 
-use super::fused::{Format, OCTET, Target};
-use super::path::{Dot, Line, MOST_ROWS, Octet, Path, QUAD, RowSums, Scale};
-use super::slab::Slab;
-use crate::kernels::matmul::{Operands, ParamsSource, Source};
+use super::dot::Dot;
+use super::instruction_set::{InstructionSet, Scale};
+use super::octet::{Line, MOST_ROWS, OCTET, Octet, QUAD, RowSums};
+use super::slab::{Format, Slab};
+use super::target::Target;
+use crate::kernels::operands::{Operands, ParamsSource, Source};
 
 /// Pieces of work for each thread: enough that none waits long for the last.
 const PIECES_PER_THREAD: usize = 4;
@@ -18,8 +20,8 @@ const PIECES_PER_THREAD: usize = 4;
 const PARALLEL: usize = 1 << 18;
 /// Lines below which one thread unpacks them: likewise.
 const PARALLEL_LINES: usize = 512;
-/// Nothing is to be taken off the sums of these rows.
-const NOTHING: [i32; MOST_ROWS] = [0; MOST_ROWS];
+/// Rows without a zero-point correction.
+const UNCORRECTED: [i32; MOST_ROWS] = [0; MOST_ROWS];
 
 /// Unpacked operands, kept from instruction to instruction: a program uses the weights of a slot
 /// for one row tile after the other.
@@ -27,10 +29,10 @@ const NOTHING: [i32; MOST_ROWS] = [0; MOST_ROWS];
 pub struct Buffers {
     /// By weight slot; the last one is for operands out of OPD.
     weights: [Weights; 5],
-    pub activations: ActivationSums,
+    pub rows: RowCorrections,
 }
 
-/// Weights as a path takes them, `[octet][word]`.
+/// Weights as an instruction set takes them, `[octet][word]`.
 #[derive(Debug, Default)]
 struct Weights {
     of: Option<Source>,
@@ -40,11 +42,11 @@ struct Weights {
     octets_of: Option<(ParamsSource, i16)>,
 }
 
-/// A multiple of the sum of each row's activations, `[row tile][row]`.
+/// Zero-point corrections of the rows of a MATMUL's activations, `[row tile][row]`.
 #[derive(Debug, Default)]
-pub struct ActivationSums {
+pub struct RowCorrections {
     of: Option<Source>,
-    sums: Vec<i32>,
+    corrections: Vec<i32>,
 }
 
 /// What is known of the channels of an octet.
@@ -53,51 +55,53 @@ pub struct Channels {
     /// Places that the MATMUL writes.
     valid: Range<usize>,
     scale: Scale,
-    /// To be taken off the sums of each channel.
-    by_channel: RowSums,
+    /// Zero-point correction of each channel.
+    corrections: RowSums,
 }
 
 /// What all pieces of a MATMUL share.
-pub struct Job<'a> {
-    pub path: &'a Path,
+pub struct Product<'a> {
+    pub set: &'a InstructionSet,
     pub x: &'a Operands<'a>,
     pub format: Format<'a>,
-    /// `[row tile][row]`; empty where nothing is to be taken off.
-    pub row_sums: &'a [i32],
+    /// Zero-point corrections, `[row tile][row]`; empty where there are none.
+    pub row_corrections: &'a [i32],
 }
 
 /// Some octets of one row tile, and the bytes they go to.
-struct Piece<'a> {
+struct TilePiece<'a> {
     tile: usize,
     first: usize,
     bytes: &'a mut [u8],
 }
 
 /// Computes a MATMUL into `target`.
-pub fn matmul(path: &Path, x: &Operands<'_>, target: &mut Target<'_>, buffers: &mut Buffers) {
+pub fn matmul(
+    set: &InstructionSet,
+    x: &Operands<'_>,
+    target: &mut Target<'_>,
+    buffers: &mut Buffers,
+) {
     assert!(
         x.lanes == OCTET && x.rows.is_multiple_of(QUAD) && x.rows <= MOST_ROWS,
         "shape checked by usable_for"
     );
-    let Buffers {
-        weights,
-        activations,
-    } = buffers;
+    let Buffers { weights, rows } = buffers;
     let last = weights.len() - 1;
     let weights = &mut weights[x.b_slot.map_or(last, |slot| slot.min(last))];
     let count = (target.skew + x.channels).div_ceil(OCTET);
-    weights.update(path, x, target.skew, count);
-    let job = Job {
-        path,
+    weights.update(set, x, target.skew, count);
+    let product = Product {
+        set,
         x,
         format: target.format,
-        row_sums: activations.update(path, x),
+        row_corrections: rows.update(set, x),
     };
 
-    let (slab, lines) = (target.format.bytes(x.rows), lines(path, x));
+    let (slab, lines) = (target.format.bytes(x.rows), lines(set, x));
     // The row tiles are pieces of their own.
     let length = octets_of_a_piece(x, count * x.row_tiles).min(count);
-    let pieces: Vec<Piece<'_>> = target
+    let pieces: Vec<TilePiece<'_>> = target
         .bytes
         .chunks_mut(target.stride)
         .take(x.row_tiles)
@@ -105,17 +109,17 @@ pub fn matmul(path: &Path, x: &Operands<'_>, target: &mut Target<'_>, buffers: &
         .flat_map(|(tile, strip)| {
             let end = target.length.min(strip.len());
             let groups = strip[..end].chunks_mut(length * slab).enumerate();
-            groups.map(move |(group, bytes)| Piece {
+            groups.map(move |(group, bytes)| TilePiece {
                 tile,
                 first: group * length,
                 bytes,
             })
         })
         .collect();
-    let compute = |piece: Piece<'_>| {
+    let compute = |piece: TilePiece<'_>| {
         let unpacked = &weights.lines[piece.first * lines..];
         let channels = &weights.octets[piece.first..];
-        job.compute(piece.tile, piece.bytes, unpacked, channels);
+        product.compute(piece.tile, piece.bytes, unpacked, channels);
     };
     share(pieces, compute);
 }
@@ -160,8 +164,8 @@ pub fn octets_of_a_piece(x: &Operands<'_>, octets: usize) -> usize {
 }
 
 /// Lines that the words of an octet take.
-pub fn lines(path: &Path, x: &Operands<'_>) -> usize {
-    x.chunks * if x.mode8 { path.code_lines } else { 1 }
+pub fn lines(set: &InstructionSet, x: &Operands<'_>) -> usize {
+    x.chunks * if x.mode8 { set.code_lines } else { 1 }
 }
 
 /// The channels of octet `octet` of a MATMUL whose first channel is place `skew` of the first one.
@@ -173,47 +177,46 @@ pub fn channels(x: &Operands<'_>, skew: usize, octet: usize) -> Channels {
     Channels {
         scale: Scale::new(&x.params[params], valid.start, largest, x.limit()),
         valid,
-        by_channel: RowSums::default(),
+        corrections: RowSums::default(),
     }
 }
 
-/// Unpacks as many words of weights as there are lines for, and adds what is to be taken off the
-/// sums of their channels.
+/// Unpacks as many words of weights as there are lines for, and adds to the zero-point corrections
+/// of their channels.
 pub fn unpack(
-    path: &Path,
+    set: &InstructionSet,
     x: &Operands<'_>,
     weights: &Octet<'_>,
     lines: &mut [Line],
     channels: &mut Channels,
 ) {
     if !x.mode8 {
-        (path.unpack4)(weights, lines);
+        (set.unpack4)(weights, lines);
         return;
     }
-    (path.unpack8)(weights, lines);
-    // Signed and unsigned activations may differ in what is to be taken off.
-    let factor = path.channel_factors[usize::from(x.a_unsigned)];
-    if factor != 0 {
-        let sums = weights.sum_codes(lines.len() / path.code_lines);
-        for (off, sum) in channels.by_channel.0.iter_mut().zip(sums) {
-            *off += sum * factor;
+    (set.unpack8)(weights, lines);
+    let zero_point = set.activation_zero_points[usize::from(x.a_unsigned)];
+    if zero_point != 0 {
+        let sums = weights.sum_codes(lines.len() / set.code_lines);
+        for (correction, sum) in channels.corrections.0.iter_mut().zip(sums) {
+            *correction += sum * zero_point;
         }
     }
 }
 
-impl Job<'_> {
+impl Product<'_> {
     /// Fills the slabs of `strip`, those of octets of row tile `tile`, with weights and channels
     /// from the first of these octets on.
     pub fn compute(&self, tile: usize, strip: &mut [u8], unpacked: &[Line], channels: &[Channels]) {
-        let (path, x) = (self.path, self.x);
+        let (set, x) = (self.set, self.x);
         let mut sums = [RowSums::default(); MOST_ROWS];
         let sums = &mut sums[..x.rows];
-        let by_row = match self.row_sums {
-            [] => &NOTHING[..x.rows],
-            sums => &sums[tile * x.rows..][..x.rows],
+        let row_corrections = match self.row_corrections {
+            [] => &UNCORRECTED[..x.rows],
+            all => &all[tile * x.rows..][..x.rows],
         };
         let slabs = strip.chunks_mut(self.format.bytes(x.rows));
-        let lines = unpacked.chunks_exact(lines(path, x));
+        let lines = unpacked.chunks_exact(lines(set, x));
         for ((slab, lines), channels) in slabs.zip(lines).zip(channels) {
             let dot = Dot {
                 a: x.a_tile(tile),
@@ -222,20 +225,20 @@ impl Job<'_> {
                 chunks: x.chunks,
                 a_unsigned: x.a_unsigned,
                 b: lines,
-                by_row,
-                by_channel: &channels.by_channel,
+                row_corrections,
+                channel_corrections: &channels.corrections,
             };
             if x.mode8 {
-                (path.dot8)(&dot, sums);
+                (set.dot8)(&dot, sums);
             } else {
-                (path.dot4)(&dot, sums);
+                (set.dot4)(&dot, sums);
             }
             let place = Slab {
                 format: self.format,
                 rows: x.rows,
                 valid: channels.valid.clone(),
             };
-            (path.drain)(&place, &channels.scale, sums, slab);
+            (set.drain)(&place, &channels.scale, sums, slab);
         }
     }
 }
@@ -244,7 +247,7 @@ impl Buffers {
     /// What was made of the activations `source`, if anything, holds in generation `generation` of
     /// their memory too.
     pub fn still_valid(&mut self, source: Source, generation: u64) {
-        match &mut self.activations.of {
+        match &mut self.rows.of {
             Some(of) if *of == source => of.generation = generation,
             _ => {}
         }
@@ -254,9 +257,9 @@ impl Buffers {
 impl Weights {
     /// Unpacks the weights of `x` and their channels' records, unless they are there from an
     /// earlier instruction.
-    fn update(&mut self, path: &Path, x: &Operands<'_>, skew: usize, octets: usize) {
+    fn update(&mut self, set: &InstructionSet, x: &Operands<'_>, skew: usize, octets: usize) {
         let of = Some(x.b_source.arranged(skew));
-        let kept = self.of == of && !(x.mode8 && path.channel_factors != [0, 0]);
+        let kept = self.of == of && !(x.mode8 && set.activation_zero_points != [0, 0]);
         let octets_of = Some((x.params_source, x.limit()));
         if kept {
             if self.octets_of != octets_of {
@@ -268,11 +271,11 @@ impl Weights {
             return;
         }
         (self.of, self.octets_of) = (of, octets_of);
-        let lines = lines(path, x);
+        let lines = lines(set, x);
         self.lines.resize(octets * lines, Line([0; 64]));
         let unpack = |(octet, lines): (usize, &mut [Line])| {
             let mut channels = channels(x, skew, octet);
-            unpack(path, x, &Octet::new(x, skew, octet), lines, &mut channels);
+            unpack(set, x, &Octet::new(x, skew, octet), lines, &mut channels);
             channels
         };
         if self.lines.len() < PARALLEL_LINES || rayon::current_num_threads() == 1 {
@@ -286,23 +289,29 @@ impl Weights {
     }
 }
 
-impl ActivationSums {
-    /// The sums of the rows of `x`, made unless they are there from an earlier instruction; none
-    /// where the path needs none.
-    pub fn update(&mut self, path: &Path, x: &Operands<'_>) -> &[i32] {
-        if path.row_factor == 0 || x.mode8 {
+impl RowCorrections {
+    /// Those of the rows of `x`, made unless they are there from an earlier instruction; none where
+    /// the instruction set needs none.
+    pub fn update(&mut self, set: &InstructionSet, x: &Operands<'_>) -> &[i32] {
+        if set.weight_zero_point == 0 || x.mode8 {
             return &[];
         }
         if self.of != Some(x.a_source) {
             self.of = Some(x.a_source);
-            self.sums.resize(x.row_tiles * x.rows, 0);
-            let sum = |(tile, sums): (usize, &mut [i32])| (path.sum_rows)(x, tile, sums);
+            self.corrections.resize(x.row_tiles * x.rows, 0);
+            let make = |(tile, rows): (usize, &mut [i32])| (set.row_corrections)(x, tile, rows);
             if x.row_tiles == 1 {
-                self.sums.chunks_mut(x.rows).enumerate().for_each(sum);
+                self.corrections
+                    .chunks_mut(x.rows)
+                    .enumerate()
+                    .for_each(make);
             } else {
-                self.sums.par_chunks_mut(x.rows).enumerate().for_each(sum);
+                self.corrections
+                    .par_chunks_mut(x.rows)
+                    .enumerate()
+                    .for_each(make);
             }
         }
-        &self.sums
+        &self.corrections
     }
 }

@@ -8,59 +8,16 @@ use std::ops::Range;
 
 use fqbert_contract::Geometry;
 use fqbert_contract::isa::{Matmul, MemoryId};
+use fqbert_numerics::requant::Requant;
 
-use super::path::Path;
+use super::instruction_set::InstructionSet;
+use super::octet::OCTET;
+use super::slab::Format;
+use super::target::Target;
 use super::{blocked, joined};
-use crate::kernels::matmul::{Member, Operands, Workspace, operands};
+use crate::kernels::operands::{Member, Operands, operands};
 use crate::kernels::write;
 use crate::memories::Memories;
-
-/// Channels computed together.
-pub const OCTET: usize = 8;
-
-/// Layout of a destination.
-#[derive(Clone, Copy)]
-pub enum Format<'a> {
-    /// ACT: `[row][8 channels]` i8. Also the scratch words of keys and values.
-    Act,
-    /// ACT through a GELU table.
-    Gelu(&'a [u8; 256]),
-    /// RESB: 4 words `[row][2 channels]` i16.
-    Res,
-    /// SCR: 4 words `[row][2 channels]` i8.
-    Scores,
-}
-
-impl Format<'_> {
-    /// Bytes of a slab.
-    pub fn bytes(self, rows: usize) -> usize {
-        match self {
-            Self::Res => rows * OCTET * 2,
-            _ => rows * OCTET,
-        }
-    }
-
-    /// Words of a slab.
-    pub fn words(self) -> usize {
-        match self {
-            Self::Act | Self::Gelu(_) => 1,
-            Self::Res | Self::Scores => 4,
-        }
-    }
-}
-
-/// Where a MATMUL's results go: a strip of words for each row tile.
-pub struct Target<'a> {
-    pub format: Format<'a>,
-    /// Place of the first channel in the first octet; even.
-    pub skew: usize,
-    /// From the first strip on.
-    pub bytes: &'a mut [u8],
-    /// Bytes from strip to strip, at least `length`.
-    pub stride: usize,
-    /// Bytes of a strip.
-    pub length: usize,
-}
 
 /// What the kernels keep from instruction to instruction.
 #[derive(Debug, Default)]
@@ -139,65 +96,103 @@ pub fn in_any_order<'a>(
     }
 }
 
-/// Executes `m`, whose parameters `workspace` holds, or what it is the whole of: MATMULs that can
-/// be executed in any order. False where tiles overwrite each other, so that the order of writes
-/// counts.
+/// Executes `m`, whose requantization records are `params`, or what it is the whole of: MATMULs
+/// that can be executed in any order. False where tiles overwrite each other, so that the order of
+/// writes counts.
 pub fn matmul(
-    path: &Path,
+    set: &InstructionSet,
     g: &Geometry,
     m: &Matmul,
     memories: &mut Memories,
-    workspace: &mut Workspace,
+    params: &[Requant],
+    buffers: &mut Buffers,
     members: &[Member<'_>],
 ) -> bool {
-    let compute = |x: &Operands<'_>, target: &mut Target<'_>, buffers: &mut blocked::Buffers| {
-        if members.is_empty() {
-            blocked::matmul(path, x, target, buffers);
-        } else {
-            let row_sums = buffers.activations.update(path, x);
-            joined::matmul(path, x, members, row_sums, target);
-        }
-    };
-    let Workspace { params, fused, .. } = workspace;
-    let rows = g.rows as usize;
-    let channels = usize::from(m.channels);
+    let compute = Compute { set, members };
     if matches!(m.dest, Matmul::DEST_KEYS | Matmul::DEST_VALUES) {
-        let keys = m.dest == Matmul::DEST_KEYS;
-        if write::tiles_overlap(g, m) {
-            return false;
-        }
-        let skew = if keys {
-            usize::from(m.dst_channel) % OCTET
+        to_operand_memory(&compute, g, m, memories, params, buffers)
+    } else {
+        to_words(&compute, g, m, memories, params, buffers)
+    }
+}
+
+/// What computes: an instruction set, on one MATMUL or on several as one.
+struct Compute<'a> {
+    set: &'a InstructionSet,
+    members: &'a [Member<'a>],
+}
+
+impl Compute<'_> {
+    fn run(&self, x: &Operands<'_>, target: &mut Target<'_>, unpacked: &mut blocked::Buffers) {
+        if self.members.is_empty() {
+            blocked::matmul(self.set, x, target, unpacked);
         } else {
-            0
-        };
-        let length = (skew + channels).div_ceil(OCTET) * OCTET * rows;
-        fused.operands.resize(usize::from(m.row_tiles) * length, 0);
-        let x = operands(g, m, memories, params);
-        let mut target = Target {
-            format: Format::Act,
-            skew,
-            bytes: &mut fused.operands,
-            stride: length,
-            length,
-        };
-        compute(&x, &mut target, &mut fused.unpacked);
-        if keys {
-            write::keys_from_words(g, m, &fused.operands, memories);
-        } else {
-            let pairs = g.pairs as usize;
-            let places: Vec<_> = match members {
-                [] => write::value_places(m, pairs),
-                _ => members
-                    .iter()
-                    .flat_map(|member| write::value_places(member.matmul, pairs))
-                    .collect(),
-            };
-            write::values_from_words(g, m, &places, &fused.operands, memories);
+            let corrections = unpacked.rows.update(self.set, x);
+            joined::matmul(self.set, x, self.members, corrections, target);
         }
+    }
+}
+
+/// Keys and values: as words of ACT first, then to their places in OPD.
+fn to_operand_memory(
+    compute: &Compute<'_>,
+    g: &Geometry,
+    m: &Matmul,
+    memories: &mut Memories,
+    params: &[Requant],
+    buffers: &mut Buffers,
+) -> bool {
+    if write::tiles_overlap(g, m) {
+        return false;
+    }
+    let keys = m.dest == Matmul::DEST_KEYS;
+    let skew = if keys {
+        usize::from(m.dst_channel) % OCTET
+    } else {
+        0
+    };
+    let octets = (skew + usize::from(m.channels)).div_ceil(OCTET);
+    let length = octets * OCTET * g.rows as usize;
+    let results = &mut buffers.operands;
+    results.resize(usize::from(m.row_tiles) * length, 0);
+    let x = operands(g, m, memories, params);
+    let mut target = Target {
+        format: Format::Act,
+        skew,
+        bytes: results,
+        stride: length,
+        length,
+    };
+    compute.run(&x, &mut target, &mut buffers.unpacked);
+    if keys {
+        write::keys_from_words(g, m, results, memories);
         return true;
     }
+    let pairs = g.pairs as usize;
+    let places: Vec<_> = match compute.members {
+        [] => write::value_places(m, pairs),
+        members => members
+            .iter()
+            .flat_map(|member| write::value_places(member.matmul, pairs))
+            .collect(),
+    };
+    write::values_from_words(g, m, &places, results, memories);
+    true
+}
 
+/// ACT, RESB and SCR: straight into the words of the destination.
+fn to_words(
+    compute: &Compute<'_>,
+    g: &Geometry,
+    m: &Matmul,
+    memories: &mut Memories,
+    params: &[Requant],
+    buffers: &mut Buffers,
+) -> bool {
+    let to = Written::of(m);
+    if to.overlaps_itself() {
+        return false;
+    }
     let table = write::gelu_table(memories, m.table);
     let format = match m.dest {
         Matmul::DEST_ACT if m.gelu => Format::Gelu(&table),
@@ -205,29 +200,23 @@ pub fn matmul(
         Matmul::DEST_RESB => Format::Res,
         _ => Format::Scores,
     };
-    let to = Written::of(m);
-    if to.overlaps_itself() {
-        return false;
-    }
-    let (memory, words, stride, start) = (to.memory, to.words, to.stride, to.start);
-    let skew = usize::from(m.dst_channel) % OCTET;
-    let (sources, written) = (sources(m), to.range());
-    let same = memory == MemoryId::Act && !m.a_probs;
+    let (memory, written, sources) = (to.memory, to.range(), sources(m));
     let word = memories.word_bytes(memory);
     let mut bank = memories.take(memory);
+    let same = memory == MemoryId::Act && !m.a_probs;
     let overlap = same && overlap(&sources, &written);
     if overlap {
         let words = &bank[sources.start * word..sources.end * word];
-        fused.sources.clear();
-        fused.sources.extend_from_slice(words);
+        buffers.sources.clear();
+        buffers.sources.extend_from_slice(words);
     }
     let mut x = operands(g, m, memories, params);
-    let split = (start * word).min(bank.len());
+    let split = (written.start * word).min(bank.len());
     let (below, above) = bank.split_at_mut(split);
-    let span = (written.len() * word).min(above.len());
-    let (target, above) = above.split_at_mut(span);
+    let bytes = (written.len() * word).min(above.len());
+    let (target, above) = above.split_at_mut(bytes);
     if overlap {
-        x.a = &fused.sources;
+        x.a = &buffers.sources;
     } else if same {
         x.a = if sources.end <= written.start {
             &below[sources.start * word..]
@@ -237,18 +226,18 @@ pub fn matmul(
     }
     let mut target = Target {
         format,
-        skew,
+        skew: usize::from(m.dst_channel) % OCTET,
         bytes: target,
-        stride: stride.max(words) * word,
-        length: words * word,
+        stride: to.stride.max(to.words) * word,
+        length: to.words * word,
     };
     let source = x.a_source;
-    compute(&x, &mut target, &mut fused.unpacked);
+    compute.run(&x, &mut target, &mut buffers.unpacked);
     memories.put(memory, bank);
     if same && !overlap {
         // Their memory was written, but not the activations.
         let generation = memories.generation(memory);
-        fused.unpacked.still_valid(source, generation);
+        buffers.unpacked.still_valid(source, generation);
     }
     true
 }

@@ -7,10 +7,11 @@
 use std::cell::RefCell;
 use std::ops::Range;
 
-use super::blocked::{self, Channels, Job};
-use super::fused::{OCTET, Target};
-use super::path::{Line, Octet, Path};
-use crate::kernels::matmul::{Member, Operands};
+use super::blocked::{self, Channels, Product};
+use super::instruction_set::InstructionSet;
+use super::octet::{Line, OCTET, Octet};
+use super::target::Target;
+use crate::kernels::operands::{Member, Operands};
 use fqbert_simulated::Lent;
 
 /// Lines of the buffer: 256 KiB.
@@ -35,25 +36,25 @@ thread_local! {
 }
 
 /// The column tiles of all members.
-struct Tiles<'a> {
-    tiles: Vec<Tile<'a>>,
+struct ColumnTiles<'a> {
+    tiles: Vec<ColumnTile<'a>>,
     /// Pairs of all.
     pairs: usize,
 }
 
-struct Tile<'a> {
+struct ColumnTile<'a> {
     first_pair: usize,
     weights: &'a Lent<'a>,
     /// Byte of its first word.
     first: usize,
 }
 
-impl<'a> Tiles<'a> {
+impl<'a> ColumnTiles<'a> {
     fn new(x: &Operands<'_>, members: &'a [Member<'a>]) -> Self {
         let (mut pairs, mut tiles) = (0, Vec::new());
         for member in members {
             let count = usize::from(member.matmul.channels).div_ceil(x.channels_per_pair());
-            tiles.extend((0..count.div_ceil(x.pairs)).map(|tile| Tile {
+            tiles.extend((0..count.div_ceil(x.pairs)).map(|tile| ColumnTile {
                 first_pair: pairs + tile * x.pairs,
                 weights: &member.weights,
                 first: member.first + tile * member.stride,
@@ -78,7 +79,7 @@ impl<'a> Tiles<'a> {
 }
 
 /// Some octets of all row tiles, and the bytes they go to.
-struct Piece<'a> {
+struct ColumnPiece<'a> {
     octets: Range<usize>,
     strips: Vec<&'a mut [u8]>,
 }
@@ -108,25 +109,25 @@ fn pieces(x: &Operands<'_>, skew: usize, count: usize, lines: usize) -> Vec<Rang
 
 /// Computes the MATMULs `members`, whose parameters `x` holds one after the other, into `target`.
 pub fn matmul(
-    path: &Path,
+    set: &InstructionSet,
     x: &Operands<'_>,
     members: &[Member<'_>],
-    row_sums: &[i32],
+    row_corrections: &[i32],
     target: &mut Target<'_>,
 ) {
-    let job = Job {
-        path,
+    let product = Product {
+        set,
         x,
         format: target.format,
-        row_sums,
+        row_corrections,
     };
-    let (skew, lines) = (target.skew, blocked::lines(path, x));
-    let tiles = Tiles::new(x, members);
+    let (skew, lines) = (target.skew, blocked::lines(set, x));
+    let tiles = ColumnTiles::new(x, members);
     let count = (skew + x.channels).div_ceil(OCTET);
     let slab = target.format.bytes(x.rows);
-    let mut pieces: Vec<Piece<'_>> = pieces(x, skew, count, lines)
+    let mut pieces: Vec<ColumnPiece<'_>> = pieces(x, skew, count, lines)
         .into_iter()
-        .map(|octets| Piece {
+        .map(|octets| ColumnPiece {
             octets,
             strips: Vec::with_capacity(x.row_tiles),
         })
@@ -142,15 +143,15 @@ pub fn matmul(
             rest = others;
         }
     }
-    let compute = |piece: Piece<'_>| {
+    let compute = |piece: ColumnPiece<'_>| {
         SCRATCH.with_borrow_mut(|scratch| {
             let channels = piece.octets.clone();
             let mut channels: Vec<Channels> = channels
                 .map(|octet| blocked::channels(x, skew, octet))
                 .collect();
-            let unpacked = scratch.unpack(path, x, skew, piece.octets, &tiles, &mut channels);
+            let unpacked = scratch.unpack(set, x, skew, piece.octets, &tiles, &mut channels);
             for (tile, strip) in piece.strips.into_iter().enumerate() {
-                job.compute(tile, strip, unpacked, &channels);
+                product.compute(tile, strip, unpacked, &channels);
             }
         });
     };
@@ -158,19 +159,19 @@ pub fn matmul(
 }
 
 impl Scratch {
-    /// Unpacks the weights of some octets, and adds what is to be taken off the sums of their
+    /// Unpacks the weights of some octets, and adds to the zero-point corrections of their
     /// channels.
     fn unpack(
         &mut self,
-        path: &Path,
+        set: &InstructionSet,
         x: &Operands<'_>,
         skew: usize,
         octets: Range<usize>,
-        tiles: &Tiles<'_>,
+        tiles: &ColumnTiles<'_>,
         channels: &mut [Channels],
     ) -> &[Line] {
         let here = tiles.range(x, skew, octets.clone());
-        let (block, lines) = (WORDS * x.b_word(), blocked::lines(path, x));
+        let (block, lines) = (WORDS * x.b_word(), blocked::lines(set, x));
         let (words, unpacked) = (here.len() * block, octets.len() * lines);
         // Never shortened: what is added would be filled with zeros each time.
         self.words.resize(words.max(self.words.len()), 0);
@@ -197,7 +198,7 @@ impl Scratch {
             let parts = unpacked.chunks_exact_mut(lines).zip(&weights);
             for ((lines, octet), channels) in parts.zip(&mut *channels) {
                 let lines = &mut lines[from * per_word..][..count * per_word];
-                blocked::unpack(path, x, &octet.over(words), lines, channels);
+                blocked::unpack(set, x, &octet.over(words), lines, channels);
             }
         }
         unpacked

@@ -2,11 +2,41 @@
 
 use std::ops::Range;
 
-use super::fused::{Format, OCTET};
-use super::path::MOST_ROWS;
+use super::octet::{MOST_ROWS, OCTET};
 
 /// Bytes of the largest slab: all rows of 16 bits.
 const LARGEST: usize = MOST_ROWS * OCTET * 2;
+
+/// Layout of a destination.
+#[derive(Clone, Copy)]
+pub enum Format<'a> {
+    /// ACT: `[row][8 channels]` i8. Also the scratch words of keys and values.
+    Act,
+    /// ACT through a GELU table.
+    Gelu(&'a [u8; 256]),
+    /// RESB: 4 words `[row][2 channels]` i16.
+    Res,
+    /// SCR: 4 words `[row][2 channels]` i8.
+    Scores,
+}
+
+impl Format<'_> {
+    /// Bytes of a slab.
+    pub fn bytes(self, rows: usize) -> usize {
+        match self {
+            Self::Res => rows * OCTET * 2,
+            _ => rows * OCTET,
+        }
+    }
+
+    /// Words of a slab.
+    pub fn words(self) -> usize {
+        match self {
+            Self::Act | Self::Gelu(_) => 1,
+            Self::Res | Self::Scores => 4,
+        }
+    }
+}
 
 /// A slab being written.
 pub struct Slab<'a> {

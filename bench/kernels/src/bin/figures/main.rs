@@ -10,6 +10,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
+use fqbert_files::write_atomically;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -134,10 +135,12 @@ fn run(args: &Args) -> Result<()> {
     }
     ensure!(
         !args.check,
-        "{} is not what bench/figures/*.json give: cargo run --release -p fqbert-kernel-bench --bin figures",
+        "{} is not what bench/figures/*.json give: \
+         cargo run --release -p fqbert-kernel-bench --bin figures",
         page.display()
     );
-    std::fs::write(&page, wanted).with_context(|| page.display().to_string())
+    write_atomically(&page, |out| out.write_all(wanted.as_bytes()))
+        .with_context(|| page.display().to_string())
 }
 
 fn folder() -> PathBuf {

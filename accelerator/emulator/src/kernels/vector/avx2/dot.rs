@@ -5,8 +5,8 @@
 //!
 //! - 4-bit weights: `u = w + 8` is 0..=16, so `vpmaddubsw(u, a)` multiplies unsigned weights with
 //!   signed activations, and a pair of products is at least -2 * 16 * 128 = -2^12 and below 2^12.
-//!   Eight of them stay within i16 (down to -2^15), then `vpmaddwd` widens to i32. `8 * sum(a)` is
-//!   taken off at the end.
+//!   Eight of them stay within i16 (down to -2^15), then `vpmaddwd` widens to i32. The zero-point
+//!   correction, `8 * sum(a)`, is subtracted at the end.
 //! - 8-bit codes: both sides as i16, `vpmaddwd`.
 //!
 //! The 32-bit sums live in memory, behind a pointer, so that the eight 16-bit ones of the inner
@@ -15,8 +15,10 @@
 
 use std::arch::x86_64::*;
 
-use super::{assert_detected, join, load, store};
-use crate::kernels::vector::path::{Dot, Line, MOST_ROWS, QUAD, RowSums};
+use super::registers::{join, load, store};
+use crate::kernels::vector::detect::assert_avx2;
+use crate::kernels::vector::dot::Dot;
+use crate::kernels::vector::octet::{Line, MOST_ROWS, QUAD, RowSums};
 
 /// Steps of a 16-bit sum, see above.
 const STEPS: usize = 8;
@@ -30,7 +32,7 @@ struct QuadSums([[i32; 8]; 2 * QUAD]);
 
 /// Dot products of a row tile with 4-bit weights, each weight plus 8.
 pub fn dot4(d: &Dot<'_>, sums: &mut [RowSums]) {
-    assert_detected();
+    assert_avx2();
     d.check(1, sums);
     // SAFETY: AVX2 was detected, and the operands checked, above.
     unsafe { dot4_blocks(d, sums) };
@@ -55,11 +57,12 @@ unsafe fn dot4_blocks(d: &Dot<'_>, sums: &mut [RowSums]) {
         }
     }
     let rows = sums.as_chunks_mut::<QUAD>().0.iter_mut();
-    for ((quad, rows), off) in quads.iter().zip(rows).zip(d.by_row.as_chunks::<QUAD>().0) {
+    let corrections = d.row_corrections.as_chunks::<QUAD>().0;
+    for ((quad, rows), corrections) in quads.iter().zip(rows).zip(corrections) {
         for row in 0..QUAD {
             let sum = join(load(&quad.0[2 * row]), load(&quad.0[2 * row + 1]));
-            let off = _mm256_set1_epi32(off[row]);
-            store(&mut rows[row].0, _mm256_sub_epi32(sum, off));
+            let correction = _mm256_set1_epi32(corrections[row]);
+            store(&mut rows[row].0, _mm256_sub_epi32(sum, correction));
         }
     }
 }
@@ -139,7 +142,7 @@ unsafe fn steps<const N: usize>(a: *const u8, stride: usize, b: *const Line, sum
 
 /// Dot products of a row tile with 8-bit codes as i16.
 pub fn dot8(d: &Dot<'_>, sums: &mut [RowSums]) {
-    assert_detected();
+    assert_avx2();
     d.check(2, sums);
     for (pair, rows) in sums.as_chunks_mut::<2>().0.iter_mut().enumerate() {
         // SAFETY: AVX2 was detected, and the operands checked, above; there are two rows from `2 *

@@ -14,9 +14,9 @@ use std::marker::PhantomData;
 use fqbert_numerics::layernorm::{LayerNormParams, N_MAX, RowStatistics};
 use fqbert_numerics::requant::effective_shift;
 
-use super::{assert_detected, load_four, load_half, store, store_half};
-use crate::kernels::vector::fused::OCTET;
-use crate::kernels::vector::path::QUAD;
+use super::registers::{load_four, load_half, store, store_half};
+use crate::kernels::vector::detect::assert_avx2;
+use crate::kernels::vector::octet::{OCTET, QUAD};
 
 /// Parameters of a layer norm in f64.
 #[derive(Debug, Default)]
@@ -100,7 +100,7 @@ impl NormQuad<'_> {
     /// Residual add of the branch and `fqbert_numerics::layernorm::layernorm_row` of each row's
     /// sum.
     pub fn normalise(mut self, p: &NormScales) {
-        assert_detected();
+        assert_avx2();
         let n = p.channels.len();
         assert!(
             n == 2 * self.tile.words && (1..=N_MAX).contains(&n),

@@ -9,8 +9,8 @@ use std::arch::x86_64::*;
 
 use fqbert_numerics::requant::{Requant, effective_shift};
 
-use super::load_four;
-use crate::kernels::vector::fused::OCTET;
+use super::registers::load_four;
+use crate::kernels::vector::octet::OCTET;
 
 /// Largest bias of the short form: it and a dot product below 2^25 stay within 27 bits.
 const SMALL_BIAS: i64 = 1 << 25;

@@ -2,15 +2,15 @@
 
 use std::arch::x86_64::*;
 
+use super::registers::{load, store, store_half};
 use super::requantize::Scale;
-use super::{assert_detected, load, store, store_half};
-use crate::kernels::vector::fused::Format;
-use crate::kernels::vector::path::{QUAD, RowSums};
-use crate::kernels::vector::slab::Slab;
+use crate::kernels::vector::detect::assert_avx2;
+use crate::kernels::vector::octet::{QUAD, RowSums};
+use crate::kernels::vector::slab::{Format, Slab};
 
 /// Requantizes and writes the sums of a row tile with an octet of channels.
 pub fn drain(place: &Slab<'_>, scale: &Scale, sums: &[RowSums], target: &mut [u8]) {
-    assert_detected();
+    assert_avx2();
     assert!(sums.len() == place.rows && place.rows.is_multiple_of(QUAD));
     place.fill(target, |slab| {
         // SAFETY: AVX2 and FMA were detected above.

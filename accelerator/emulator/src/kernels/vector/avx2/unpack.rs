@@ -1,21 +1,22 @@
-//! Weights as the dot products take them, and sums of rows.
+//! Weights as the dot products take them, and the zero-point corrections of rows.
 //!
 //! A line of 4-bit weights is two vectors whose 64-bit lanes are two channels' halves of a word:
 //! terms 0..4 of one and terms 4..8 of the other. Eight terms of a row, broadcast, meet them, and
-//! [`super::join`] adds the halves without a horizontal addition.
+//! [`join`](super::registers::join) adds the halves without a horizontal addition.
 
 use std::arch::x86_64::*;
 
-use super::{assert_detected, load, store};
-use crate::kernels::matmul::Operands;
-use crate::kernels::vector::path::{Line, Octet};
+use super::registers::{load, load_half, store};
+use crate::kernels::operands::Operands;
+use crate::kernels::vector::detect::assert_avx2;
+use crate::kernels::vector::octet::{Line, Octet};
 
 /// Weights are kept plus 8, to be unsigned.
-pub const ROW_FACTOR: i32 = 8;
+pub const ZERO_POINT: i32 = 8;
 
 /// 4-bit weights plus 8, a line a word.
 pub fn unpack4(weights: &Octet<'_>, lines: &mut [Line]) {
-    assert_detected();
+    assert_avx2();
     // SAFETY: AVX2 was detected above.
     unsafe { unpack4_words(weights, lines) };
 }
@@ -55,7 +56,7 @@ fn unpack4_word(word: __m256i, Line(line): &mut Line) {
 
 /// 8-bit codes as i16, two lines a word: 8 terms of each channel.
 pub fn unpack8(weights: &Octet<'_>, lines: &mut [Line]) {
-    assert_detected();
+    assert_avx2();
     // SAFETY: AVX2 was detected above.
     unsafe { unpack8_words(weights, lines) };
 }
@@ -66,14 +67,14 @@ fn unpack8_words(weights: &Octet<'_>, lines: &mut [Line]) {
         let codes = weights.places::<64>(chunk);
         let vectors = two.iter_mut().flat_map(|l| l.0.as_chunks_mut::<32>().0);
         for (vector, codes) in vectors.zip(codes.as_chunks::<16>().0) {
-            store(vector, _mm256_cvtepi8_epi16(super::load_half(codes)));
+            store(vector, _mm256_cvtepi8_epi16(load_half(codes)));
         }
     }
 }
 
-/// [`ROW_FACTOR`] times the sum of each row of a row tile.
-pub fn sum_rows(x: &Operands<'_>, tile: usize, sums: &mut [i32]) {
-    assert_detected();
+/// Zero-point corrections of a row tile: [`ZERO_POINT`] times the sum of each row.
+pub fn row_corrections(x: &Operands<'_>, tile: usize, sums: &mut [i32]) {
+    assert_avx2();
     // SAFETY: AVX2 was detected above.
     unsafe { sum_quads(x, tile, sums) };
 }
@@ -81,7 +82,7 @@ pub fn sum_rows(x: &Operands<'_>, tile: usize, sums: &mut [i32]) {
 #[target_feature(enable = "avx2")]
 fn sum_quads(x: &Operands<'_>, tile: usize, out: &mut [i32]) {
     let words = x.a_tile(tile);
-    let (factor, ones) = (_mm256_set1_epi8(ROW_FACTOR as i8), _mm256_set1_epi16(1));
+    let (factor, ones) = (_mm256_set1_epi8(ZERO_POINT as i8), _mm256_set1_epi16(1));
     for (quad, sums) in out.as_chunks_mut::<4>().0.iter_mut().enumerate() {
         let mut sum = _mm256_setzero_si256();
         for word in words.chunks_exact(x.a_word()) {

@@ -6,8 +6,10 @@
 
 use std::arch::aarch64::*;
 
-use super::{assert_detected, finish, signed};
-use crate::kernels::vector::path::{Dot, QUAD, RowSums};
+use super::registers::{finish, signed};
+use crate::kernels::vector::detect::assert_neon;
+use crate::kernels::vector::dot::Dot;
+use crate::kernels::vector::octet::{QUAD, RowSums};
 
 /// Steps of a 16-bit sum, see above.
 const STEPS: usize = 31;
@@ -25,7 +27,7 @@ pub fn dot8(d: &Dot<'_>, sums: &mut [RowSums]) {
 }
 
 fn each_quad<const STEPS: usize>(d: &Dot<'_>, sums: &mut [RowSums]) {
-    assert_detected();
+    assert_neon();
     d.check(1, sums);
     for first in (0..d.rows).step_by(QUAD) {
         // SAFETY: NEON was detected, and the operands checked, above; there are QUAD rows from

@@ -6,13 +6,15 @@
 use std::arch::aarch64::*;
 use std::arch::asm;
 
-use super::{finish, is_dot_detected, signed};
-use crate::kernels::vector::path::{Dot, QUAD, RowSums};
+use super::registers::{finish, signed, word};
+use crate::kernels::vector::detect;
+use crate::kernels::vector::dot::Dot;
+use crate::kernels::vector::octet::{QUAD, RowSums};
 
 /// Dot products of a row tile with weights in halves.
 pub fn dot(d: &Dot<'_>, sums: &mut [RowSums]) {
     assert!(
-        is_dot_detected(),
+        detect::neon_dot(),
         "the kernel was chosen on a CPU without the dot product"
     );
     d.check(1, sums);
@@ -33,7 +35,8 @@ fn sdot<const LANE: usize>(sums: int32x4_t, weights: int8x16_t, terms: int8x16_t
     // have.
     unsafe {
         asm!("sdot {sums:v}.4s, {weights:v}.16b, {terms:v}.4b[{lane}]",
-            sums = inout(vreg) out, weights = in(vreg) weights, terms = in(vreg) terms, lane = const LANE,
+            sums = inout(vreg) out, weights = in(vreg) weights, terms = in(vreg) terms,
+            lane = const LANE,
             options(pure, nomem, nostack, preserves_flags));
     }
     out
@@ -47,21 +50,8 @@ fn sdot<const LANE: usize>(sums: int32x4_t, weights: int8x16_t, terms: int8x16_t
 unsafe fn quad(d: &Dot<'_>, first: usize, out: &mut [RowSums]) {
     let mut sums = [[vdupq_n_s32(0); 2]; QUAD];
     for chunk in 0..d.chunks {
-        // SAFETY: as the caller guarantees, all words of all rows lie inside `a`, and a line for
-        // each in `b`.
-        let (weights, terms) = unsafe {
-            let b: *const i8 = d.b.as_ptr().add(chunk).cast();
-            let a: *const i8 = d.a.as_ptr().add(chunk * d.stride + first * 8).cast();
-            (
-                [
-                    vld1q_s8(b),
-                    vld1q_s8(b.add(16)),
-                    vld1q_s8(b.add(32)),
-                    vld1q_s8(b.add(48)),
-                ],
-                [vld1q_s8(a), vld1q_s8(a.add(16))],
-            )
-        };
+        // SAFETY: as the caller guarantees.
+        let (weights, terms) = unsafe { word(d, first, chunk) };
         for pair in 0..2 {
             let terms = signed(terms[pair], d.a_unsigned);
             for half in 0..2 {

@@ -4,10 +4,10 @@ use std::arch::aarch64::*;
 
 use fqbert_numerics::requant::{Requant, effective_shift};
 
-use super::{assert_detected, load_sums};
-use crate::kernels::vector::fused::{Format, OCTET};
-use crate::kernels::vector::path::RowSums;
-use crate::kernels::vector::slab::Slab;
+use super::registers::load_sums;
+use crate::kernels::vector::detect::assert_neon;
+use crate::kernels::vector::octet::{OCTET, RowSums};
+use crate::kernels::vector::slab::{Format, Slab};
 
 /// Requantization of an octet.
 #[derive(Clone, Copy, Debug)]
@@ -71,7 +71,7 @@ impl Scale {
 
 /// Requantizes and writes the sums of a row tile with an octet of channels.
 pub fn drain(place: &Slab<'_>, scale: &Scale, sums: &[RowSums], target: &mut [u8]) {
-    assert_detected();
+    assert_neon();
     assert!(sums.len() == place.rows);
     place.fill(target, |slab| {
         // SAFETY: NEON was detected above.

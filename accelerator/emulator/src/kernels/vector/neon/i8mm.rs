@@ -6,13 +6,15 @@
 use std::arch::aarch64::*;
 use std::arch::asm;
 
-use super::{finish, is_i8mm_detected, signed};
-use crate::kernels::vector::path::{Dot, QUAD, RowSums};
+use super::registers::{finish, signed, word};
+use crate::kernels::vector::detect;
+use crate::kernels::vector::dot::Dot;
+use crate::kernels::vector::octet::{QUAD, RowSums};
 
 /// Dot products of a row tile with whole weights.
 pub fn dot(d: &Dot<'_>, sums: &mut [RowSums]) {
     assert!(
-        is_i8mm_detected(),
+        detect::neon_i8mm(),
         "the kernel was chosen on a CPU without the matrix product"
     );
     d.check(1, sums);
@@ -46,21 +48,8 @@ fn smmla(sums: int32x4_t, rows: int8x16_t, channels: int8x16_t) -> int32x4_t {
 unsafe fn quad(d: &Dot<'_>, first: usize, out: &mut [RowSums]) {
     let mut sums = [[vdupq_n_s32(0); 4]; 2];
     for chunk in 0..d.chunks {
-        // SAFETY: as the caller guarantees, all words of all rows lie inside `a`, and a line for
-        // each in `b`.
-        let (channels, rows) = unsafe {
-            let b: *const i8 = d.b.as_ptr().add(chunk).cast();
-            let a: *const i8 = d.a.as_ptr().add(chunk * d.stride + first * 8).cast();
-            (
-                [
-                    vld1q_s8(b),
-                    vld1q_s8(b.add(16)),
-                    vld1q_s8(b.add(32)),
-                    vld1q_s8(b.add(48)),
-                ],
-                [vld1q_s8(a), vld1q_s8(a.add(16))],
-            )
-        };
+        // SAFETY: as the caller guarantees.
+        let (channels, rows) = unsafe { word(d, first, chunk) };
         for pair in 0..2 {
             let rows = signed(rows[pair], d.a_unsigned);
             for two in 0..4 {

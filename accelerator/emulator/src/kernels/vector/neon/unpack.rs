@@ -5,19 +5,19 @@
 
 use std::arch::aarch64::*;
 
-use super::assert_detected;
-use crate::kernels::vector::path::{Line, Octet};
+use crate::kernels::vector::detect::assert_neon;
+use crate::kernels::vector::octet::{Line, Octet};
 
 /// 4-bit weights, whole.
 pub fn whole4(weights: &Octet<'_>, lines: &mut [Line]) {
-    assert_detected();
+    assert_neon();
     // SAFETY: NEON was detected above.
     unsafe { each(weights, lines, |weights, chunk| nibbles(weights, chunk)) };
 }
 
 /// 4-bit weights in halves.
 pub fn halves4(weights: &Octet<'_>, lines: &mut [Line]) {
-    assert_detected();
+    assert_neon();
     // SAFETY: NEON was detected above.
     unsafe {
         each(weights, lines, |weights, chunk| {
@@ -35,7 +35,7 @@ pub fn whole8(weights: &Octet<'_>, lines: &mut [Line]) {
 
 /// 8-bit codes in halves.
 pub fn halves8(weights: &Octet<'_>, lines: &mut [Line]) {
-    assert_detected();
+    assert_neon();
     // SAFETY: NEON was detected above.
     unsafe {
         each(weights, lines, |weights, chunk| {

@@ -3,8 +3,9 @@
 use std::arch::x86_64::*;
 
 use super::registers::Lanes;
-use crate::kernels::vector::avx2::{join, load, store};
-use crate::kernels::vector::path::{Dot, QUAD, RowSums};
+use crate::kernels::vector::avx2::registers::{join, load, store};
+use crate::kernels::vector::dot::Dot;
+use crate::kernels::vector::octet::{QUAD, RowSums};
 
 /// Row tile by 4-bit weights, each weight plus 8.
 ///
@@ -92,11 +93,12 @@ unsafe fn rows<L: Lanes, const N: usize>(
             // Wrapping: behind the last word there may be nothing.
             a = a.wrapping_add(d.stride);
         }
-        let by_channel = load(&d.by_channel.0);
+        let by_channel = load(&d.channel_corrections.0);
         for row in 0..N {
             let [low, high] = L::halves(sums[row]);
-            let off = _mm256_add_epi32(by_channel, _mm256_set1_epi32(d.by_row[first + row]));
-            let sum = _mm256_sub_epi32(join(low, high), off);
+            let by_row = _mm256_set1_epi32(d.row_corrections[first + row]);
+            let correction = _mm256_add_epi32(by_channel, by_row);
+            let sum = _mm256_sub_epi32(join(low, high), correction);
             store(&mut out[first + row].0, sum);
         }
     }

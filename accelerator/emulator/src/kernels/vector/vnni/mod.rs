@@ -2,9 +2,11 @@
 //! 32-bit sum, exact and without an intermediate width, so a dot product is a load, a broadcast and
 //! that instruction.
 //!
-//! - 4-bit weights are the unsigned side, plus 8 as for AVX2; `8 * sum(a)` is taken off.
+//! - 4-bit weights are the unsigned side, plus 8 as for AVX2; the zero-point correction
+//!   `8 * sum(a)` is subtracted.
 //! - 8-bit codes are the signed side. Signed activations are made unsigned by adding 128 (flipping
-//!   their top bit); 128 times the sum of the channel's codes is taken off. Probabilities are
+//!   their top bit); the zero-point correction is 128
+//!   times the sum of the channel's codes. Probabilities are
 //!   unsigned as they are.
 //!
 //! The dot products are written once over [`Lanes`], the registers of an instruction set; another
@@ -19,41 +21,34 @@ mod registers;
 #[cfg(test)]
 pub mod tests;
 
-use super::avx2::{self, drain, sum_rows, unpack4};
-use super::path::{Dot, Line, Octet, Path, RowSums};
+use super::avx2::{drain, row_corrections, unpack4};
+use super::detect;
+use super::dot::Dot;
+use super::instruction_set::InstructionSet;
+use super::octet::{Line, Octet, RowSums};
 use registers::{Avx, Avx512};
 
 /// VEX-coded, 256 bits: Alder Lake, Zen 5 and later.
-pub static AVX: Path = path(dot4_avx, dot8_avx);
+pub static AVX: InstructionSet = with(dot4_avx, dot8_avx);
 /// EVEX-coded, 512 bits: Ice Lake, Zen 4 and later.
-pub static AVX512: Path = path(dot4_avx512, dot8_avx512);
+pub static AVX512: InstructionSet = with(dot4_avx512, dot8_avx512);
 
-/// The paths differ in their dot products.
-const fn path(dot4: fn(&Dot<'_>, &mut [RowSums]), dot8: fn(&Dot<'_>, &mut [RowSums])) -> Path {
-    Path {
+/// A function of [`InstructionSet`].
+type DotProduct = fn(&Dot<'_>, &mut [RowSums]);
+
+/// The instruction sets differ in their dot products.
+const fn with(dot4: DotProduct, dot8: DotProduct) -> InstructionSet {
+    InstructionSet {
         code_lines: 1,
-        row_factor: 8,
-        channel_factors: [128, 0],
-        sum_rows,
+        weight_zero_point: 8,
+        activation_zero_points: [128, 0],
+        row_corrections,
         unpack4,
         unpack8,
         dot4,
         dot8,
         drain,
     }
-}
-
-/// Whether this CPU has AVX-VNNI.
-pub fn is_avx_detected() -> bool {
-    avx2::is_detected() && is_x86_feature_detected!("avxvnni")
-}
-
-/// Whether this CPU has AVX-512 with VNNI.
-pub fn is_avx512_detected() -> bool {
-    avx2::is_detected()
-        && is_x86_feature_detected!("avx512f")
-        && is_x86_feature_detected!("avx512bw")
-        && is_x86_feature_detected!("avx512vnni")
 }
 
 /// 8-bit codes in the order of [`unpack4`], a line a word.
@@ -76,7 +71,7 @@ fn unpack8(weights: &Octet<'_>, lines: &mut [Line]) {
     }
 }
 
-/// A path's dot product: checks, then the generic one with the path's features.
+/// A dot product of an instruction set: checks, then the generic one with its features.
 macro_rules! entry {
     ($name:ident, $features:literal, $detected:ident, $inner:ident, $lanes:ty) => {
         fn $name(d: &Dot<'_>, sums: &mut [RowSums]) {
@@ -85,7 +80,10 @@ macro_rules! entry {
                 // SAFETY: this function has the features, its caller has checked the operands.
                 unsafe { dot::$inner::<$lanes>(d, sums) }
             }
-            assert!($detected(), "the kernel was chosen on a CPU without it");
+            assert!(
+                detect::$detected(),
+                "the kernel was chosen on a CPU without it"
+            );
             d.check(1, sums);
             // SAFETY: the features were detected, and the operands checked, above.
             unsafe { inner(d, sums) }
@@ -93,19 +91,19 @@ macro_rules! entry {
     };
 }
 
-entry!(dot4_avx, "avx2,avxvnni", is_avx_detected, dot4, Avx);
-entry!(dot8_avx, "avx2,avxvnni", is_avx_detected, dot8, Avx);
+entry!(dot4_avx, "avx2,avxvnni", avx_vnni, dot4, Avx);
+entry!(dot8_avx, "avx2,avxvnni", avx_vnni, dot8, Avx);
 entry!(
     dot4_avx512,
     "avx2,avx512f,avx512bw,avx512vnni",
-    is_avx512_detected,
+    avx512_vnni,
     dot4,
     Avx512
 );
 entry!(
     dot8_avx512,
     "avx2,avx512f,avx512bw,avx512vnni",
-    is_avx512_detected,
+    avx512_vnni,
     dot8,
     Avx512
 );

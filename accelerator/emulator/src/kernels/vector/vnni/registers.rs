@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use crate::kernels::vector::path::Line;
+use crate::kernels::vector::octet::Line;
 
 /// Registers of an instruction set that hold 64 bytes: a line of weights, or 16 sums.
 ///

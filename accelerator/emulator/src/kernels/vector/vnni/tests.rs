@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::registers::Lanes;
 use super::*;
-use crate::kernels::vector::path::{MOST_ROWS, QUAD};
+use crate::kernels::vector::octet::{MOST_ROWS, QUAD};
 
 /// Bytes and an instruction in plain integers; as many rows at once as `WIDE` registers would hold.
 struct Model<const WIDE: bool>;
@@ -60,16 +60,16 @@ unsafe impl<const WIDE: bool> Lanes for Model<WIDE> {
     }
 }
 
-/// A path on the model.
+/// A dot product on the model.
 macro_rules! model {
     ($name:ident, $inner:ident, $wide:literal) => {
         fn $name(d: &Dot<'_>, sums: &mut [RowSums]) {
             #[target_feature(enable = "avx2")]
             unsafe fn inner(d: &Dot<'_>, sums: &mut [RowSums]) {
-                // SAFETY: as for the paths of the instruction.
+                // SAFETY: as for the dot products of the instruction.
                 unsafe { dot::$inner::<Model<$wide>>(d, sums) }
             }
-            avx2::assert_detected();
+            detect::assert_avx2();
             d.check(1, sums);
             // SAFETY: AVX2 was detected, and the operands checked, above.
             unsafe { inner(d, sums) }
@@ -82,14 +82,19 @@ model!(dot8_model, dot8, false);
 model!(dot4_wide_model, dot4, true);
 model!(dot8_wide_model, dot8, true);
 
-/// The model's paths, for the comparison of whole MATMULs too.
-pub static MODELS: [Path; 2] = [
-    path(dot4_model, dot8_model),
-    path(dot4_wide_model, dot8_wide_model),
+/// Instruction sets of the model, for the comparison of whole MATMULs too.
+pub static MODELS: [InstructionSet; 2] = [
+    with(dot4_model, dot8_model),
+    with(dot4_wide_model, dot8_wide_model),
 ];
 
 /// The instruction against its model; false where the CPU lacks it.
-fn instruction_agrees(detected: bool, name: &str, real: &Path, model: &Path) -> bool {
+fn instruction_agrees(
+    detected: bool,
+    name: &str,
+    real: &InstructionSet,
+    model: &InstructionSet,
+) -> bool {
     if !detected {
         eprintln!("SKIPPED: this CPU has no {name}; only the model of its instruction was tested");
         return false;
@@ -115,8 +120,8 @@ fn instruction_agrees(detected: bool, name: &str, real: &Path, model: &Path) -> 
                 chunks,
                 a_unsigned: unsigned,
                 b: &b,
-                by_row: &by_row,
-                by_channel: &by_channel,
+                row_corrections: &by_row,
+                channel_corrections: &by_channel,
             };
             for (real, model) in [(real.dot4, model.dot4), (real.dot8, model.dot8)] {
                 let mut sums = [
@@ -137,12 +142,12 @@ fn instruction_agrees(detected: bool, name: &str, real: &Path, model: &Path) -> 
 
 #[test]
 fn the_instruction_is_its_model() {
-    if !avx2::is_detected() {
+    if !detect::avx2() {
         eprintln!("SKIPPED: this CPU has no AVX2");
         return;
     }
-    instruction_agrees(is_avx_detected(), "AVX-VNNI", &AVX, &MODELS[0]);
-    instruction_agrees(is_avx512_detected(), "AVX-512 VNNI", &AVX512, &MODELS[1]);
+    instruction_agrees(detect::avx_vnni(), "AVX-VNNI", &AVX, &MODELS[0]);
+    instruction_agrees(detect::avx512_vnni(), "AVX-512 VNNI", &AVX512, &MODELS[1]);
 }
 
 proptest! {
@@ -155,7 +160,7 @@ proptest! {
         unsigned: bool,
         seed: u64,
     ) {
-        prop_assume!(avx2::is_detected());
+        prop_assume!(detect::avx2());
         let mut state = seed;
         let mut byte = || {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -167,7 +172,16 @@ proptest! {
         let b: Vec<Line> = (0..chunks).map(|_| Line(std::array::from_fn(|_| byte()))).collect();
         let by_row: Vec<i32> = (0..rows).map(|_| i32::from(byte())).collect();
         let by_channel = RowSums(std::array::from_fn(|_| i32::from(byte())));
-        let d = Dot { a: &a, stride, rows, chunks, a_unsigned: unsigned, b: &b, by_row: &by_row, by_channel: &by_channel };
+        let d = Dot {
+            a: &a,
+            stride,
+            rows,
+            chunks,
+            a_unsigned: unsigned,
+            b: &b,
+            row_corrections: &by_row,
+            channel_corrections: &by_channel,
+        };
         for path in &MODELS {
             let mut sums = [vec![RowSums::default(); rows], vec![RowSums::default(); rows]];
             (path.dot4)(&d, &mut sums[0]);

@@ -1,18 +1,12 @@
-//! What an instruction set brings to a MATMUL: the few functions that differ between the vector
-//! kernels.
+//! An octet of output channels, which the vector kernels compute together: where its weights lie.
 //!
-//! All of them work on an octet of output channels. Its weights are unpacked into a [`Line`] or two
-//! a weight word, in an order that suits the path's dot product.
+//! Its weights are unpacked into a [`Line`] or two a weight word, in an order that suits the
+//! instruction set's dot product.
 
-use super::fused::OCTET;
-use super::slab::Slab;
-use crate::kernels::matmul::Operands;
+use crate::kernels::operands::Operands;
 
-#[cfg(target_arch = "x86_64")]
-pub use super::avx2::Scale;
-#[cfg(target_arch = "aarch64")]
-pub use super::neon::Scale;
-
+/// Channels computed together.
+pub const OCTET: usize = 8;
 /// Rows of a tile that a dot product takes together, side by side in an activation word.
 pub const QUAD: usize = 4;
 /// Most rows a tile may have.
@@ -29,30 +23,6 @@ pub struct Line(pub [u8; 64]);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C, align(32))]
 pub struct RowSums(pub [i32; OCTET]);
-
-/// The functions of an instruction set. Each checks its arguments, and that the CPU has the
-/// instructions.
-pub struct Path {
-    /// Lines that a word of 8-bit codes takes; a word of 4-bit ones takes one.
-    pub code_lines: usize,
-    /// What [`Path::dot4`] must take off: this many times the sum of the row.
-    pub row_factor: i32,
-    /// What [`Path::dot8`] must take off with signed activations, then with unsigned ones: this
-    /// many times the sum of the channel's codes.
-    pub channel_factors: [i32; 2],
-    /// Sums of the rows of a row tile, times `row_factor`.
-    pub sum_rows: fn(&Operands<'_>, tile: usize, sums: &mut [i32]),
-    /// Unpacks 4-bit weights, a line a word.
-    pub unpack4: fn(&Octet<'_>, &mut [Line]),
-    /// Unpacks 8-bit codes, `code_lines` lines a word.
-    pub unpack8: fn(&Octet<'_>, &mut [Line]),
-    /// Dot products of all rows of a tile with 4-bit weights.
-    pub dot4: fn(&Dot<'_>, &mut [RowSums]),
-    /// Dot products of all rows of a tile with 8-bit codes.
-    pub dot8: fn(&Dot<'_>, &mut [RowSums]),
-    /// Requantizes and writes the sums of a row tile with an octet to its words.
-    pub drain: fn(&Slab<'_>, &Scale, sums: &[RowSums], target: &mut [u8]),
-}
 
 /// The weights of an octet where they lie in their memory.
 pub struct Octet<'a> {
@@ -154,43 +124,5 @@ impl<'a> Octet<'a> {
             }
         }
         sums
-    }
-}
-
-/// What a dot product computes from.
-pub struct Dot<'a> {
-    /// The activations of a row tile: 8 terms of row `r` at `chunk * stride + 8 * r`.
-    pub a: &'a [u8],
-    pub stride: usize,
-    /// Rows, a multiple of [`QUAD`].
-    pub rows: usize,
-    pub chunks: usize,
-    /// Activations are u8, not i8; 8-bit codes only.
-    pub a_unsigned: bool,
-    /// Weights as the path has unpacked them.
-    pub b: &'a [Line],
-    /// To be taken off the sums of each row.
-    pub by_row: &'a [i32],
-    /// To be taken off the sums of each channel.
-    pub by_channel: &'a RowSums,
-}
-
-impl Dot<'_> {
-    /// Panics unless all that a dot product with `lines` lines of weights a word touches lies
-    /// inside its buffers.
-    pub fn check(&self, lines: usize, sums: &[RowSums]) {
-        let rows = self.rows;
-        let last = (self.chunks.max(1) - 1) * self.stride + rows * TERMS;
-        assert!(
-            rows.is_multiple_of(QUAD)
-                && rows <= MOST_ROWS
-                && self.chunks >= 1
-                && last <= self.a.len()
-                && self.b.len() == self.chunks * lines
-                && self.by_row.len() == rows
-                && sums.len() == rows,
-            "operands of {rows} rows and {} words",
-            self.chunks
-        );
     }
 }

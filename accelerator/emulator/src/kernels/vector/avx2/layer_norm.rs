@@ -1,0 +1,64 @@
+//! LAYERNORM with AVX2: the rows of the memories' words in place, four at a time.
+
+use fqbert_contract::isa::{Layernorm, MemoryId};
+use fqbert_contract::layout::unpack_layer_norm;
+use rayon::prelude::*;
+
+use super::norm::{NormScales, norm_quads};
+use crate::memories::Memories;
+
+/// Parameters as the rows take them, kept from instruction to instruction: a program normalises one
+/// row tile after the other.
+#[derive(Debug, Default)]
+pub struct KeptNorm {
+    /// State of LNP, first word and channels.
+    of: Option<(u64, u16, u16)>,
+    scales: NormScales,
+}
+
+/// Executes a LAYERNORM on tiles of `rows` rows; false where y16 does not replace x, or row tiles
+/// overlap.
+pub fn layer_norm(
+    rows: usize,
+    l: &Layernorm,
+    memories: &mut Memories,
+    kept: &mut KeptNorm,
+) -> bool {
+    let n = usize::from(l.channels);
+    let stride = usize::from(l.stride) * memories.word_bytes(MemoryId::Resx);
+    let y8_stride = usize::from(l.y8_stride) * memories.word_bytes(MemoryId::Act);
+    let (wide, narrow) = (rows * n * 2, rows * n);
+    if l.y16_base != l.x_base || stride < wide || y8_stride < narrow {
+        return false;
+    }
+    let of = Some((memories.generation(MemoryId::Lnp), l.par_base, l.channels));
+    if kept.of != of {
+        let params = unpack_layer_norm(memories.words_from(MemoryId::Lnp, l.par_base), n);
+        (kept.of, kept.scales) = (of, NormScales::new(&params));
+    }
+    let scales = &kept.scales;
+    let mut resx = memories.take(MemoryId::Resx);
+    let mut act = memories.take(MemoryId::Act);
+    let x = usize::from(l.x_base) * memories.word_bytes(MemoryId::Resx);
+    let y8 = usize::from(l.y8_base) * memories.word_bytes(MemoryId::Act);
+    let x = resx.get_mut(x..).unwrap_or(&mut []);
+    let y8 = act.get_mut(y8..).unwrap_or(&mut []);
+    let branches = memories.words_from(MemoryId::Resb, l.b_base);
+    let quads: Vec<_> = x
+        .chunks_mut(stride)
+        .zip(y8.chunks_mut(y8_stride))
+        .take(usize::from(l.row_tiles))
+        .enumerate()
+        .flat_map(|(tile, (x, y8))| {
+            let branch = &branches[tile * stride..][..wide];
+            norm_quads(&mut x[..wide], branch, &mut y8[..narrow], rows)
+        })
+        .collect();
+    quads
+        .into_par_iter()
+        .with_max_len(1)
+        .for_each(|quad| quad.normalise(scales));
+    memories.put(MemoryId::Resx, resx);
+    memories.put(MemoryId::Act, act);
+    true
+}

@@ -1,0 +1,60 @@
+//! What this CPU has: the only place that asks it.
+//!
+//! The assertions stand wherever safe code enters functions with target features: the kernel is
+//! chosen once, but nothing but them makes it sound.
+
+#[cfg(target_arch = "x86_64")]
+mod x86_64 {
+    /// What the AVX2 functions are compiled for.
+    pub fn avx2() -> bool {
+        is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")
+    }
+
+    /// AVX-VNNI.
+    pub fn avx_vnni() -> bool {
+        avx2() && is_x86_feature_detected!("avxvnni")
+    }
+
+    /// AVX-512 with VNNI.
+    pub fn avx512_vnni() -> bool {
+        avx2()
+            && is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512vnni")
+    }
+
+    /// Panics unless the CPU has what the AVX2 functions are compiled for.
+    pub fn assert_avx2() {
+        assert!(avx2(), "the AVX2 kernel was chosen on a CPU without it");
+    }
+}
+
+#[cfg(target_arch = "aarch64")]
+mod aarch64 {
+    use std::arch::is_aarch64_feature_detected;
+
+    /// NEON, as every aarch64 that runs Linux has.
+    pub fn neon() -> bool {
+        is_aarch64_feature_detected!("neon")
+    }
+
+    /// The dot product.
+    pub fn neon_dot() -> bool {
+        neon() && is_aarch64_feature_detected!("dotprod")
+    }
+
+    /// The 8-bit matrix product.
+    pub fn neon_i8mm() -> bool {
+        neon() && is_aarch64_feature_detected!("i8mm")
+    }
+
+    /// Panics unless the CPU has NEON.
+    pub fn assert_neon() {
+        assert!(neon(), "the NEON kernel was chosen on a CPU without it");
+    }
+}
+
+#[cfg(target_arch = "aarch64")]
+pub use aarch64::*;
+#[cfg(target_arch = "x86_64")]
+pub use x86_64::*;
