@@ -199,7 +199,7 @@ fn layer_errors_are_those_of_the_scalar_reference() {
 
     let svg = fs::read_to_string(&picture).unwrap();
     assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"));
-    let shown = format!(">{:.1}<", layers[LAYERS]["sqnr_db"].as_f64().unwrap());
+    let shown = format!(">\n{:.1}\n<", layers[LAYERS]["sqnr_db"].as_f64().unwrap());
     assert!(svg.contains(&shown), "{shown}");
     let few = json(&eval(
         "classes",
