@@ -7,7 +7,7 @@ use fqbert_compiler::{CompileOptions, MemoryPlan, MemoryUse, RegionUse, buckets,
 use fqbert_contract::geometry::Mode;
 use fqbert_contract::verify::verify;
 use fqbert_model::{
-    Family, HeadActivation, Linear, Pooling, Provenance, Quantization, QuantizedModel, Scheme, Task,
+    Family, HeadActivation, Linear, Pooling, Provenance, Quantization, QuantizedModel, ScaleScheme, Task,
 };
 use serde::Serialize;
 
@@ -216,10 +216,10 @@ fn task(task: Task) -> &'static str {
 }
 
 /// Rules for the scales, by the name that `quantize --scheme` has for them.
-fn scheme(scheme: Scheme) -> &'static str {
+fn scheme(scheme: ScaleScheme) -> &'static str {
     match scheme {
-        Scheme::W4a8 => "w4a8",
-        Scheme::Paper => "paper",
+        ScaleScheme::W4a8 => "w4a8",
+        ScaleScheme::Paper => "paper",
     }
 }
 

@@ -15,11 +15,6 @@ pub use times::median_min;
 
 /// Index of the largest value, the first of equal ones; 0 of none.
 pub fn argmax(values: &[f32]) -> usize {
-    let mut best = 0;
-    for (i, v) in values.iter().enumerate() {
-        if *v > values.get(best).copied().unwrap_or(f32::NEG_INFINITY) {
-            best = i;
-        }
-    }
-    best
+    let better = |best: usize, (i, v): (usize, &f32)| if *v > values[best] { i } else { best };
+    values.iter().enumerate().fold(0, better)
 }

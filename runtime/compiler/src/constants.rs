@@ -13,6 +13,7 @@ use fqbert_contract::program::Span;
 use fqbert_model::{Linear, QuantizedLayer, QuantizedModel, WeightCodes};
 
 use crate::error::CompileError;
+use crate::place::Placer;
 use crate::plan::check_model;
 
 /// Every part begins at a multiple of this many bytes: a whole burst of four beats.
@@ -111,15 +112,8 @@ impl ConstantsLayout {
     /// The layout for a model on a geometry. It is that of [`pack_constants`] if that accepts the
     /// model.
     pub fn new(model: &QuantizedModel, g: &Geometry) -> Self {
-        let mut next = 0u64;
-        let mut place = |length: u64| {
-            let span = Span {
-                offset: next,
-                length,
-            };
-            next = (next + length).next_multiple_of(ALIGNMENT);
-            span
-        };
+        let mut parts = Placer::new(ALIGNMENT);
+        let mut place = |length| parts.place(length);
         let hidden = model.config.hidden as u64;
         let layers = model
             .layers
@@ -148,7 +142,7 @@ impl ConstantsLayout {
             .collect();
         Self {
             layers,
-            bytes: next,
+            bytes: parts.end(),
         }
     }
 }

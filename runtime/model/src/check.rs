@@ -1,14 +1,12 @@
 //! Whether a model is consistent.
 
 use fqbert_contract::layout::ChannelParams;
+use fqbert_host::{Dense, ModelConfig, Table, Task};
 use fqbert_numerics::layernorm::mean_reciprocal;
 
-use crate::config::{ModelConfig, Task};
 use crate::error::ModelError;
 use crate::linear::{QuantizedLinear, WeightCodes, limits, position};
-use crate::model::{
-    Dense, LayerScales, Linear, QuantizedLayer, QuantizedLayerNorm, QuantizedModel, Table,
-};
+use crate::model::{LayerScales, Linear, QuantizedLayer, QuantizedLayerNorm, QuantizedModel};
 
 impl QuantizedModel {
     /// Checks sizes against the configuration and values against their ranges. Loading and saving

@@ -61,7 +61,7 @@ pub struct LayerTrace {
 /// The shape of an input disagrees with the model or itself.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("{what}: {found} values for {tokens} tokens, expected {expected}")]
-pub struct InputError {
+pub struct EncoderInputError {
     /// Which field.
     pub what: &'static str,
     /// Its length.
@@ -76,9 +76,9 @@ impl QuantizedModel {
     /// Runs the encoder and returns `y16` of the last layer, `[tokens][hidden]`.
     ///
     /// # Errors
-    /// [`InputError`] if a field has the wrong length, or there are more than 4096 tokens (the
-    /// longest dot product).
-    pub fn reference(&self, input: &EncoderInput) -> Result<Vec<i16>, InputError> {
+    /// [`EncoderInputError`] if a field has the wrong length, or there are more than 4096 tokens
+    /// (the longest dot product).
+    pub fn reference(&self, input: &EncoderInput) -> Result<Vec<i16>, EncoderInputError> {
         let mut last = None;
         self.reference_layers(input, |_, trace| last = Some(trace))?;
         Ok(last.map_or_else(|| input.x16.clone(), |t| t.y16))
@@ -92,10 +92,10 @@ impl QuantizedModel {
         &self,
         input: &EncoderInput,
         mut visit: impl FnMut(usize, LayerTrace),
-    ) -> Result<(), InputError> {
+    ) -> Result<(), EncoderInputError> {
         let tokens = input.ranges.len();
         if tokens > K_MAX {
-            return Err(InputError {
+            return Err(EncoderInputError {
                 what: "ranges",
                 found: tokens,
                 tokens,
@@ -105,7 +105,7 @@ impl QuantizedModel {
         let expected = tokens * self.config.hidden;
         for (what, found) in [("x8", input.x8.len()), ("x16", input.x16.len())] {
             if found != expected {
-                return Err(InputError {
+                return Err(EncoderInputError {
                     what,
                     found,
                     tokens,

@@ -3,6 +3,9 @@
 
 use fqbert_contract::geometry::Mode;
 use fqbert_contract::layout::{ChannelParams, LayerNormHeader};
+use fqbert_host::{
+    Activation, Dense, EmbeddingTables, Family, HeadActivation, ModelConfig, Table, Task,
+};
 use fqbert_numerics::gelu::gelu_table;
 use fqbert_numerics::layernorm::mean_reciprocal;
 use fqbert_numerics::requant::Requant;
@@ -10,14 +13,11 @@ use fqbert_numerics::softmax::exp_table;
 use fqbert_random::Random;
 use half::f16;
 
-use crate::config::{
-    Activation, Family, HeadActivation, ModelConfig, Provenance, Quantization, Scheme, Task,
-};
 use crate::linear::QuantizedLinear;
 use crate::model::{
-    Dense, Embeddings, LayerScales, Linear, QuantizedLayer, QuantizedLayerNorm, QuantizedModel,
-    Table, Tokenizer,
+    LayerScales, Linear, QuantizedLayer, QuantizedLayerNorm, QuantizedModel, TokenizerFile,
 };
+use crate::provenance::{Provenance, Quantization, ScaleScheme};
 use crate::reference::EncoderInput;
 
 /// Shape of a random model.
@@ -99,7 +99,7 @@ pub fn random_model(shape: Shape, seed: u64) -> QuantizedModel {
                 .collect(),
         )
     };
-    let embeddings = Embeddings {
+    let embeddings = EmbeddingTables {
         word: table(r, shape.vocab),
         position: table(r, shape.max_positions),
         token_type: table(r, 2),
@@ -117,7 +117,7 @@ pub fn random_model(shape: Shape, seed: u64) -> QuantizedModel {
     };
     QuantizedModel {
         quantization: Quantization {
-            scheme: Scheme::W4a8,
+            scheme: ScaleScheme::W4a8,
             ranges: "made up".into(),
             weights: "random codes".into(),
         },
@@ -129,7 +129,7 @@ pub fn random_model(shape: Shape, seed: u64) -> QuantizedModel {
         layers,
         head_pre: Some(dense(r, h)),
         classifier: Some(dense(r, 2)),
-        tokenizer: Some(Tokenizer::new(b"{\"version\":\"1.0\"}".to_vec())),
+        tokenizer: Some(TokenizerFile::new(b"{\"version\":\"1.0\"}".to_vec())),
         config,
     }
 }

@@ -1,7 +1,7 @@
 //! The model file: round trip, determinism, and refusal of whatever is not a model.
 
 use fqbert_model::testing::{Shape, random_model};
-use fqbert_model::{ModelError, QuantizedModel, Table, Tokenizer};
+use fqbert_model::{ModelError, QuantizedModel, Table, TokenizerFile};
 use proptest::prelude::*;
 
 fn small() -> QuantizedModel {
@@ -267,7 +267,7 @@ fn a_model_without_tokenizer_or_token_types_round_trips() {
 
 #[test]
 fn the_digest_is_sha256() {
-    let empty = Tokenizer::new(Vec::new());
+    let empty = TokenizerFile::new(Vec::new());
     let expected = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
     assert_eq!(empty.sha256(), expected);
 }

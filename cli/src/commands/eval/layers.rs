@@ -13,7 +13,6 @@ use fqbert_numerics::host::{quantize_i8, quantize_i16};
 use fqbert_runtime::{Session, SessionOptions, Tokens};
 use indicatif::ProgressBar;
 
-use super::float::sequences;
 use crate::progress;
 
 /// Bound on the float values kept, 1 GiB of them.
@@ -54,7 +53,7 @@ pub fn measure(
     );
     let bar = progress::bar(tokens.len() * model.layers.len(), "layer errors");
     let kept = float
-        .forward_batch_observed(&sequences(tokens), |_| Keep::default())?
+        .forward_batch_observed(tokens, |_| Keep::default())?
         .into_iter()
         .map(|(_, keep)| keep.0)
         .collect();

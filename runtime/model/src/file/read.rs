@@ -6,6 +6,7 @@ use fqbert_contract::capability::Difference;
 use fqbert_contract::geometry::Mode;
 use fqbert_contract::isa::{CONTRACT_MAJOR, CONTRACT_MINOR};
 use fqbert_contract::layout::{ChannelParams, LayerNormHeader};
+use fqbert_host::{Dense, EmbeddingTables, ModelConfig, Table, Task};
 use half::f16;
 use safetensors::Dtype;
 use serde::de::DeserializeOwned;
@@ -15,13 +16,11 @@ use super::{
     FORMAT, KEY_CONFIG, KEY_CONTRACT, KEY_FORMAT, KEY_PROVENANCE, KEY_QUANTIZATION, KEY_TOKENIZER,
     LN_HEADER, TOKENIZER,
 };
-use crate::config::{ModelConfig, Task};
 use crate::error::ModelError;
 use crate::linear::{QuantizedLinear, WeightCodes};
 use crate::map::map;
 use crate::model::{
-    Dense, Embeddings, LayerScales, Linear, QuantizedLayer, QuantizedLayerNorm, QuantizedModel,
-    Table, Tokenizer,
+    LayerScales, Linear, QuantizedLayer, QuantizedLayerNorm, QuantizedModel, TokenizerFile,
 };
 
 impl QuantizedModel {
@@ -172,8 +171,8 @@ fn table(r: &mut Reader<'_>, name: &str, rows: usize, hidden: usize) -> Result<T
     }
 }
 
-fn embeddings(r: &mut Reader<'_>, c: &ModelConfig) -> Result<Embeddings, ModelError> {
-    Ok(Embeddings {
+fn embeddings(r: &mut Reader<'_>, c: &ModelConfig) -> Result<EmbeddingTables, ModelError> {
+    Ok(EmbeddingTables {
         word: table(r, "embeddings.word", c.vocab, c.hidden)?,
         position: table(r, "embeddings.position", c.max_positions, c.hidden)?,
         token_type: match c.type_vocab {
@@ -305,7 +304,7 @@ fn dense(
     })
 }
 
-fn tokenizer(r: &mut Reader<'_>) -> Result<Option<Tokenizer>, ModelError> {
+fn tokenizer(r: &mut Reader<'_>) -> Result<Option<TokenizerFile>, ModelError> {
     let expected = r.metadata(KEY_TOKENIZER).map(str::to_owned);
     let length = r
         .info(TOKENIZER)
@@ -325,7 +324,7 @@ fn tokenizer(r: &mut Reader<'_>) -> Result<Option<Tokenizer>, ModelError> {
         }
         (Some(expected), Some(length)) => (expected, length),
     };
-    let tokenizer = Tokenizer::new(take(r, TOKENIZER, &[length])?);
+    let tokenizer = TokenizerFile::new(take(r, TOKENIZER, &[length])?);
     if tokenizer.sha256() != expected {
         let found = tokenizer.sha256().into();
         return Err(ModelError::TokenizerDigest { found, expected });

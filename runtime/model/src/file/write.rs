@@ -2,12 +2,13 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use fqbert_contract::geometry::Mode;
 use fqbert_contract::isa::{CONTRACT_MAJOR, CONTRACT_MINOR};
 use fqbert_contract::layout::ChannelParams;
+use fqbert_files::write_atomically;
+use fqbert_host::{Dense, Table};
 use safetensors::Dtype;
 use serde::Serialize;
 
@@ -18,7 +19,7 @@ use super::{
 };
 use crate::error::ModelError;
 use crate::linear::QuantizedLinear;
-use crate::model::{Dense, Linear, QuantizedLayerNorm, QuantizedModel, Table};
+use crate::model::{Linear, QuantizedLayerNorm, QuantizedModel};
 
 impl QuantizedModel {
     /// Writes the model file: to a temporary name beside `path`, then renamed.
@@ -32,21 +33,8 @@ impl QuantizedModel {
             source,
         };
         self.validate()?;
-        let folder = match path.parent() {
-            Some(p) if !p.as_os_str().is_empty() => p,
-            _ => Path::new("."),
-        };
-        let file = tempfile::Builder::new()
-            .prefix(".fqbert-model-")
-            .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
-            .tempfile_in(folder)
-            .map_err(io)?;
-        let mut out = BufWriter::new(file);
-        self.write(&mut out)?;
-        let file = out.into_inner().map_err(|e| io(e.into_error()))?;
-        file.as_file().sync_all().map_err(io)?;
-        file.persist(path).map_err(|e| io(e.error))?;
-        Ok(())
+        let metadata = self.metadata()?;
+        write_atomically(path, |out| container::write(out, &metadata, self.tensors())).map_err(io)
     }
 
     /// The bytes of the model file.
@@ -56,11 +44,17 @@ impl QuantizedModel {
     pub fn to_bytes(&self) -> Result<Vec<u8>, ModelError> {
         self.validate()?;
         let mut bytes = Vec::new();
-        self.write(&mut bytes)?;
+        container::write(&mut bytes, &self.metadata()?, self.tensors()).map_err(|source| {
+            ModelError::Io {
+                doing: "write",
+                path: "model".into(),
+                source,
+            }
+        })?;
         Ok(bytes)
     }
 
-    fn write(&self, out: &mut impl Write) -> Result<(), ModelError> {
+    fn metadata(&self) -> Result<BTreeMap<&'static str, String>, ModelError> {
         let mut metadata = BTreeMap::from([
             (KEY_FORMAT, FORMAT.to_string()),
             (KEY_CONTRACT, format!("{CONTRACT_MAJOR}.{CONTRACT_MINOR}")),
@@ -74,11 +68,7 @@ impl QuantizedModel {
         if let Some(tokenizer) = &self.tokenizer {
             metadata.insert(KEY_TOKENIZER, tokenizer.sha256().to_string());
         }
-        container::write(out, &metadata, self.tensors()).map_err(|source| ModelError::Io {
-            doing: "write",
-            path: "model".into(),
-            source,
-        })
+        Ok(metadata)
     }
 
     fn tensors(&self) -> Vec<Tensor<'_>> {

@@ -7,10 +7,11 @@ use fqbert_contract::device::{Device, DeviceError};
 use fqbert_contract::isa::{FaultCause, Instruction};
 use fqbert_contract::layout;
 use fqbert_contract::registers as regs;
+use fqbert_host::Tokens;
 use tracing::{info_span, warn};
 
 use super::Session;
-use crate::batch::{Extent, Run, Tokens};
+use crate::batch::{Extent, Run};
 use crate::error::{Doing, SessionError};
 use crate::post_mortem::PostMortem;
 use crate::programs::Loaded;
@@ -23,7 +24,10 @@ impl Session {
         run: &Run,
         sequences: &[Tokens],
     ) -> Result<Vec<Vec<i16>>, SessionError> {
-        let Extent { rows, block } = run.extent;
+        let Extent {
+            tokens: rows,
+            block,
+        } = run.extent;
         let span = info_span!("run", rows, block, sequences = run.sequences.len());
         let _span = span.enter();
         let hidden = self.host.hidden();
@@ -58,7 +62,10 @@ impl Session {
             attempt += 1;
             match self.attempt(run.extent, &images) {
                 Err(Failed::Again(post_mortem)) if attempt <= self.options.retries => {
-                    warn!(%post_mortem, attempt, "no interrupt before the deadline: reset and replay");
+                    warn!(
+                        %post_mortem,
+                        attempt, "no interrupt before the deadline: reset and replay"
+                    );
                     self.statistics.recoveries += 1;
                     self.recover()?;
                 }

@@ -5,56 +5,23 @@
 //! several blocks in a run. The weights then stream once for all of them, and the results are the
 //! same bit for bit: a masked probability is exactly zero, and everything else works on rows.
 
-/// The token ids of one sequence, special tokens included, without padding.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tokens {
-    /// Token ids.
-    pub ids: Vec<u32>,
-    /// Token types, one for each id.
-    pub type_ids: Vec<u32>,
-}
-
-impl Tokens {
-    /// A sequence whose token types are all 0.
-    pub fn from_ids(ids: Vec<u32>) -> Self {
-        let type_ids = vec![0; ids.len()];
-        Self { ids, type_ids }
-    }
-
-    /// Number of tokens.
-    pub fn len(&self) -> usize {
-        self.ids.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.ids.is_empty()
-    }
-}
-
-impl From<fqbert_checkpoint::Encoding> for Tokens {
-    fn from(encoding: fqbert_checkpoint::Encoding) -> Self {
-        Self {
-            ids: encoding.ids,
-            type_ids: encoding.type_ids,
-        }
-    }
-}
-
 /// The program of a run: its rows, in tokens, and how many of them a block of attention has. A
 /// bucket that one sequence takes is one block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Extent {
     /// Tokens of all blocks.
-    pub rows: u32,
-    /// Tokens of a block; divides `rows`.
+    pub tokens: u32,
+    /// Tokens of a block; divides `tokens`.
     pub block: u32,
 }
 
 impl Extent {
     /// One block.
-    pub fn whole(rows: u32) -> Self {
-        Self { rows, block: rows }
+    pub fn whole(tokens: u32) -> Self {
+        Self {
+            tokens,
+            block: tokens,
+        }
     }
 }
 
@@ -139,7 +106,7 @@ fn run_of(packing: &Packing, blocks: &[(usize, Vec<usize>)], lengths: &[usize]) 
     }
     Run {
         extent: Extent {
-            rows: blocks.len() as u32 * packing.block,
+            tokens: blocks.len() as u32 * packing.block,
             block: packing.block,
         },
         sequences,
@@ -158,7 +125,7 @@ mod tests {
     fn alone_each_takes_the_smallest_bucket() {
         let runs = plan(&[5, 16, 17, 64], &BUCKETS, &[]);
         assert_eq!(
-            runs.iter().map(|r| r.extent.rows).collect::<Vec<_>>(),
+            runs.iter().map(|r| r.extent.tokens).collect::<Vec<_>>(),
             [16, 16, 32, 64]
         );
     }
@@ -170,7 +137,7 @@ mod tests {
         // The 40 tokens fit no block; the blocks are 30, 20 + 10, 20 + 9 and 4.
         let packed = Run {
             extent: Extent {
-                rows: 128,
+                tokens: 128,
                 block: 32,
             },
             sequences: vec![(3, 0), (2, 32), (0, 52), (5, 64), (6, 84), (4, 96)],
@@ -183,7 +150,7 @@ mod tests {
         let packing = Packing { most: 3, ..packing };
         let rows: Vec<u32> = plan(&[30; 4], &BUCKETS, &[packing])
             .iter()
-            .map(|r| r.extent.rows)
+            .map(|r| r.extent.tokens)
             .collect();
         assert_eq!(rows, [64, 64], "evenly");
     }
@@ -192,20 +159,23 @@ mod tests {
         #[test]
         fn every_sequence_once_and_inside_its_block(
             lengths in prop::collection::vec(1usize..=64, 0..40),
-            packings in prop::sample::subsequence(vec![
-                Packing { block: 16, most: 5 }, Packing { block: 48, most: 2 }, Packing { block: 64, most: 1 }], 0..=3),
+            packings in prop::sample::subsequence(
+                [(16, 5), (48, 2), (64, 1)].map(|(block, most)| Packing { block, most }).to_vec(),
+                0..=3,
+            ),
         ) {
             let runs = plan(&lengths, &BUCKETS, &packings);
-            let mut seen: Vec<usize> = runs.iter().flat_map(|r| r.sequences.iter().map(|s| s.0)).collect();
+            let sequences = runs.iter().flat_map(|r| &r.sequences);
+            let mut seen: Vec<usize> = sequences.map(|s| s.0).collect();
             seen.sort_unstable();
             prop_assert_eq!(seen, (0..lengths.len()).collect::<Vec<_>>());
             for run in &runs {
-                let Extent { rows, block } = run.extent;
-                prop_assert!(rows.is_multiple_of(block) && rows > 0);
+                let Extent { tokens, block } = run.extent;
+                prop_assert!(tokens.is_multiple_of(block) && tokens > 0);
                 let mut next = 0;
                 for &(index, row) in &run.sequences {
                     let end = row + lengths[index] as u32;
-                    prop_assert!(row >= next && end <= rows);
+                    prop_assert!(row >= next && end <= tokens);
                     prop_assert_eq!(row / block, (end - 1) / block);
                     next = end;
                 }

@@ -3,18 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fqbert_checkpoint::HeadOutput;
 use fqbert_compiler::{CompileError, CompileOptions};
 use fqbert_contract::DeviceAddress;
 use fqbert_contract::device::{Device, DeviceError};
 use fqbert_contract::geometry::Geometry;
 use fqbert_contract::registers as regs;
+use fqbert_host::{HeadOutput, Host, InputError, Tokens};
 use fqbert_model::QuantizedModel;
 use tracing::info_span;
 
-use crate::batch::{self, Extent, Packing, Run, Tokens};
+use crate::batch::{self, Extent, Packing, Run};
 use crate::error::{Doing, SessionError};
-use crate::host::Host;
 use crate::programs::Programs;
 
 mod run;
@@ -119,7 +118,7 @@ impl Session {
         options: SessionOptions,
     ) -> Result<Self, SessionError> {
         let _span = info_span!("open session").entered();
-        let host = Host::new(&model)?;
+        let host = model.host()?;
         let geometry = device.capabilities().geometry.clone();
         let buckets = fitting_buckets(&geometry, &model)?;
         let packings = options.pack.map_or_else(Vec::new, |tokens| {
@@ -243,7 +242,7 @@ impl Session {
 
     fn bucket_for(&self, tokens: usize) -> Result<u32, SessionError> {
         if tokens == 0 {
-            return Err(crate::error::HostError::from(fqbert_checkpoint::InputError::Empty).into());
+            return Err(InputError::Empty.into());
         }
         let longest = self.longest();
         if tokens > longest {

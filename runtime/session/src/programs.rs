@@ -95,7 +95,10 @@ fn load(
     device: &mut dyn Device,
     model: &QuantizedModel,
     geometry: &Geometry,
-    Extent { rows, block }: Extent,
+    Extent {
+        tokens: rows,
+        block,
+    }: Extent,
     constants: Allocation,
 ) -> Result<Loaded, SessionError> {
     let _span = info_span!("compile", rows, block).entered();

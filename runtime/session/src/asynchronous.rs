@@ -3,10 +3,9 @@
 use std::sync::mpsc;
 use std::thread;
 
-use fqbert_checkpoint::HeadOutput;
+use fqbert_host::{HeadOutput, Tokens};
 use tokio::sync::oneshot;
 
-use crate::batch::Tokens;
 use crate::error::SessionError;
 use crate::session::Session;
 

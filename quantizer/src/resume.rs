@@ -7,24 +7,23 @@
 //! the run that reads it, and the digest of what follows, which must be whole.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use fqbert_checkpoint::{Checkpoint, WordTable};
-use fqbert_model::{
-    Embeddings, ModelConfig, Pooling, Provenance, Quantization, QuantizedLayer, QuantizedModel,
-    Scheme, Table, Task,
-};
+use fqbert_checkpoint::Checkpoint;
+use fqbert_files::{hex, sha256_hex, write_atomically};
+use fqbert_host::{EmbeddingTables, ModelConfig, Pooling, Table, Task};
+use fqbert_model::{Provenance, Quantization, QuantizedLayer, QuantizedModel, ScaleScheme};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::QuantizeError;
 use crate::calibration::Calibration;
+use crate::error::QuantizeError;
 use crate::layer::Done;
 use crate::options::QuantizeOptions;
 
 /// Version of stage files; a change of what the quantizer computes raises it too.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// Longest first line.
 const MAX_HEADER: usize = 1 << 16;
 
@@ -49,7 +48,7 @@ struct Header {
 }
 
 /// Where a run keeps its stages, and what they must have been made from.
-pub(crate) struct Stages<'a> {
+pub(crate) struct StageFiles<'a> {
     folder: &'a StageFolder,
     header: Header,
 }
@@ -92,7 +91,7 @@ fn bad(path: &Path, reason: impl Into<String>) -> QuantizeError {
     }
 }
 
-impl<'a> Stages<'a> {
+impl<'a> StageFiles<'a> {
     /// `alternatives` says whether layers are kept with their 4-bit matrices beside.
     pub(crate) fn new(
         folder: &'a StageFolder,
@@ -105,8 +104,6 @@ impl<'a> Stages<'a> {
             (options.scheme, &options.bits, options.ranges),
             (options.rounding, options.equalize, alternatives),
         );
-        let mut of_options = Sha256::new();
-        of_options.update(format!("{settings:?}"));
         let mut of_calibration = Sha256::new();
         for s in calibration.sequences() {
             of_calibration.update((s.ids.len() as u64).to_le_bytes());
@@ -114,13 +111,13 @@ impl<'a> Stages<'a> {
                 of_calibration.update(id.to_le_bytes());
             }
         }
-        let stages = Stages {
+        let stages = StageFiles {
             folder,
             header: Header {
                 format: FORMAT,
                 checkpoint: digest(checkpoint),
-                calibration: hex(of_calibration),
-                options: hex(of_options),
+                calibration: hex(&of_calibration.finalize()),
+                options: sha256_hex([format!("{settings:?}").as_bytes()]),
                 layer: 0,
                 figures: Vec::new(),
                 lengths: Vec::new(),
@@ -160,16 +157,15 @@ impl<'a> Stages<'a> {
             header.lengths.push(bytes.len());
             payload.extend(bytes);
         }
-        header.sha256 = hex(Sha256::new_with_prefix(&payload));
+        header.sha256 = sha256_hex([payload.as_slice()]);
         let io = |e: std::io::Error| bad(&path, format!("cannot write it: {e}"));
         fs::create_dir_all(&self.folder.0).map_err(io)?;
-        let temporary = path.with_extension("tmp");
-        let mut file = fs::File::create(&temporary).map_err(io)?;
         let line = serde_json::to_string(&header).map_err(|e| bad(&path, e.to_string()))?;
-        writeln!(file, "{line}").map_err(io)?;
-        file.write_all(&payload).map_err(io)?;
-        file.sync_all().map_err(io)?;
-        fs::rename(&temporary, &path).map_err(io)
+        write_atomically(&path, |out| {
+            writeln!(out, "{line}")?;
+            out.write_all(&payload)
+        })
+        .map_err(io)
     }
 
     /// A layer that an earlier run finished, if it did.
@@ -189,7 +185,7 @@ impl<'a> Stages<'a> {
         if header.layer != index {
             return Err(bad(&path, format!("it holds layer {}", header.layer)));
         }
-        if hex(Sha256::new_with_prefix(payload)) != header.sha256 {
+        if sha256_hex([payload]) != header.sha256 {
             return Err(bad(
                 &path,
                 "it is damaged: its contents do not have their digest",
@@ -281,14 +277,6 @@ fn split<'b>(path: &Path, bytes: &'b [u8]) -> Result<(Header, &'b [u8]), Quantiz
     Ok((header, rest.get(1..).unwrap_or_default()))
 }
 
-fn hex(digest: Sha256) -> String {
-    digest
-        .finalize()
-        .iter()
-        .map(|b| format!("{b:02x}"))
-        .collect()
-}
-
 /// Configuration of a model of one layer without words or head.
 fn alone_config(config: &ModelConfig) -> ModelConfig {
     ModelConfig {
@@ -313,12 +301,12 @@ fn alone(config: &ModelConfig, layer: QuantizedLayer) -> QuantizedModel {
     QuantizedModel {
         config: alone_config(config),
         quantization: Quantization {
-            scheme: Scheme::W4a8,
+            scheme: ScaleScheme::W4a8,
             ranges: String::new(),
             weights: String::new(),
         },
         provenance: Provenance::default(),
-        embeddings: Embeddings {
+        embeddings: EmbeddingTables {
             word: zeros(),
             position: zeros(),
             token_type: Table::F32(Vec::new()),
@@ -345,26 +333,27 @@ fn digest(c: &Checkpoint) -> String {
         }
     };
     let e = &c.embeddings;
-    match e.word() {
-        WordTable::F32(v) => floats(v),
-        WordTable::F16(v) => v.chunks(1 << 14).for_each(|v| {
-            floats(&v.iter().map(|v| v.to_f32()).collect::<Vec<f32>>());
-        }),
+    let tables = e.tables();
+    for table in [&tables.word, &tables.position, &tables.token_type] {
+        match table {
+            Table::F32(v) => floats(v),
+            Table::F16(v) => v.chunks(1 << 14).for_each(|v| {
+                floats(&v.iter().map(|v| v.to_f32()).collect::<Vec<f32>>());
+            }),
+        }
     }
-    floats(e.position());
-    floats(e.token_type());
-    let mut norms = vec![e.norm()];
+    let mut norms = vec![(&tables.gamma[..], &tables.beta[..], e.eps())];
     for l in &c.layers {
         for linear in [&l.q, &l.k, &l.v, &l.o, &l.ffn_in, &l.ffn_out] {
             floats(linear.weight());
             floats(linear.bias());
         }
-        norms.extend([&l.ln_attn, &l.ln_out]);
+        norms.extend([&l.ln_attn, &l.ln_out].map(|n| (n.gamma(), n.beta(), n.eps())));
     }
-    for n in norms {
-        floats(n.gamma());
-        floats(n.beta());
-        floats(&[n.eps()]);
+    for (gamma, beta, eps) in norms {
+        floats(gamma);
+        floats(beta);
+        floats(&[eps]);
     }
-    hex(sha)
+    hex(&sha.finalize())
 }

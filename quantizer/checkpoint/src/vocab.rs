@@ -2,16 +2,16 @@
 
 use std::path::Path;
 
+use fqbert_host::TokenizerError;
 use serde_json::{Map, Value, json};
 
-use super::TokenizerError;
 use crate::error::CheckpointError;
 use crate::files::read_json;
 
 const CONFIG: &str = "tokenizer_config.json";
 
 /// Writes the `tokenizer.json` that says the same. `config` need not exist: BERT's defaults.
-pub(crate) fn word_piece_json(vocab: &[u8], config: &Path) -> Result<Vec<u8>, TokenizerError> {
+pub(crate) fn word_piece_json(vocab: &[u8], config: &Path) -> Result<Vec<u8>, CheckpointError> {
     let config: Map<String, Value> = if config.is_file() {
         read_json(config)?
     } else {
@@ -20,7 +20,7 @@ pub(crate) fn word_piece_json(vocab: &[u8], config: &Path) -> Result<Vec<u8>, To
     let vocab = parse(vocab)?;
 
     let mut added = Vec::new();
-    let mut special = |key: &str, default: &str| -> Result<(String, u64), TokenizerError> {
+    let mut special = |key: &str, default: &str| -> Result<(String, u64), CheckpointError> {
         let content = match config.get(key) {
             None | Some(Value::Null) => default,
             Some(Value::String(s)) => s,
@@ -87,12 +87,12 @@ pub(crate) fn word_piece_json(vocab: &[u8], config: &Path) -> Result<Vec<u8>, To
             "vocab": vocab,
         },
     });
-    serde_json::to_vec(&tokenizer).map_err(|e| TokenizerError::Load(e.to_string()))
+    serde_json::to_vec(&tokenizer).map_err(|e| TokenizerError::Load(e.to_string()).into())
 }
 
 /// One token a line; the line's number is the id.
-fn parse(vocab: &[u8]) -> Result<Map<String, Value>, TokenizerError> {
-    let bad_line = |line: usize, reason: &str| TokenizerError::Vocab {
+fn parse(vocab: &[u8]) -> Result<Map<String, Value>, CheckpointError> {
+    let bad_line = |line: usize, reason: &str| CheckpointError::Vocab {
         line: line + 1,
         reason: reason.into(),
     };
@@ -112,11 +112,11 @@ fn parse(vocab: &[u8]) -> Result<Map<String, Value>, TokenizerError> {
     Ok(tokens)
 }
 
-fn bad(field: &str, expected: &str) -> TokenizerError {
-    TokenizerError::File(CheckpointError::BadField {
+fn bad(field: &str, expected: &str) -> CheckpointError {
+    CheckpointError::BadField {
         file: CONFIG,
         field: field.into(),
         found: "something else".into(),
         expected: expected.into(),
-    })
+    }
 }

@@ -1,8 +1,9 @@
-//! What the model is and where it came from: the JSON metadata of the file.
+//! What a model is: family, shape, use and labels. [`ModelConfig`] is metadata of a model file, so
+//! its JSON is part of that format.
+
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
-
-use crate::error::ModelError;
 
 /// The model families that share one encoder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -16,16 +17,40 @@ pub enum Family {
     Roberta,
 }
 
+impl fmt::Display for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Family::Bert => "BERT",
+            Family::DistilBert => "DistilBERT",
+            Family::Roberta => "RoBERTa",
+        })
+    }
+}
+
 /// Activation between the two linear layers of the feed-forward block (inside the GELU table).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Activation {
     /// `x/2 * (1 + erf(x / sqrt 2))`.
     Gelu,
-    /// The tanh approximation.
+    /// The tanh approximation: `gelu_new`, `gelu_pytorch_tanh`.
     GeluTanh,
     /// `max(x, 0)`.
     Relu,
+}
+
+impl Activation {
+    /// Its value at `x`.
+    pub fn apply(self, x: f32) -> f32 {
+        match self {
+            Activation::Gelu => 0.5 * x * (1.0 + libm::erff(x * std::f32::consts::FRAC_1_SQRT_2)),
+            Activation::GeluTanh => {
+                const SQRT_2_OVER_PI: f32 = 0.797_884_6;
+                0.5 * x * (1.0 + (SQRT_2_OVER_PI * (x + 0.044_715 * x * x * x)).tanh())
+            }
+            Activation::Relu => x.max(0.0),
+        }
+    }
 }
 
 /// How the vectors of all tokens become one.
@@ -66,6 +91,52 @@ pub enum Task {
         /// Whether the vector is scaled to length 1.
         normalize: bool,
     },
+}
+
+impl Task {
+    /// The use without what the model has for it.
+    pub fn kind(self) -> TaskKind {
+        match self {
+            Task::SequenceClassification { .. } => TaskKind::SequenceClassification,
+            Task::TokenClassification {} => TaskKind::TokenClassification,
+            Task::Embedding { .. } => TaskKind::Embedding,
+        }
+    }
+
+    /// What such a model is for, to end a sentence with.
+    pub fn purpose(self) -> &'static str {
+        match self.kind() {
+            TaskKind::Embedding => "embeddings",
+            kind => kind.name(),
+        }
+    }
+}
+
+/// One of the uses, whatever a model has for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TaskKind {
+    /// One class (or number) for a text.
+    SequenceClassification,
+    /// One class for each token.
+    TokenClassification,
+    /// One vector for a text.
+    Embedding,
+}
+
+impl TaskKind {
+    fn name(self) -> &'static str {
+        match self {
+            TaskKind::SequenceClassification => "sequence classification",
+            TaskKind::TokenClassification => "token classification",
+            TaskKind::Embedding => "embedding",
+        }
+    }
+}
+
+impl fmt::Display for TaskKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
 }
 
 /// How the outputs of a sequence classifier are to be read.
@@ -148,145 +219,80 @@ impl ModelConfig {
     /// Checks every bound and every relation between the numbers.
     ///
     /// # Errors
-    /// [`ModelError::Config`] for the first that does not hold.
-    pub fn validate(&self) -> Result<(), ModelError> {
-        let width = |v: usize| (8..=MAX_WIDTH).contains(&v) && v.is_multiple_of(8);
-        let outputs = match self.task {
+    /// [`ConfigError`] for the first that does not hold.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let labels = match self.task {
             Task::Embedding { .. } => self.labels.is_empty(),
             _ => (1..=MAX_LABELS).contains(&self.labels.len()),
         };
-        let checks = [
-            (
-                "layers",
-                self.layers,
-                (1..=256).contains(&self.layers),
-                "1..=256",
-            ),
-            (
-                "hidden",
-                self.hidden,
-                width(self.hidden),
-                "a multiple of 8 in 8..=4096",
-            ),
-            (
-                "intermediate",
-                self.intermediate,
-                width(self.intermediate),
-                "a multiple of 8 in 8..=4096",
-            ),
-            (
-                "heads",
-                self.heads,
-                self.heads > 0
-                    && self.hidden.is_multiple_of(self.heads)
-                    && self.head_dim().is_multiple_of(8)
-                    && self.head_dim() <= 248,
-                "a divisor of hidden that leaves heads of a multiple of 8 channels, at most 248",
-            ),
-            (
-                "vocab",
-                self.vocab,
-                (1..=MAX_ROWS).contains(&self.vocab),
-                "1..=16777216",
-            ),
-            (
-                "max_positions",
-                self.max_positions,
-                (1..=MAX_ROWS).contains(&self.max_positions)
-                    && self.position_offset < self.max_positions,
-                "more than position_offset, at most 16777216",
-            ),
-            (
-                "type_vocab",
-                self.type_vocab,
-                self.type_vocab <= MAX_ROWS,
-                "0..=16777216",
-            ),
-            (
-                "pad_token_id",
-                self.pad_token_id as usize,
-                (self.pad_token_id as usize) < self.vocab,
-                "less than vocab",
-            ),
-            (
-                "labels",
-                self.labels.len(),
-                outputs,
-                "1..=65536 names for a classifier, none for embeddings",
-            ),
-        ];
-        for (field, found, ok, expected) in checks {
-            if !ok {
-                let (found, expected) = (found.to_string(), expected.to_string());
-                return Err(ModelError::Config {
-                    field,
-                    found,
-                    expected,
-                });
-            }
+        let within =
+            |field, found: usize, ok, expected: &'static str| require(field, &found, ok, expected);
+        let layers = (1..=256).contains(&self.layers);
+        within("layers", self.layers, layers, "1..=256")?;
+        for (field, found) in [("hidden", self.hidden), ("intermediate", self.intermediate)] {
+            let ok = (8..=MAX_WIDTH).contains(&found) && found.is_multiple_of(8);
+            within(field, found, ok, "a multiple of 8 in 8..=4096")?;
         }
-        if !(self.layer_norm_eps.is_finite() && self.layer_norm_eps >= 0.0) {
-            return Err(ModelError::Config {
-                field: "layer_norm_eps",
-                found: self.layer_norm_eps.to_string(),
-                expected: "a finite number >= 0".into(),
-            });
-        }
-        Ok(())
+        let heads = self.heads > 0
+            && self.hidden.is_multiple_of(self.heads)
+            && self.head_dim().is_multiple_of(8)
+            && self.head_dim() <= 248;
+        within(
+            "heads",
+            self.heads,
+            heads,
+            "a divisor of hidden that leaves heads of a multiple of 8 channels, at most 248",
+        )?;
+        let vocab = (1..=MAX_ROWS).contains(&self.vocab);
+        within("vocab", self.vocab, vocab, "1..=16777216")?;
+        let positions = (1..=MAX_ROWS).contains(&self.max_positions)
+            && self.position_offset < self.max_positions;
+        within(
+            "max_positions",
+            self.max_positions,
+            positions,
+            "more than position_offset, at most 16777216",
+        )?;
+        let types = self.type_vocab <= MAX_ROWS;
+        within("type_vocab", self.type_vocab, types, "0..=16777216")?;
+        let pad = self.pad_token_id as usize;
+        within("pad_token_id", pad, pad < self.vocab, "less than vocab")?;
+        within(
+            "labels",
+            self.labels.len(),
+            labels,
+            "1..=65536 names for a classifier, none for embeddings",
+        )?;
+        let eps = self.layer_norm_eps;
+        let ok = eps.is_finite() && eps >= 0.0;
+        require("layer_norm_eps", &eps, ok, "a finite number >= 0")
     }
 }
 
-/// Rules by which the scales were chosen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Scheme {
-    /// One weight scale per output channel, 16-bit multipliers.
-    W4a8,
-    /// The paper's (DATE 2021, section II): one scale per tensor, 8-bit scale factors.
-    Paper,
-}
-
-/// How the model was quantized. Metadata key `fqbert.quantization`. The weight bits of each matrix
-/// are its tensor's type.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Quantization {
-    /// Rules for the scales.
-    pub scheme: Scheme,
-    /// How activation ranges were chosen, in words.
-    pub ranges: String,
-    /// How weights were rounded and clipped, in words.
-    pub weights: String,
-}
-
-/// A figure of the float checkpoint, to compare with.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct FloatMetric {
-    /// Name of the metric, such as `accuracy`.
-    pub name: String,
-    /// Data it was measured on.
-    pub data: String,
+/// A number of the configuration outside its bounds, or two that disagree.
+#[derive(Debug, thiserror::Error)]
+#[error("configuration: {field} is {found}, expected {expected}")]
+pub struct ConfigError {
+    /// The field.
+    pub field: &'static str,
     /// Its value.
-    pub value: f64,
-    /// Number of examples.
-    pub n: u64,
+    pub found: String,
+    /// What it must be.
+    pub expected: &'static str,
 }
 
-/// Where the model came from. Metadata key `fqbert.provenance`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Provenance {
-    /// Name of the float checkpoint.
-    pub source: String,
-    /// SHA-256 of its weights, hexadecimal.
-    pub source_sha256: String,
-    /// Data that the ranges were measured on.
-    pub calibration: String,
-    /// Command that made the file.
-    pub command: String,
-    /// Licence of the weights (SPDX expression, or words).
-    pub license: String,
-    /// The float checkpoint's figure, if known.
-    pub float_metric: Option<FloatMetric>,
+fn require(
+    field: &'static str,
+    found: &dyn fmt::Display,
+    ok: bool,
+    expected: &'static str,
+) -> Result<(), ConfigError> {
+    if ok {
+        return Ok(());
+    }
+    Err(ConfigError {
+        field,
+        found: found.to_string(),
+        expected,
+    })
 }

@@ -4,23 +4,14 @@
 //! own tokens, cut to the length that the caller gives.
 
 mod encoding;
-mod vocab;
 
 pub use encoding::{Encoding, WordSpan};
-#[cfg(feature = "testing")]
-pub(crate) use vocab::word_piece_json;
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
 
-use sha2::{Digest, Sha256};
+use fqbert_files::sha256_hex;
 
-use crate::error::CheckpointError;
-use crate::files::read_limited;
-
-/// Bound on `tokenizer.json` and `vocab.txt`; the largest in use (XLM-RoBERTa) has 17 MB.
-const MAX_FILE: u64 = 256 << 20;
 /// Of a longer text only this much is looked at.
 const MAX_TEXT: usize = 4 << 20;
 /// Bytes of text tried first for each token that may be kept, and at least.
@@ -37,26 +28,9 @@ const CUT_SEARCH: usize = 512;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TokenizerError {
-    /// A file of the tokenizer cannot be read or parsed.
-    #[error(transparent)]
-    File(#[from] CheckpointError),
-    /// The folder has no tokenizer that we read.
-    #[error(
-        "{0}: neither tokenizer.json nor vocab.txt; save the tokenizer with \
-         AutoTokenizer.from_pretrained(..., use_fast=True).save_pretrained(...)"
-    )]
-    Missing(String),
     /// The `tokenizers` library does not take the file.
     #[error("the tokenizer is damaged or of a kind that is not supported: {0}")]
     Load(String),
-    /// `vocab.txt` is not a vocabulary.
-    #[error("vocab.txt line {line}: {reason}")]
-    Vocab {
-        /// Line from 1.
-        line: usize,
-        /// What is wrong.
-        reason: String,
-    },
     /// The tokenizer can give ids that the model does not have.
     #[error(
         "the tokenizer gives ids up to {max_id}, the model has {vocab} word embeddings; \
@@ -97,39 +71,20 @@ pub enum TokenizerError {
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
     json: Vec<u8>,
-    digest: [u8; 32],
+    sha256: String,
     max_id: u32,
 }
 
 impl fmt::Debug for Tokenizer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tokenizer")
-            .field("digest", &self.digest_hex())
+            .field("sha256", &self.sha256)
             .field("max_id", &self.max_id)
             .finish_non_exhaustive()
     }
 }
 
 impl Tokenizer {
-    /// Loads `tokenizer.json` of a folder, or builds BERT's WordPiece tokenizer from `vocab.txt`
-    /// and `tokenizer_config.json`.
-    ///
-    /// # Errors
-    /// [`TokenizerError`]: no such file, or one that is damaged.
-    pub fn load(folder: &Path) -> Result<Self, TokenizerError> {
-        let json = folder.join("tokenizer.json");
-        if json.is_file() {
-            return Self::from_bytes(read_limited(&json, MAX_FILE)?);
-        }
-        let vocab = folder.join("vocab.txt");
-        if vocab.is_file() {
-            let text = read_limited(&vocab, MAX_FILE)?;
-            let config = folder.join("tokenizer_config.json");
-            return Self::from_bytes(vocab::word_piece_json(&text, &config)?);
-        }
-        Err(TokenizerError::Missing(folder.display().to_string()))
-    }
-
     /// From the bytes of a `tokenizer.json`.
     ///
     /// # Errors
@@ -143,11 +98,11 @@ impl Tokenizer {
             .map_err(|e| TokenizerError::Load(e.to_string()))?;
         let max_id = inner.get_vocab(true).into_values().max();
         let max_id = max_id.ok_or_else(|| TokenizerError::Load("it has no tokens".into()))?;
-        let digest = Sha256::digest(&json).into();
+        let sha256 = sha256_hex([json.as_slice()]);
         Ok(Tokenizer {
             inner,
             json,
-            digest,
+            sha256,
             max_id,
         })
     }
@@ -157,14 +112,9 @@ impl Tokenizer {
         &self.json
     }
 
-    /// SHA-256 of [`Tokenizer::json`].
-    pub fn digest(&self) -> &[u8; 32] {
-        &self.digest
-    }
-
-    /// [`Tokenizer::digest`] in lower-case hexadecimal.
-    pub fn digest_hex(&self) -> String {
-        self.digest.iter().map(|b| format!("{b:02x}")).collect()
+    /// SHA-256 of [`Tokenizer::json`], hexadecimal.
+    pub fn sha256(&self) -> &str {
+        &self.sha256
     }
 
     /// The largest id that a text can give.

@@ -1,6 +1,5 @@
-//! Why a session or the host's part of it fails.
+//! Why a session fails.
 
-use fqbert_checkpoint::InputError;
 use fqbert_compiler::CompileError;
 use fqbert_contract::capability::Difference;
 use fqbert_contract::device::DeviceError;
@@ -8,24 +7,9 @@ use fqbert_contract::isa::FaultCause;
 use fqbert_contract::layout::LayoutError;
 use fqbert_contract::program::BindError;
 use fqbert_contract::verify::Violation;
+use fqbert_host::{HostError, InputError};
 
 use crate::post_mortem::PostMortem;
-
-/// The host's part (embeddings, head) cannot be built or run.
-#[derive(Debug, thiserror::Error)]
-pub enum HostError {
-    /// Tensors of the model do not fit together, or an input is not one of the model's.
-    #[error("{0}")]
-    Input(#[from] InputError),
-    /// The model has no such head.
-    #[error("the model is for {has}, not for {wanted}; use `fqbert inspect` to see what it is for")]
-    Task {
-        /// What the model is for.
-        has: String,
-        /// What was asked of it.
-        wanted: &'static str,
-    },
-}
 
 /// Why a session cannot be opened or a request not answered.
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +25,10 @@ pub enum SessionError {
     #[error(transparent)]
     Compile(#[from] CompileError),
     /// The compiler made a program that its own verifier refuses: a bug, never run.
-    #[error("the program for {sequence} tokens failed verification and was not run: {}", list(.violations))]
+    #[error(
+        "the program for {sequence} tokens failed verification and was not run: {}",
+        list(.violations)
+    )]
     Verify {
         /// Its sequence bucket.
         sequence: u32,
@@ -56,7 +43,8 @@ pub enum SessionError {
     Layout(#[from] LayoutError),
     /// A sequence longer than any program that fits the accelerator.
     #[error(
-        "the text has {tokens} tokens, the longest sequence of this model on this device is {longest}; shorten or split it"
+        "the text has {tokens} tokens, the longest sequence of this model on this device is \
+         {longest}; shorten or split it"
     )]
     TooLong {
         /// Tokens of the sequence.
@@ -74,7 +62,12 @@ pub enum SessionError {
         source: DeviceError,
     },
     /// The accelerator stopped with a fault.
-    #[error("the accelerator stopped with {} ({}) at instruction {}: {post_mortem}", .cause.name(), .cause.doc(), .post_mortem.fault_index)]
+    #[error(
+        "the accelerator stopped with {} ({}) at instruction {}: {post_mortem}",
+        .cause.name(),
+        .cause.doc(),
+        .post_mortem.fault_index
+    )]
     Fault {
         /// The cause it gave.
         cause: FaultCause,
@@ -83,7 +76,8 @@ pub enum SessionError {
     },
     /// The accelerator did not answer before the deadline, in any of the attempts.
     #[error(
-        "the accelerator did not finish within {deadline_ms} ms in {attempts} attempts, and was reset: {post_mortem}"
+        "the accelerator did not finish within {deadline_ms} ms in {attempts} attempts, and was \
+         reset: {post_mortem}"
     )]
     Hang {
         /// The deadline of one attempt.
@@ -96,6 +90,12 @@ pub enum SessionError {
     /// The session's thread has ended.
     #[error("the session was closed")]
     Closed,
+}
+
+impl From<InputError> for SessionError {
+    fn from(e: InputError) -> Self {
+        Self::Host(e.into())
+    }
 }
 
 fn list<T: std::fmt::Display>(items: &[T]) -> String {

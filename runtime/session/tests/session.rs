@@ -9,13 +9,12 @@ use fqbert_contract::address::{Bytes, RegisterOffset};
 use fqbert_contract::capability::Capabilities;
 use fqbert_contract::device::{Allocation, BufferId, Device, DeviceError, MemoryInfo};
 use fqbert_contract::registers as regs;
+use fqbert_host::{HeadOutput, Tokens};
 use fqbert_model::QuantizedModel;
 use fqbert_model::reference::EncoderInput;
 use fqbert_model::testing::{Shape, random_model};
 use fqbert_random::Random;
-use fqbert_runtime::{
-    AsyncSession, HeadOutput, Host, Session, SessionError, SessionOptions, Tokens, open_device,
-};
+use fqbert_session::{AsyncSession, Session, SessionError, SessionOptions};
 
 fn model(seed: u64) -> Arc<QuantizedModel> {
     let shape = Shape {
@@ -40,12 +39,17 @@ fn sequences(model: &QuantizedModel, lengths: &[usize], seed: u64) -> Vec<Tokens
         .collect()
 }
 
-fn session(model: &Arc<QuantizedModel>, uri: &str, pack: Option<u32>) -> Session {
+fn session(model: &Arc<QuantizedModel>, geometry: &str, pack: Option<u32>) -> Session {
     let options = SessionOptions {
         pack,
         ..SessionOptions::default()
     };
-    Session::new(model.clone(), open_device(uri).unwrap(), options).unwrap()
+    Session::new(model.clone(), device(geometry), options).unwrap()
+}
+
+/// The emulation of a geometry.
+fn device(geometry: &str) -> Box<dyn Device> {
+    Box::new(fqbert_emulator::open(geometry).unwrap())
 }
 
 /// Every logit's bits.
@@ -58,7 +62,7 @@ fn bits(outputs: &[HeadOutput]) -> Vec<Vec<u32>> {
 
 /// The answer by the plain interpretation of the model, one sequence without padding.
 fn expected(model: &QuantizedModel, tokens: &Tokens) -> HeadOutput {
-    let host = Host::new(model).unwrap();
+    let host = model.host().unwrap();
     let input = host.embed(tokens).unwrap();
     let n = tokens.len();
     let input = EncoderInput {
@@ -81,12 +85,12 @@ fn every_geometry_packed_or_not_equals_the_plain_interpretation() {
             .collect::<Vec<_>>(),
     );
     for uri in [
-        "emu:tiny",
-        "emu:paper",
-        "emu:zcu102",
-        "emu:zcu111",
-        "emu:zcu102?threads=1",
-        "emu:zcu102?seed=7&threads=3",
+        "tiny",
+        "paper",
+        "zcu102",
+        "zcu111",
+        "zcu102?threads=1",
+        "zcu102?seed=7&threads=3",
     ] {
         for pack in [None, Some(64), Some(200)] {
             let mut session = session(&model, uri, pack);
@@ -107,7 +111,7 @@ fn every_geometry_packed_or_not_equals_the_plain_interpretation() {
 #[test]
 fn cycles_are_the_timing_models() {
     let model = model(1);
-    let mut session = session(&model, "emu:paper", None);
+    let mut session = session(&model, "paper", None);
     session.run(&Tokens::from_ids(vec![1; 30])).unwrap();
     let g = fqbert_contract::Geometry::by_name("paper").unwrap();
     let program =
@@ -121,7 +125,7 @@ fn cycles_are_the_timing_models() {
 #[test]
 fn too_long_empty_and_unknown_tokens_are_refused_and_the_session_goes_on() {
     let model = model(3);
-    let mut session = session(&model, "emu:tiny", None);
+    let mut session = session(&model, "tiny", None);
     assert!(matches!(
         session.run(&Tokens::from_ids(vec![1; 65])),
         Err(SessionError::TooLong {
@@ -153,13 +157,9 @@ fn a_model_too_large_for_the_geometry_names_the_memory() {
         wide: 0,
     };
     let model = Arc::new(random_model(wide, 0));
-    let error = Session::new(
-        model,
-        open_device("emu:tiny").unwrap(),
-        SessionOptions::default(),
-    )
-    .err()
-    .unwrap();
+    let error = Session::new(model, device("tiny"), SessionOptions::default())
+        .err()
+        .unwrap();
     assert!(error.to_string().contains("768"), "{error}");
 }
 
@@ -241,7 +241,7 @@ fn flaky(
 ) -> (Session, Arc<QuantizedModel>, Arc<AtomicU32>) {
     let model = model(4);
     let resets = Arc::new(AtomicU32::new(0));
-    let inner = open_device("emu:tiny").unwrap();
+    let inner = device("tiny");
     let device = Flaky {
         inner,
         doorbells_to_lose,
@@ -313,7 +313,7 @@ async fn awaited_requests_share_runs_and_one_bad_request_harms_no_other() {
     let model = model(5);
     let good = sequences(&model, &[3, 4, 5, 6], 6);
     let expected = bits(&good.iter().map(|t| expected(&model, t)).collect::<Vec<_>>());
-    let session = AsyncSession::new(session(&model, "emu:tiny", Some(64))).unwrap();
+    let session = AsyncSession::new(session(&model, "tiny", Some(64))).unwrap();
     let bad = session.run(Tokens::from_ids(vec![1000]));
     let runs = good.iter().map(|t| session.run(t.clone()));
     let (bad, outputs) = tokio::join!(bad, async {
@@ -330,8 +330,8 @@ async fn awaited_requests_share_runs_and_one_bad_request_harms_no_other() {
 #[test]
 fn closing_gives_all_memory_back() {
     let model = model(6);
-    let before = open_device("emu:tiny").unwrap().memory().free;
-    let mut session = session(&model, "emu:tiny", Some(64));
+    let before = device("tiny").memory().free;
+    let mut session = session(&model, "tiny", Some(64));
     session
         .run_batch(&sequences(&model, &[3, 40, 64], 1))
         .unwrap();
