@@ -155,7 +155,7 @@ impl QuantizeOptions {
     }
 
     /// Weight bits of one matrix.
-    pub fn weight_bits(&self, layer: usize, linear: Linear) -> WeightBits {
+    pub(crate) fn weight_bits(&self, layer: usize, linear: Linear) -> WeightBits {
         let applies = |o: &&BitsOverride| o.layer == layer && o.linear.is_none_or(|l| l == linear);
         self.bits
             .iter()

@@ -6,9 +6,7 @@ use anyhow::anyhow;
 use fqbert_compiler::{CompileOptions, MemoryPlan, MemoryUse, RegionUse, buckets, compile};
 use fqbert_contract::geometry::Mode;
 use fqbert_contract::verify::verify;
-use fqbert_model::{
-    Family, HeadActivation, Linear, Pooling, Provenance, Quantization, QuantizedModel, ScaleScheme, Task,
-};
+use fqbert_model::{Linear, Provenance, Quantization, QuantizedModel};
 use serde::Serialize;
 
 use super::subject;
@@ -107,29 +105,17 @@ pub fn run(cli: &Cli, args: &Inspect) -> anyhow::Result<()> {
     if cli.json {
         return output::json(&inspection);
     }
-    output::text(&text(&inspection, &model, &plan, verified.semaphores)?)
+    output::text(&text(&inspection, &plan, verified.semaphores)?)
 }
 
-fn text(
-    i: &Inspection,
-    model: &QuantizedModel,
-    plan: &MemoryPlan,
-    semaphores: usize,
-) -> Result<String, fmt::Error> {
-    let (s, c, config) = (&i.shape, &i.compression, &model.config);
+fn text(i: &Inspection, plan: &MemoryPlan, semaphores: usize) -> Result<String, fmt::Error> {
+    let (s, c) = (&i.shape, &i.compression);
     let mut out = String::new();
     writeln!(out, "{}", i.model)?;
     writeln!(
         out,
         "{}, {}: {} layers, hidden {}, {} heads, intermediate {}, vocabulary {}, up to {} tokens",
-        family(config.family),
-        task(config.task),
-        s.layers,
-        s.hidden,
-        s.heads,
-        s.intermediate,
-        s.vocab,
-        s.longest
+        s.family, s.task, s.layers, s.hidden, s.heads, s.intermediate, s.vocab, s.longest
     )?;
     if !s.labels.is_empty() {
         writeln!(out, "labels: {}", s.labels.join(", "))?;
@@ -138,9 +124,7 @@ fn text(
     writeln!(
         out,
         "scheme {}; ranges: {}; weights: {}",
-        scheme(q.scheme),
-        q.ranges,
-        q.weights
+        q.scheme, q.ranges, q.weights
     )?;
     for (key, value) in [
         ("from", &p.source),
@@ -186,43 +170,6 @@ fn listed<T: fmt::Display>(items: &[T], separator: &str) -> String {
     items.join(separator)
 }
 
-/// A model family as its authors write it.
-fn family(family: Family) -> &'static str {
-    match family {
-        Family::Bert => "BERT",
-        Family::DistilBert => "DistilBERT",
-        Family::Roberta => "RoBERTa",
-    }
-}
-
-/// What a model is used for, in words.
-fn task(task: Task) -> &'static str {
-    match task {
-        Task::SequenceClassification { pre: None } => "sequence classification",
-        Task::SequenceClassification {
-            pre: Some(HeadActivation::Tanh),
-        } => "sequence classification after a dense layer with tanh",
-        Task::SequenceClassification {
-            pre: Some(HeadActivation::Relu),
-        } => "sequence classification after a dense layer with ReLU",
-        Task::TokenClassification {} => "token classification",
-        Task::Embedding { pooling, normalize } => match (pooling, normalize) {
-            (Pooling::Mean, false) => "embedding by the mean of the tokens",
-            (Pooling::Mean, true) => "embedding by the mean of the tokens, scaled to length 1",
-            (Pooling::Cls, false) => "embedding by the first token",
-            (Pooling::Cls, true) => "embedding by the first token, scaled to length 1",
-        },
-    }
-}
-
-/// Rules for the scales, by the name that `quantize --scheme` has for them.
-fn scheme(scheme: ScaleScheme) -> &'static str {
-    match scheme {
-        ScaleScheme::W4a8 => "w4a8",
-        ScaleScheme::Paper => "paper",
-    }
-}
-
 fn memory(m: &MemoryUse) -> Memory {
     Memory {
         memory: m.memory.name(),
@@ -243,8 +190,8 @@ fn region(r: &RegionUse) -> Region {
 fn shape(model: &QuantizedModel) -> Shape {
     let c = &model.config;
     Shape {
-        family: format!("{:?}", c.family),
-        task: format!("{:?}", c.task),
+        family: c.family.to_string(),
+        task: c.task.to_string(),
         layers: c.layers,
         hidden: c.hidden,
         heads: c.heads,

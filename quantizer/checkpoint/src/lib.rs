@@ -5,12 +5,12 @@
 //! shape that the configuration promises, finite, and named by what it does instead of by how
 //! one of three model families spells it. It knows nothing of quantization or of an accelerator.
 //!
-//! - [`config`]: `config.json` to a [`fqbert_host::ModelConfig`]; what is not supported is refused
-//!   by name.
+//! - [`ConfigFile`]: `config.json` to a [`fqbert_host::ModelConfig`]; what is not supported is
+//!   refused by name.
 //! - [`store`]: safetensors files, read tensor by tensor.
-//! - [`weights`]: the [`Checkpoint`], by name mapping for BERT, DistilBERT and RoBERTa.
-//! - [`mod@reference`]: the f32 forward pass with a hook on every activation. Its two ends are
-//!   [`fqbert_host`]'s, which run on the CPU in the product as well.
+//! - [`Checkpoint`]: every tensor, by name mapping for BERT, DistilBERT and RoBERTa.
+//! - [`Checkpoint::forward`]: the f32 forward pass with a hook on every activation. Its two ends
+//!   are [`fqbert_host`]'s, which run on the CPU in the product as well.
 //! - [`load_tokenizer`]: text to token ids.
 //! - `testing` (feature `testing`): seeded random checkpoints as folders on disk.
 //!
@@ -25,19 +25,19 @@
 //! # Ok(()) }
 //! ```
 
-pub mod config;
+mod config;
 mod error;
 mod files;
-pub mod linear;
+mod linear;
 mod names;
 mod pooling;
-pub mod reference;
+mod reference;
 pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod tokenizer;
 mod vocab;
-pub mod weights;
+mod weights;
 
 pub use config::ConfigFile;
 pub use error::CheckpointError;

@@ -24,7 +24,7 @@ const CHUNK: usize = 1 << 20;
 
 /// Values as they come from the file: half precision stays half, as it is exact and small.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Values {
+pub(crate) enum Values {
     /// From F32 or BF16.
     F32(Vec<f32>),
     /// From F16.
@@ -184,7 +184,7 @@ impl TensorStore {
     }
 
     /// Whether a tensor is of an integer or boolean type: a buffer, not a weight.
-    pub fn is_integer(&self, name: &str) -> bool {
+    pub(crate) fn is_integer(&self, name: &str) -> bool {
         use Dtype::{BOOL, I8, I16, I32, I64, U8, U16, U32, U64};
         self.tensors
             .get(name)
@@ -207,7 +207,11 @@ impl TensorStore {
     ///
     /// # Errors
     /// As [`TensorStore::read`].
-    pub fn read_stored(&self, name: &str, shape: &[usize]) -> Result<Values, CheckpointError> {
+    pub(crate) fn read_stored(
+        &self,
+        name: &str,
+        shape: &[usize],
+    ) -> Result<Values, CheckpointError> {
         let entry = self
             .tensors
             .get(name)

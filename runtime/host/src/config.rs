@@ -112,6 +112,38 @@ impl Task {
     }
 }
 
+impl fmt::Display for Task {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = self.kind();
+        match self {
+            Task::SequenceClassification {
+                pre: Some(activation),
+            } => {
+                let layer = match activation {
+                    HeadActivation::Tanh => "tanh",
+                    HeadActivation::Relu => "ReLU",
+                };
+                write!(f, "{kind} ({layer} layer before the classifier)")
+            }
+            Task::SequenceClassification { pre: None } | Task::TokenClassification {} => {
+                write!(f, "{kind}")
+            }
+            Task::Embedding { pooling, normalize } => {
+                let pooling = match pooling {
+                    Pooling::Mean => "mean of the tokens",
+                    Pooling::Cls => "first token",
+                };
+                let scaled = if *normalize {
+                    ", scaled to length 1"
+                } else {
+                    ""
+                };
+                write!(f, "{kind} ({pooling}{scaled})")
+            }
+        }
+    }
+}
+
 /// One of the uses, whatever a model has for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TaskKind {

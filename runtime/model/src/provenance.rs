@@ -1,6 +1,8 @@
 //! How a model was quantized and where it came from: JSON metadata of its file, beside
 //! [`fqbert_host::ModelConfig`].
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// Rules by which the scales were chosen.
@@ -11,6 +13,15 @@ pub enum ScaleScheme {
     W4a8,
     /// The paper's (DATE 2021, section II): one scale per tensor, 8-bit scale factors.
     Paper,
+}
+
+impl fmt::Display for ScaleScheme {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ScaleScheme::W4a8 => "w4a8",
+            ScaleScheme::Paper => "paper",
+        })
+    }
 }
 
 /// How the model was quantized. Metadata key `fqbert.quantization`. The weight bits of each matrix
