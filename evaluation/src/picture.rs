@@ -260,7 +260,11 @@ fn line(chart: &mut Chart<'_, '_>, values: &[Option<f64>], look: Look) -> Drawn 
         }
     }
     let crowded = points.len() > CROWDED;
-    for (x, y) in points.into_iter().flatten() {
+    for (i, (x, y)) in points
+        .iter()
+        .enumerate()
+        .filter_map(|(i, p)| Some((i, (*p)?)))
+    {
         let at = || EmptyElement::at((x, y));
         if look.dashed {
             chart.draw_series([at() + square((0, 0), look)])?;
@@ -268,16 +272,38 @@ fn line(chart: &mut Chart<'_, '_>, values: &[Option<f64>], look: Look) -> Drawn 
             chart.draw_series([at() + circle((0, 0), look)])?;
         }
         if !crowded {
-            let (dy, v_pos) = if look.dashed {
-                (-8, VPos::Bottom)
-            } else {
-                (8, VPos::Top)
-            };
-            let style = text(11.0, look.colour).pos(Pos::new(HPos::Center, v_pos));
-            chart.draw_series([at() + Text::new(format!("{y:.1}"), (0, dy), style)])?;
+            let text = value(y, beside(values, i, look), look);
+            chart.draw_series([at() + text])?;
         }
     }
     Ok(())
+}
+
+/// How far beside its mark a value stands: away from the line, where that leaves the mark on one
+/// side towards the text.
+fn beside(values: &[Option<f64>], at: usize, look: Look) -> i32 {
+    let value = |i: Option<usize>| values.get(i?).copied().flatten();
+    let crosses = |neighbour| match (value(neighbour), value(Some(at))) {
+        (Some(there), Some(here)) if look.dashed => there > here,
+        (Some(there), Some(here)) => there < here,
+        _ => false,
+    };
+    match (crosses(at.checked_sub(1)), crosses(Some(at + 1))) {
+        (true, false) => 14,
+        (false, true) => -14,
+        _ => 0,
+    }
+}
+
+/// The text of a value, `dx` beside its mark.
+fn value(db: f64, dx: i32, look: Look) -> Text<'static, (i32, i32), String> {
+    let (dy, v_pos) = if look.dashed {
+        (-8, VPos::Bottom)
+    } else {
+        (8, VPos::Top)
+    };
+    let style = text(11.0, look.colour).pos(Pos::new(HPos::Center, v_pos));
+    Text::new(format!("{db:.1}"), (dx, dy), style)
 }
 
 fn circle(at: (i32, i32), look: Look) -> Circle<(i32, i32), i32> {
@@ -406,6 +432,15 @@ mod tests {
         all_inside(&picture);
         all_inside(&svg("t", &layers(&[None, None]), None).unwrap());
         all_inside(&svg("t", &layers(&[]), None).unwrap());
+    }
+
+    #[test]
+    fn values_stand_away_from_steep_lines() {
+        let values = [3.0, 2.0, 1.0, 2.0, f64::NAN, 5.0].map(|v| (!v.is_nan()).then_some(v));
+        let [(run, _), (alone, _)] = LOOKS;
+        let all = |look| [0, 1, 2, 3, 5].map(|i| beside(&values, i, look));
+        assert_eq!(all(run), [-14, -14, 0, 14, 0]);
+        assert_eq!(all(alone), [0, 14, 0, 0, 0]);
     }
 
     #[test]
