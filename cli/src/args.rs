@@ -64,7 +64,12 @@ pub struct ModelArgs {
 #[derive(Args, Clone)]
 pub struct RunArgs {
     /// Seconds one run of the accelerator may take before it counts as hung.
-    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86400), value_name = "SECONDS")]
+    #[arg(
+        long,
+        default_value_t = 60,
+        value_parser = clap::value_parser!(u64).range(1..=86400),
+        value_name = "SECONDS"
+    )]
     pub deadline: u64,
     /// Give each text a run of its own instead of packing short ones together. The answers are the
     /// same bit for bit.
@@ -251,7 +256,12 @@ pub struct Bench {
     #[command(flatten)]
     pub subject: Subject,
     /// Timed inferences.
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=10000), value_name = "N")]
+    #[arg(
+        long,
+        default_value_t = 10,
+        value_parser = clap::value_parser!(u32).range(1..=10000),
+        value_name = "N"
+    )]
     pub runs: u32,
     /// Only the cycles of the timing model, with busy and stalled cycles of each unit; nothing is
     /// run.

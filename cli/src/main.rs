@@ -3,7 +3,6 @@
 mod args;
 mod commands;
 mod data;
-mod metrics;
 mod output;
 mod progress;
 

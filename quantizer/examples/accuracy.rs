@@ -5,12 +5,16 @@
 //! `stsb/sts-dev.csv`.
 
 use std::error::Error;
-use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use fqbert_checkpoint::{Checkpoint, LoadOptions, load_tokenizer};
-use fqbert_host::Encoding;
+use fqbert_evaluation::data::{Table, read_sts};
+use fqbert_evaluation::metrics::argmax;
+use fqbert_evaluation::metrics::classes::Confusion;
+use fqbert_evaluation::metrics::correlation::{cosine, spearman};
+use fqbert_evaluation::metrics::noise::Noise;
+use fqbert_host::{Encoding, Tokenizer};
 use fqbert_model::QuantizedModel;
 use fqbert_numerics::host::{quantize_i8, quantize_i16};
 use fqbert_quantizer::{
@@ -18,6 +22,9 @@ use fqbert_quantizer::{
     quantize,
 };
 use rayon::prelude::*;
+
+/// Tokens at which texts are cut.
+const LONGEST: usize = 128;
 
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -52,137 +59,142 @@ fn answers(c: &Checkpoint, m: &QuantizedModel, texts: &[Encoding]) -> Outcome<Ve
     Ok(answers)
 }
 
+/// What the arguments ask for.
+struct Asked {
+    sst2: bool,
+    options: QuantizeOptions,
+    sample: Sample,
+}
+
+impl Asked {
+    fn parse(task: &str, rest: &[String]) -> Outcome<Self> {
+        let scheme = match rest.first().map_or("w4a8", String::as_str) {
+            "paper" => Scheme::Paper,
+            "w8a8" => Scheme::W8A8,
+            _ => Scheme::W4A8,
+        };
+        let (mut options, mut sample) = (QuantizeOptions::new(scheme), Sample::default());
+        for pair in rest.iter().filter_map(|a| a.split_once('=')) {
+            match pair {
+                ("limit", v) => sample.limit = v.parse()?,
+                ("seed", v) => sample.seed = v.parse()?,
+                ("percentile", v) => options.ranges = RangeMethod::Percentile(v.parse()?),
+                ("ema", v) => options.ranges = RangeMethod::EmaMax { decay: v.parse()? },
+                ("nearest", _) => options.rounding = Rounding::Nearest,
+                ("equalize", v) => options.equalize = v.parse()?,
+                _ => return Err(format!("unknown option {}", pair.0).into()),
+            }
+        }
+        Ok(Self {
+            sst2: task == "sst2",
+            options,
+            sample,
+        })
+    }
+
+    /// Calibration texts of the data folder, by column, and the file to measure on.
+    fn files(&self, data: &Path) -> (PathBuf, Columns, PathBuf) {
+        let (train, texts, dev) = if self.sst2 {
+            ("sst2/train.tsv", vec![1], "sst2/dev.tsv")
+        } else {
+            ("stsb/sts-train.csv", vec![6, 7], "stsb/sts-dev.csv")
+        };
+        let columns = Columns {
+            texts,
+            header: self.sst2,
+        };
+        (data.join(train), columns, data.join(dev))
+    }
+}
+
+/// Both models, and how texts are given to them.
+struct Models {
+    checkpoint: Checkpoint,
+    quantized: QuantizedModel,
+    tokenizer: Tokenizer,
+}
+
+impl Models {
+    /// Float and integer answer to each text.
+    fn answers(&self, texts: &[String]) -> Outcome<Vec<[Vec<f32>; 2]>> {
+        let encode = |t: &String| Ok(self.tokenizer.encode(t, LONGEST)?);
+        let encodings: Vec<Encoding> = texts.iter().map(encode).collect::<Outcome<_>>()?;
+        answers(&self.checkpoint, &self.quantized, &encodings)
+    }
+
+    fn sst2(&self, dev: &Path) -> Outcome<()> {
+        let table = Table::read(dev)?;
+        let labels = table.parsed("label", str::parse::<usize>)?;
+        let answers = self.answers(&table.column("sentence")?)?;
+        let classes = |which: usize| answers.iter().map(move |a| argmax(&a[which]));
+        let right = |which| Confusion::new(labels.iter().copied().zip(classes(which))).correct();
+        let same = Confusion::new(classes(0).zip(classes(1)));
+        let mut noise = Noise::default();
+        answers.iter().for_each(|[f, i]| noise.add(f, i));
+        println!(
+            "accuracy of {}: float {}, integer {}; agreement {} ({:.2} %); logits' SQNR {:.2} dB",
+            same.total(),
+            right(0),
+            right(1),
+            same.correct(),
+            100.0 * same.accuracy().unwrap_or(0.0),
+            noise.sqnr_db_bounded()
+        );
+        Ok(())
+    }
+
+    fn sts(&self, dev: &Path) -> Outcome<()> {
+        let pairs = read_sts(dev)?;
+        let scores: Vec<f64> = pairs.iter().map(|p| p.score).collect();
+        let side = |which: usize| -> Vec<String> {
+            pairs.iter().map(|p| p.sentences[which].clone()).collect()
+        };
+        let (first, second) = (self.answers(&side(0))?, self.answers(&side(1))?);
+        let correlation = |which: usize| -> Outcome<f64> {
+            let both = first.iter().zip(&second);
+            let similar: Vec<f64> = both.map(|(a, b)| cosine(&a[which], &b[which])).collect();
+            Ok(100.0 * spearman(&similar, &scores).ok_or("all scores are the same")?)
+        };
+        println!(
+            "Spearman of {}: float {:.2}, integer {:.2}",
+            scores.len(),
+            correlation(0)?,
+            correlation(1)?
+        );
+        Ok(())
+    }
+}
+
 fn main() -> Outcome<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let [task, model, data, rest @ ..] = args.as_slice() else {
         return Err("usage: accuracy sst2|sts MODEL DATA [w4a8|paper|w8a8] [key=value...]".into());
     };
-    let (model, data) = (Path::new(model), Path::new(data));
-    let scheme = match rest.first().map_or("w4a8", String::as_str) {
-        "paper" => Scheme::Paper,
-        "w8a8" => Scheme::W8A8,
-        _ => Scheme::W4A8,
-    };
-    let (mut options, mut sample) = (QuantizeOptions::new(scheme), Sample::default());
-    for pair in rest.iter().filter_map(|a| a.split_once('=')) {
-        match pair {
-            ("limit", v) => sample.limit = v.parse()?,
-            ("seed", v) => sample.seed = v.parse()?,
-            ("percentile", v) => options.ranges = RangeMethod::Percentile(v.parse()?),
-            ("ema", v) => options.ranges = RangeMethod::EmaMax { decay: v.parse()? },
-            ("nearest", _) => options.rounding = Rounding::Nearest,
-            ("equalize", v) => options.equalize = v.parse()?,
-            _ => return Err(format!("unknown option {}", pair.0).into()),
-        }
-    }
-    let checkpoint = Checkpoint::load(model, &LoadOptions::default())?;
-    let tokenizer = load_tokenizer(model)?;
-    let sst2 = task == "sst2";
-    let (train, dev) = if sst2 {
-        (data.join("sst2/train.tsv"), data.join("sst2/dev.tsv"))
-    } else {
-        (
-            data.join("stsb/sts-train.csv"),
-            data.join("stsb/sts-dev.csv"),
-        )
-    };
-    let texts = if sst2 { vec![1] } else { vec![6, 7] };
-    let columns = Columns {
-        texts,
-        header: sst2,
-    };
+    let asked = Asked::parse(task, rest)?;
+    let (train, columns, dev) = asked.files(Path::new(data));
+    let checkpoint = Checkpoint::load(Path::new(model), &LoadOptions::default())?;
+    let tokenizer = load_tokenizer(Path::new(model))?;
     let start = Instant::now();
-    let calibration = Calibration::from_tsv(&train, &columns, &tokenizer, &sample)?;
+    let calibration = Calibration::from_tsv(&train, &columns, &tokenizer, &asked.sample)?;
     let (quantized, report) = quantize(
         &checkpoint,
         Some(&tokenizer),
         &calibration,
-        &options,
+        &asked.options,
         &mut Silent,
     )?;
     println!(
         "{report}\nquantized in {:.1} s",
         start.elapsed().as_secs_f64()
     );
-
-    let text = fs::read_to_string(&dev)?;
-    let rows: Vec<Vec<&str>> = text
-        .lines()
-        .skip(usize::from(sst2))
-        .map(|l| l.split('\t').collect())
-        .collect();
-    let encode = |column: usize| -> Outcome<Vec<Encoding>> {
-        rows.iter()
-            .map(|r| Ok(tokenizer.encode(r.get(column).ok_or("a row is too short")?, 128)?))
-            .collect()
+    let models = Models {
+        checkpoint,
+        quantized,
+        tokenizer,
     };
-    if sst2 {
-        let labels: Vec<usize> = rows
-            .iter()
-            .map(|r| Ok(r[1].parse()?))
-            .collect::<Outcome<_>>()?;
-        let answers = answers(&checkpoint, &quantized, &encode(0)?)?;
-        let class = |v: &[f32]| usize::from(v[1] > v[0]);
-        let count = |f: &dyn Fn(usize, &[Vec<f32>; 2]) -> bool| {
-            answers.iter().enumerate().filter(|(i, a)| f(*i, a)).count()
-        };
-        let float = count(&|i, a| class(&a[0]) == labels[i]);
-        let integer = count(&|i, a| class(&a[1]) == labels[i]);
-        let agree = count(&|_, a| class(&a[0]) == class(&a[1]));
-        let (mut signal, mut noise) = (0.0, 0.0);
-        for [f, i] in &answers {
-            for (f, i) in f.iter().zip(i) {
-                signal += f * f;
-                noise += (f - i) * (f - i);
-            }
-        }
-        let n = answers.len();
-        println!(
-            "accuracy of {n}: float {float}, integer {integer}; agreement {agree} ({:.2} %); \
-             logits' SQNR {:.2} dB",
-            100.0 * agree as f32 / n as f32,
-            10.0 * (signal / noise).log10()
-        );
+    if asked.sst2 {
+        models.sst2(&dev)
     } else {
-        let scores: Vec<f32> = rows
-            .iter()
-            .map(|r| Ok(r[4].parse()?))
-            .collect::<Outcome<_>>()?;
-        let a = answers(&checkpoint, &quantized, &encode(5)?)?;
-        let b = answers(&checkpoint, &quantized, &encode(6)?)?;
-        let cosine = |which: usize| -> Vec<f32> {
-            let dot = |(a, b): (&[Vec<f32>; 2], &[Vec<f32>; 2])| {
-                a[which].iter().zip(&b[which]).map(|(a, b)| a * b).sum()
-            };
-            a.iter().zip(&b).map(dot).collect()
-        };
-        let [float, integer] = [0, 1].map(|w| 100.0 * pearson(&ranks(&cosine(w)), &ranks(&scores)));
-        println!(
-            "Spearman of {}: float {float:.2}, integer {integer:.2}",
-            scores.len()
-        );
+        models.sts(&dev)
     }
-    Ok(())
-}
-
-/// Ranks, the mean of them for equals.
-fn ranks(v: &[f32]) -> Vec<f64> {
-    let mut order: Vec<usize> = (0..v.len()).collect();
-    order.sort_by(|a, b| v[*a].total_cmp(&v[*b]));
-    let mut ranks = vec![0.0; v.len()];
-    for equal in order.chunk_by(|a, b| v[*a] == v[*b]) {
-        let first = order.partition_point(|i| v[*i] < v[equal[0]]);
-        let rank = first as f64 + (equal.len() as f64 - 1.0) / 2.0;
-        equal.iter().for_each(|i| ranks[*i] = rank);
-    }
-    ranks
-}
-
-fn pearson(a: &[f64], b: &[f64]) -> f64 {
-    let n = a.len() as f64;
-    let (ma, mb) = (a.iter().sum::<f64>() / n, b.iter().sum::<f64>() / n);
-    let cov = |x: &[f64], mx: f64, y: &[f64], my: f64| -> f64 {
-        x.iter().zip(y).map(|(x, y)| (x - mx) * (y - my)).sum()
-    };
-    cov(a, ma, b, mb) / (cov(a, ma, a, ma) * cov(b, mb, b, mb)).sqrt()
 }

@@ -1,13 +1,14 @@
 //! The integer model beside the float one, site by site.
 
 use fqbert_checkpoint::{Checkpoint, Observer, Site};
+use fqbert_evaluation::metrics::noise::Noise;
 use fqbert_host::{QuantizedInput, Tokens};
 use fqbert_model::reference::{EncoderInput, LayerTrace};
 use fqbert_model::{LayerScales, QuantizedModel};
 use rayon::prelude::*;
 
 use crate::error::{QuantizeError, refuse};
-use crate::report::{SiteReport, decibels};
+use crate::report::SiteReport;
 use crate::watch::name;
 
 /// Sites compared, in order of execution, with the bits of their codes.
@@ -28,8 +29,7 @@ const SITES: [(Site, u8); 11] = [
 /// Energies at one site.
 #[derive(Debug, Clone, Copy, Default)]
 struct Energy {
-    signal: f64,
-    noise: f64,
+    noise: Noise,
     saturated: u64,
     values: u64,
 }
@@ -37,17 +37,15 @@ struct Energy {
 impl Energy {
     fn add(&mut self, float: &[f32], codes: impl Iterator<Item = f32>, scale: f32, limit: f32) {
         for (float, code) in float.iter().zip(codes) {
-            let d = f64::from(*float) - f64::from(code) * f64::from(scale);
-            self.signal += f64::from(*float) * f64::from(*float);
-            self.noise += d * d;
+            self.noise
+                .add_value(f64::from(*float), f64::from(code) * f64::from(scale));
             self.saturated += u64::from(code.abs() >= limit);
             self.values += 1;
         }
     }
 
     fn merge(&mut self, o: &Energy) {
-        self.signal += o.signal;
-        self.noise += o.noise;
+        self.noise.merge(&o.noise);
         self.saturated += o.saturated;
         self.values += o.values;
     }
@@ -110,7 +108,7 @@ pub(crate) fn compare(
                 site: name(*site),
                 bits: *bits,
                 scale,
-                sqnr_db: decibels(total.signal, total.noise),
+                sqnr_db: total.noise.sqnr_db_bounded(),
                 saturated: total.saturated as f64 / total.values.max(1) as f64,
             }
         });

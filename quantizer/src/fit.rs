@@ -7,7 +7,7 @@ use fqbert_numerics::requant::Requant;
 
 use crate::error::QuantizeError;
 use crate::options::{QuantizeOptions, Rounding, Scheme, WeightBits};
-use crate::weights::{Coded, Moments, Residual, compensate, per_channel, per_tensor};
+use crate::weights::{Coded, Moments, Residual, compensate, per_channel, per_tensor, weight_sqnr};
 
 /// Tokens whose products are taken in f32 before they are added in f64.
 const TOKENS: usize = 512;
@@ -211,7 +211,7 @@ fn assemble(
         })?;
         params.push(requant);
     }
-    let weight_sqnr_db = weight_sqnr(target.float.weight(), &coded, k);
+    let weight_sqnr_db = weight_sqnr(target.float.weight(), k, &coded.codes, &coded.scales);
     let mean_clip = coded.clips.iter().map(|c| f64::from(*c)).sum::<f64>() / n.max(1) as f64;
     let mut scales = coded.scales;
     if scheme == Scheme::Paper {
@@ -229,20 +229,4 @@ fn assemble(
         weight_sqnr_db,
         mean_clip,
     })
-}
-
-/// Of the codes against the checkpoint's weights, in dB.
-fn weight_sqnr(w: &[f32], coded: &Coded, k: usize) -> f64 {
-    let rows = w
-        .chunks_exact(k.max(1))
-        .zip(coded.codes.chunks_exact(k.max(1)));
-    let (mut signal, mut noise) = (0.0, 0.0);
-    for ((w, codes), scale) in rows.zip(&coded.scales) {
-        for (w, code) in w.iter().zip(codes) {
-            let (w, code) = (f64::from(*w), f64::from(*code) * f64::from(*scale));
-            signal += w * w;
-            noise += (w - code) * (w - code);
-        }
-    }
-    crate::report::decibels(signal, noise)
 }

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use fqbert_checkpoint::Checkpoint;
+use fqbert_evaluation::metrics::correlation::cosine;
 use fqbert_host::{Head, HeadOutput, ProblemType, QuantizedInput, Tokens, argmax};
 use fqbert_model::QuantizedModel;
 use rayon::prelude::*;
@@ -176,20 +177,5 @@ impl<'a> Judge<'a> {
             drop,
             noise: ratio(signal),
         }
-    }
-}
-
-fn cosine(a: &[f32], b: &[f32]) -> f64 {
-    let dot = |a: &[f32], b: &[f32]| -> f64 {
-        a.iter()
-            .zip(b)
-            .map(|(a, b)| f64::from(*a) * f64::from(*b))
-            .sum()
-    };
-    let lengths = (dot(a, a) * dot(b, b)).sqrt();
-    if lengths > 0.0 {
-        dot(a, b) / lengths
-    } else {
-        0.0
     }
 }

@@ -74,19 +74,6 @@ pub struct SiteReport {
     pub saturated: f64,
 }
 
-/// Ratio of energies in dB, within -300..=300 so that it is always a number.
-pub(crate) fn decibels(signal: f64, noise: f64) -> f64 {
-    if noise == 0.0 {
-        return 300.0;
-    }
-    let db = 10.0 * (signal / noise).log10();
-    if db.is_nan() {
-        -300.0
-    } else {
-        db.clamp(-300.0, 300.0)
-    }
-}
-
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(

@@ -57,7 +57,13 @@ pub struct Eval {
     pub sqnr_samples: usize,
     /// Show the N rows whose logits differ most from the float model's, and all rows up to N whose
     /// answer changes.
-    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=10000), value_name = "N", requires = "reference")]
+    #[arg(
+        long,
+        default_value_t = 0,
+        value_parser = clap::value_parser!(u32).range(0..=10000),
+        value_name = "N",
+        requires = "reference"
+    )]
     pub worst: u32,
     /// Report slices of the data: negation, contrast, length, rare words, the float model's
     /// confidence.

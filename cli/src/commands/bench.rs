@@ -5,13 +5,14 @@ use std::time::Instant;
 
 use fqbert_compiler::CompileOptions;
 use fqbert_contract::timing::{self, Policy, UNITS, unit_name};
+use fqbert_evaluation::metrics;
 use fqbert_runtime::{Session, Tokens, open_device};
 use serde::Serialize;
 
 use super::stalls::{self, UnitStalls};
 use super::subject;
 use crate::args::{Bench, Cli};
-use crate::{metrics, output, progress};
+use crate::{output, progress};
 
 #[derive(Serialize)]
 struct UnitCycles {
@@ -118,7 +119,8 @@ fn table(r: &Result, geometry: &str) -> anyhow::Result<String> {
     let mhz = f64::from(r.clock_hz) / 1e6;
     writeln!(
         out,
-        "accelerator    {} cycles = {:.2} ms at {mhz:.0} MHz ({geometry}; timing model, not measured on silicon)",
+        "accelerator    {} cycles = {:.2} ms at {mhz:.0} MHz ({geometry}; timing model, not \
+         measured on silicon)",
         r.cycles, r.accelerator_ms
     )?;
     if r.units.iter().any(|u| u.stalls.is_some()) {

@@ -1,11 +1,12 @@
 //! `fqbert inspect`.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
-use fqbert_compiler::{CompileOptions, MemoryPlan, buckets, compile};
+use anyhow::anyhow;
+use fqbert_compiler::{CompileOptions, MemoryPlan, MemoryUse, RegionUse, buckets, compile};
 use fqbert_contract::geometry::Mode;
 use fqbert_contract::verify::verify;
-use fqbert_model::{Linear, QuantizedModel};
+use fqbert_model::{Linear, Provenance, Quantization, QuantizedModel};
 use serde::Serialize;
 
 use super::subject;
@@ -53,11 +54,11 @@ struct Region {
 }
 
 #[derive(Serialize)]
-struct Report {
+struct Inspection {
     model: String,
     shape: Shape,
-    quantization: fqbert_model::Quantization,
-    provenance: fqbert_model::Provenance,
+    quantization: Quantization,
+    provenance: Provenance,
     compression: Compression,
     geometry: &'static str,
     /// Sequence lengths that programs are compiled for.
@@ -78,52 +79,39 @@ pub fn run(cli: &Cli, args: &Inspect) -> anyhow::Result<()> {
     let bucket = subject::bucket(&geometry, &model, args.subject.seq)?;
     let program = compile(&model, &geometry, bucket, &CompileOptions::default())?;
     let verified = verify(&program, &geometry).map_err(|violations| {
-        let violations: Vec<String> = violations.iter().map(ToString::to_string).collect();
-        anyhow::anyhow!(
+        anyhow!(
             "the program failed verification, which is a bug of the compiler: {}",
-            violations.join("; ")
+            listed(&violations, "; ")
         )
     })?;
     let plan = MemoryPlan::of(&program);
+    let inspection = Inspection {
+        shape: shape(&model),
+        quantization: model.quantization.clone(),
+        provenance: model.provenance.clone(),
+        compression: compression(&model),
+        geometry: geometry.name,
+        buckets: buckets(&geometry, &model),
+        sequence: program.sequence,
+        memory: plan.memories.iter().map(memory).collect(),
+        regions: plan.regions.iter().map(region).collect(),
+        code_bytes: plan.code.0,
+        alignment: plan.alignment,
+        instructions: verified.instructions,
+        instructions_per_layer: plan.instructions_per_layer.clone(),
+        cycles: verified.cycles,
+        model: name,
+    };
     if cli.json {
-        return output::json(&Report {
-            shape: shape(&model),
-            quantization: model.quantization.clone(),
-            provenance: model.provenance.clone(),
-            compression: compression(&model),
-            geometry: geometry.name,
-            buckets: buckets(&geometry, &model),
-            sequence: program.sequence,
-            memory: plan
-                .memories
-                .iter()
-                .map(|m| Memory {
-                    memory: m.memory.name(),
-                    peak_words: m.peak_words,
-                    words: m.depth,
-                    word_bytes: m.word_bytes,
-                })
-                .collect(),
-            regions: plan
-                .regions
-                .iter()
-                .map(|r| Region {
-                    region: r.region.name(),
-                    bytes: r.size.0,
-                    moved_bytes: r.moved.0,
-                })
-                .collect(),
-            code_bytes: plan.code.0,
-            alignment: plan.alignment,
-            instructions: verified.instructions,
-            instructions_per_layer: plan.instructions_per_layer,
-            cycles: verified.cycles,
-            model: name,
-        });
+        return output::json(&inspection);
     }
-    let (s, c) = (shape(&model), compression(&model));
+    output::text(&text(&inspection, &plan, verified.semaphores)?)
+}
+
+fn text(i: &Inspection, plan: &MemoryPlan, semaphores: usize) -> Result<String, fmt::Error> {
+    let (s, c) = (&i.shape, &i.compression);
     let mut out = String::new();
-    writeln!(out, "{name}")?;
+    writeln!(out, "{}", i.model)?;
     writeln!(
         out,
         "{}, {}: {} layers, hidden {}, {} heads, intermediate {}, vocabulary {}, up to {} tokens",
@@ -132,7 +120,7 @@ pub fn run(cli: &Cli, args: &Inspect) -> anyhow::Result<()> {
     if !s.labels.is_empty() {
         writeln!(out, "labels: {}", s.labels.join(", "))?;
     }
-    let (q, p) = (&model.quantization, &model.provenance);
+    let (q, p) = (&i.quantization, &i.provenance);
     writeln!(
         out,
         "scheme {}; ranges: {}; weights: {}",
@@ -151,7 +139,8 @@ pub fn run(cli: &Cli, args: &Inspect) -> anyhow::Result<()> {
     }
     writeln!(
         out,
-        "encoder weights {:.2}x smaller as the paper counts, {:.2}x with all tables ({} bytes in f32, {} of weight codes; {} matrices of 4 bits, {} of 8)",
+        "encoder weights {:.2}x smaller as the paper counts, {:.2}x with all tables ({} bytes in \
+         f32, {} of weight codes; {} matrices of 4 bits, {} of 8)",
         c.ratio,
         c.stored_ratio,
         c.float_bytes,
@@ -161,18 +150,41 @@ pub fn run(cli: &Cli, args: &Inspect) -> anyhow::Result<()> {
     )?;
     writeln!(
         out,
-        "\nprogram for {} tokens on {} (buckets {:?})",
-        program.sequence,
-        geometry.name,
-        buckets(&geometry, &model)
+        "\nprogram for {} tokens on {} (buckets {})",
+        i.sequence,
+        i.geometry,
+        listed(&i.buckets, ", ")
     )?;
     write!(out, "{plan}")?;
     writeln!(
         out,
-        "verified: {} instructions, {} semaphores, {} cycles by the timing model",
-        verified.instructions, verified.semaphores, verified.cycles
+        "verified: {} instructions, {semaphores} semaphores, {} cycles by the timing model",
+        i.instructions, i.cycles
     )?;
-    output::text(&out)
+    Ok(out)
+}
+
+/// Items one after the other.
+fn listed<T: fmt::Display>(items: &[T], separator: &str) -> String {
+    let items: Vec<String> = items.iter().map(T::to_string).collect();
+    items.join(separator)
+}
+
+fn memory(m: &MemoryUse) -> Memory {
+    Memory {
+        memory: m.memory.name(),
+        peak_words: m.peak_words,
+        words: m.depth,
+        word_bytes: m.word_bytes,
+    }
+}
+
+fn region(r: &RegionUse) -> Region {
+    Region {
+        region: r.region.name(),
+        bytes: r.size.0,
+        moved_bytes: r.moved.0,
+    }
 }
 
 fn shape(model: &QuantizedModel) -> Shape {

@@ -1,11 +1,13 @@
 //! `fqbert quantize`.
 
-use std::io::Write as _;
+use std::io::Write;
 use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, bail, ensure};
 use fqbert_checkpoint::{Checkpoint, LoadOptions, load_tokenizer};
+use fqbert_evaluation::data;
+use fqbert_files::write_atomically;
 use fqbert_host::{TaskKind, Tokenizer, Tokens};
 use fqbert_model::{FloatMetric, QuantizedModel};
 use fqbert_quantizer::{
@@ -16,7 +18,7 @@ use indicatif::ProgressBar;
 use serde::Serialize;
 
 use crate::args::{Cli, Quantize, RangeArg, SchemeArg, TaskArg};
-use crate::{data, output, progress};
+use crate::{output, progress};
 
 #[derive(Serialize)]
 struct Summary<'a> {
@@ -57,19 +59,7 @@ impl Progress for Bar {
 pub fn run(cli: &Cli, args: &Quantize) -> anyhow::Result<()> {
     let start = Instant::now();
     let folder = &args.checkpoint;
-    let task = args.task.map(|t| match t {
-        TaskArg::Classification => TaskKind::SequenceClassification,
-        TaskArg::Tagging => TaskKind::TokenClassification,
-        TaskArg::Embedding => TaskKind::Embedding,
-    });
-    let checkpoint = Checkpoint::load(
-        folder,
-        &LoadOptions {
-            task,
-            ..LoadOptions::default()
-        },
-    )
-    .with_context(|| format!("checkpoint {}", folder.display()))?;
+    let checkpoint = load(args).with_context(|| format!("checkpoint {}", folder.display()))?;
     let tokenizer =
         load_tokenizer(folder).with_context(|| format!("tokenizer of {}", folder.display()))?;
     let learned = LearnedScales::load(folder)?;
@@ -81,22 +71,7 @@ pub fn run(cli: &Cli, args: &Quantize) -> anyhow::Result<()> {
                 .with_context(|| format!("calibration data {}", path.display()))
         })
         .transpose()?;
-    let mut options = QuantizeOptions::new(match args.scheme {
-        SchemeArg::W4a8 => Scheme::W4A8,
-        SchemeArg::Paper => Scheme::Paper,
-        SchemeArg::W8a8 => Scheme::W8A8,
-    });
-    if let Some(range) = args.range {
-        options.ranges = match range {
-            RangeArg::Ema => RangeMethod::EmaMax { decay: 0.9 },
-            RangeArg::Percentile => RangeMethod::Percentile(0.9999),
-            RangeArg::Mse => RangeMethod::Mse,
-        };
-    }
-    options.provenance.license.clone_from(&args.license);
-    options.provenance.command = command_line(args);
-    options.provenance.source = source_name(folder);
-    options.provenance.float_metric = args.float_metric.as_deref().map(parse_metric).transpose()?;
+    let options = options(args)?;
     let mut bar = Bar(progress::bar(0, "quantizing"));
     let stages = args.resume.then(|| stage_folder(&args.output));
     let made = match (&learned, &calibration) {
@@ -134,29 +109,72 @@ pub fn run(cli: &Cli, args: &Quantize) -> anyhow::Result<()> {
         ),
     };
     bar.0.finish_and_clear();
-    let Made { model, report, .. } = &made;
-    let sensitivity = made.mix.as_ref().map(|m| &m.sensitivity);
-    let sensitivity = sensitivity.or(made.sensitivity.as_ref());
-    model
-        .save(&args.output)
-        .with_context(|| format!("writing {}", args.output.display()))?;
-    if let Some(path) = &args.report {
-        write_json(path, report)?;
-    }
-    if let (Some(path), Some(sensitivity)) = (&args.sensitivity, sensitivity) {
-        write_json(path, sensitivity)?;
-    }
+    write(args, &made)?;
     if let Some(stages) = &stages {
         stages.remove()?;
     }
+    say(cli, args, &made, start.elapsed().as_secs_f64())
+}
+
+/// The float checkpoint, for the task that is asked for.
+fn load(args: &Quantize) -> anyhow::Result<Checkpoint> {
+    let task = args.task.map(|t| match t {
+        TaskArg::Classification => TaskKind::SequenceClassification,
+        TaskArg::Tagging => TaskKind::TokenClassification,
+        TaskArg::Embedding => TaskKind::Embedding,
+    });
+    let options = LoadOptions {
+        task,
+        ..LoadOptions::default()
+    };
+    Ok(Checkpoint::load(&args.checkpoint, &options)?)
+}
+
+/// Scheme and ranges as asked for, and what the model file says of its origin.
+fn options(args: &Quantize) -> anyhow::Result<QuantizeOptions> {
+    let mut options = QuantizeOptions::new(match args.scheme {
+        SchemeArg::W4a8 => Scheme::W4A8,
+        SchemeArg::Paper => Scheme::Paper,
+        SchemeArg::W8a8 => Scheme::W8A8,
+    });
+    if let Some(range) = args.range {
+        options.ranges = match range {
+            RangeArg::Ema => RangeMethod::EmaMax { decay: 0.9 },
+            RangeArg::Percentile => RangeMethod::Percentile(0.9999),
+            RangeArg::Mse => RangeMethod::Mse,
+        };
+    }
+    options.provenance.license.clone_from(&args.license);
+    options.provenance.command = command_line(args);
+    options.provenance.source = source_name(&args.checkpoint);
+    options.provenance.float_metric = args.float_metric.as_deref().map(parse_metric).transpose()?;
+    Ok(options)
+}
+
+/// Writes the model, and the reports that are asked for.
+fn write(args: &Quantize, made: &Made) -> anyhow::Result<()> {
+    let writing = || format!("writing {}", args.output.display());
+    made.model.save(&args.output).with_context(writing)?;
+    if let Some(path) = &args.report {
+        write_json(path, &made.report)?;
+    }
+    let mix = made.mix.as_ref().map(|m| &m.sensitivity);
+    if let (Some(path), Some(sensitivity)) = (&args.sensitivity, mix.or(made.sensitivity.as_ref()))
+    {
+        write_json(path, sensitivity)?;
+    }
+    Ok(())
+}
+
+/// Tells what was made.
+fn say(cli: &Cli, args: &Quantize, made: &Made, seconds: f64) -> anyhow::Result<()> {
     let bytes = std::fs::metadata(&args.output)
         .map(|m| m.len())
         .unwrap_or(0);
-    let seconds = start.elapsed().as_secs_f64();
+    let report = &made.report;
     if cli.json {
-        let output = args.output.display().to_string();
         return output::json(&Summary {
-            output,
+            output: args.output.display().to_string(),
             bytes,
             seconds,
             report,
@@ -188,7 +206,8 @@ fn nothing_to_choose(args: &Quantize) -> anyhow::Result<()> {
     match given.iter().find(|(_, given)| *given) {
         None => Ok(()),
         Some((option, _)) => bail!(
-            "{option}: bits and scales of {} were learned in training ({}); quantize a copy of the folder without that file to choose them",
+            "{option}: bits and scales of {} were learned in training ({}); quantize a copy of the \
+             folder without that file to choose them",
             args.checkpoint.display(),
             LearnedScales::FILE
         ),
@@ -294,7 +313,8 @@ fn header_column(path: &Path, name: &str) -> anyhow::Result<usize> {
 fn parse_metric(text: &str) -> anyhow::Result<FloatMetric> {
     let help = || {
         format!(
-            "--float-metric \"{text}\": give NAME,DATA,VALUE,N such as \"accuracy,SST-2 dev,90.02,872\""
+            "--float-metric \"{text}\": give NAME,DATA,VALUE,N such as \"accuracy,SST-2 \
+             dev,90.02,872\""
         )
     };
     let fields: Vec<&str> = text.split(',').map(str::trim).collect();
@@ -356,16 +376,11 @@ fn value_name(value: impl clap::ValueEnum) -> String {
         .unwrap_or_default()
 }
 
-/// Written under a temporary name and renamed, so that nobody reads half a report.
+/// Writes a report; nobody reads half of one.
 fn write_json(path: &Path, value: &impl Serialize) -> anyhow::Result<()> {
-    let write = || -> anyhow::Result<()> {
-        let temporary = path.with_extension("json.tmp");
-        let mut file = std::fs::File::create(&temporary)?;
-        serde_json::to_writer_pretty(&mut file, value)?;
-        file.write_all(b"\n")?;
-        file.sync_all()?;
-        std::fs::rename(&temporary, path)?;
-        Ok(())
+    let write = |out: &mut dyn Write| -> anyhow::Result<()> {
+        serde_json::to_writer_pretty(&mut *out, value)?;
+        Ok(out.write_all(b"\n")?)
     };
-    write().with_context(|| format!("writing {}", path.display()))
+    write_atomically(path, write).with_context(|| format!("writing {}", path.display()))
 }

@@ -39,29 +39,25 @@ fn float(name: &str) -> (Checkpoint, Vec<Encoding>) {
     (checkpoint, rows.collect())
 }
 
+/// The float classifier's logits of all rows.
+fn float_logits() -> Vec<Vec<f32>> {
+    let (checkpoint, rows) = float("classes");
+    let logits = |r: &fqbert_host::Encoding| {
+        let output = checkpoint.forward(&r.ids, &r.type_ids).unwrap();
+        output.values().to_vec()
+    };
+    rows.iter().map(logits).collect()
+}
+
+/// Float logits as a file give the same report but for the layers.
 #[test]
-fn a_classifier_beside_its_float_model() {
+fn float_logits_from_a_file() {
     let f = fixture();
     let folder = f.path("classes");
     let beside = ["--float", s(&folder), "--worst", "5", "--slices"];
     let e = json(&eval("classes", "classes.tsv", &beside));
-
-    // Float logits as a file give the same report but for the layers.
-    let (checkpoint, rows) = float("classes");
-    let logits: Vec<Vec<f32>> = rows
-        .iter()
-        .map(|r| {
-            checkpoint
-                .forward(&r.ids, &r.type_ids)
-                .unwrap()
-                .values()
-                .to_vec()
-        })
-        .collect();
-    let lines: String = logits
-        .iter()
-        .map(|l| format!("{}\t{}\n", l[0], l[1]))
-        .collect();
+    let row = |l: Vec<f32>| format!("{}\t{}\n", l[0], l[1]);
+    let lines: String = float_logits().into_iter().map(row).collect();
     let file = f.write("logits.tsv", &format!("a\tb\n{lines}"));
     let beside = [
         "--float-logits",
@@ -88,7 +84,14 @@ fn a_classifier_beside_its_float_model() {
         from_file[key] = e[key].clone();
     }
     assert_eq!(e, from_file);
+}
 
+#[test]
+fn a_classifier_beside_its_float_model() {
+    let folder = fixture().path("classes");
+    let beside = ["--float", s(&folder), "--worst", "5", "--slices"];
+    let e = json(&eval("classes", "classes.tsv", &beside));
+    let logits = float_logits();
     let right = |l: &[f32], i: usize| usize::from(l[1] > l[0]) == i % 2;
     let float_right = logits
         .iter()
@@ -200,7 +203,7 @@ fn layer_errors_are_those_of_the_scalar_reference() {
 
     let svg = fs::read_to_string(&picture).unwrap();
     assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"));
-    let shown = format!(">{:.1}<", layers[LAYERS]["sqnr_db"].as_f64().unwrap());
+    let shown = format!(">\n{:.1}\n<", layers[LAYERS]["sqnr_db"].as_f64().unwrap());
     assert!(svg.contains(&shown), "{shown}");
     let few = json(&eval(
         "classes",

@@ -4,9 +4,8 @@ use super::fixture::spec;
 use super::*;
 
 #[test]
-fn input_that_cannot_be_used() {
+fn float_logits_of_other_rows() {
     let f = fixture();
-    let folder = |name| s(&f.path(name)).to_owned();
     let logits = |name: &str, rows: &[&str]| f.write(name, &format!("a\tb\n{}", rows.join("\n")));
     let with = |file: &str| eval("classes", "classes.tsv", &["--float-logits", file]);
     let mut rows = vec!["1\t2"; ROWS];
@@ -30,14 +29,23 @@ fn input_that_cannot_be_used() {
     refused(&with("/no/such/file"), &["/no/such/file"]);
     let wide = f.write("wide.tsv", "a\n1\n");
     refused(&with(&wide), &["1 columns"]);
+    let file = logits("good.tsv", &["1\t2"; ROWS]);
+    refused(
+        &eval("tags", "tags.tsv", &["--float-logits", &file]),
+        &["--float FOLDER"],
+    );
+}
 
+#[test]
+fn float_checkpoints_of_another_model() {
+    let f = fixture();
     let float = |name: &str, data: &str, folder: &str| eval(name, data, &["--float", folder]);
     refused(
         &float("classes", "classes.tsv", "/no/such/folder"),
         &["/no/such/folder"],
     );
     refused(
-        &float("classes", "classes.tsv", &folder("sets")),
+        &float("classes", "classes.tsv", s(&f.path("sets"))),
         &["3 classes", "2"],
     );
     fs::create_dir_all(f.path("small")).unwrap();
@@ -47,15 +55,14 @@ fn input_that_cannot_be_used() {
     };
     small.write(&f.path("small")).unwrap();
     refused(
-        &float("classes", "classes.tsv", &folder("small")),
+        &float("classes", "classes.tsv", s(&f.path("small"))),
         &["1 layers", "3"],
     );
+}
 
-    let file = logits("good.tsv", &["1\t2"; ROWS]);
-    refused(
-        &eval("tags", "tags.tsv", &["--float-logits", &file]),
-        &["--float FOLDER"],
-    );
+#[test]
+fn tasks_and_labels_that_do_not_go_with_the_model() {
+    let f = fixture();
     refused(
         &eval("vectors", "pairs.csv", &["--task", "labels"]),
         &["embeddings", "--task sts"],
@@ -86,12 +93,12 @@ fn input_that_cannot_be_used() {
         &eval("sets", "word.tsv", &[]),
         &["line 2", "\"x\"", "below 3"],
     );
-    let nowhere = [
-        "--float",
-        &folder("classes"),
-        "--svg",
-        "/no/such/folder/x.svg",
-    ];
+}
+
+#[test]
+fn options_that_need_others() {
+    let folder = fixture().path("classes");
+    let nowhere = ["--float", s(&folder), "--svg", "/no/such/folder/x.svg"];
     refused(
         &eval("classes", "classes.tsv", &nowhere),
         &["/no/such/folder/x.svg"],

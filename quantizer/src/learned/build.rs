@@ -19,7 +19,8 @@ use crate::layer::tables;
 use crate::options::{QuantizeOptions, RangeMethod, Rounding, Scheme};
 use crate::progress::Progress;
 use crate::quantize::quantize;
-use crate::report::{LayerReport, LinearReport, Report, decibels};
+use crate::report::{LayerReport, LinearReport, Report};
+use crate::weights::weight_sqnr;
 
 /// Accumulator steps that a bias may have (docs/numerics.md, section 3).
 const BIAS_LIMIT: f64 = (1u32 << 26) as f64 - 1.0;
@@ -228,7 +229,7 @@ impl Builder<'_> {
         let report = LinearReport {
             linear: name,
             bits: w.bits,
-            weight_sqnr_db: weight_sqnr(float, &codes, &w.scales),
+            weight_sqnr_db: weight_sqnr(float.weight(), float.inputs(), &codes, &w.scales),
             clip: mean_clip(float, &w.scales, limit),
             scales: [
                 w.scales.iter().copied().fold(f32::INFINITY, f32::min),
@@ -282,21 +283,6 @@ fn codes(float: &FloatLinear, w: &Weights, limit: f64) -> Vec<i8> {
             row.iter().map(move |v| code(v).clamp(-limit, limit) as i8)
         })
         .collect()
-}
-
-/// Of the codes against the checkpoint's weights, in dB.
-fn weight_sqnr(float: &FloatLinear, codes: &[i8], scales: &[f32]) -> f64 {
-    let k = float.inputs().max(1);
-    let rows = float.weight().chunks_exact(k).zip(codes.chunks_exact(k));
-    let (mut signal, mut noise) = (0.0, 0.0);
-    for ((w, codes), scale) in rows.zip(scales) {
-        for (w, code) in w.iter().zip(codes) {
-            let (w, code) = (f64::from(*w), f64::from(*code) * f64::from(*scale));
-            signal += w * w;
-            noise += (w - code) * (w - code);
-        }
-    }
-    decibels(signal, noise)
 }
 
 /// Mean over channels of the share of the largest weight that codes hold.

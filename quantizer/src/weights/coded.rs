@@ -1,5 +1,7 @@
 //! Codes, and what choosing them takes.
 
+use fqbert_evaluation::metrics::noise::Noise;
+
 /// Codes of a matrix `[outputs][inputs]` and the scale of each output channel (the same for all,
 /// where there is one for the tensor).
 #[derive(Debug, Clone, PartialEq)]
@@ -47,4 +49,17 @@ pub(super) fn round(w: &[f32], scale: f32, limit: f32) -> impl Iterator<Item = i
 
 pub(super) fn largest(w: &[f32]) -> f32 {
     w.iter().fold(0.0, |m, w| m.max(w.abs()))
+}
+
+/// SQNR of codes `[outputs][inputs]` against the checkpoint's weights, in dB.
+pub(crate) fn weight_sqnr(w: &[f32], inputs: usize, codes: &[i8], scales: &[f32]) -> f64 {
+    let inputs = inputs.max(1);
+    let rows = w.chunks_exact(inputs).zip(codes.chunks_exact(inputs));
+    let mut noise = Noise::default();
+    for ((w, codes), scale) in rows.zip(scales) {
+        for (w, code) in w.iter().zip(codes) {
+            noise.add_value(f64::from(*w), f64::from(*code) * f64::from(*scale));
+        }
+    }
+    noise.sqnr_db_bounded()
 }

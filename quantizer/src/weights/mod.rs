@@ -10,7 +10,7 @@ mod compensate;
 mod moments;
 mod rtn;
 
-pub(crate) use coded::Coded;
+pub(crate) use coded::{Coded, weight_sqnr};
 pub(crate) use compensate::compensate;
 pub(crate) use moments::{Moments, Residual};
 pub(crate) use rtn::{per_channel, per_tensor};

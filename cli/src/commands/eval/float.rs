@@ -4,14 +4,13 @@ use std::path::Path;
 
 use anyhow::{Context, bail, ensure};
 use fqbert_checkpoint::{Checkpoint, LoadOptions};
+use fqbert_evaluation::data::Table;
+use fqbert_evaluation::{Examples, Kind};
 use fqbert_host::Task;
 use fqbert_model::QuantizedModel;
 use fqbert_runtime::Tokens;
 
-use super::Kind;
-use super::examples::Examples;
 use crate::args::Eval;
-use crate::data::Table;
 use crate::progress;
 
 /// Sequences between two steps of the progress bar.
@@ -52,7 +51,8 @@ impl Float {
         let (rows, columns) = (table.len(), table.width());
         ensure!(
             rows == examples.of && columns == model.config.labels.len(),
-            "--float-logits {} has {rows} rows of {columns} columns; {} rows of {} are needed, one for each row of {}",
+            "--float-logits {} has {rows} rows of {columns} columns; {} rows of {} are needed, one \
+             for each row of {}",
             path.display(),
             examples.of,
             model.config.labels.len(),
@@ -102,12 +102,14 @@ fn checkpoint(folder: &Path, model: &QuantizedModel) -> anyhow::Result<Checkpoin
     for (what, float, quantized) in same {
         ensure!(
             float == quantized,
-            "it has {float} {what}, the quantized model {quantized}; give the checkpoint that the model was made from"
+            "it has {float} {what}, the quantized model {quantized}; give the checkpoint that the \
+             model was made from"
         );
     }
     ensure!(
         float.max_sequence() >= config.max_sequence(),
-        "it takes {} tokens, the quantized model {}; give the checkpoint that the model was made from",
+        "it takes {} tokens, the quantized model {}; give the checkpoint that the model was made \
+         from",
         float.max_sequence(),
         config.max_sequence()
     );

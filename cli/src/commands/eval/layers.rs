@@ -1,32 +1,22 @@
-//! The error of each layer against the float run.
+//! The runs that the error of each layer is measured on.
 //!
 //! What a layer gives in the quantized run is had from the accelerator itself, without a second
 //! implementation of it: the model cut off after that layer is a model too, and its hidden states
-//! are what the whole one has there, bit for bit. L layers so cost about L/2 runs. Beside it the
-//! error of the layer alone, which is given the float run's input: it says which layer loses, where
-//! the first says what has been lost until there.
+//! are what the whole one has there, bit for bit. L layers so cost about L/2 runs.
 
 use anyhow::{Context, ensure};
 use fqbert_checkpoint::{Checkpoint, Observer, Site};
-use fqbert_contract::device;
+use fqbert_evaluation::Layers;
+use fqbert_evaluation::layers::{self, LayerRuns};
 use fqbert_model::QuantizedModel;
 use fqbert_numerics::host::{quantize_i8, quantize_i16};
 use fqbert_runtime::{Session, SessionOptions, Tokens};
+use indicatif::ProgressBar;
 
-use super::report::LayerError;
-use crate::metrics::noise::Noise;
 use crate::progress;
 
 /// Bound on the float values kept, 1 GiB of them.
 const MAX_VALUES: usize = 1 << 28;
-
-/// A device that sessions are opened on one after another.
-pub struct Device {
-    /// The accelerator.
-    pub opened: Box<dyn device::Device>,
-    /// How the sessions run.
-    pub options: SessionOptions,
-}
 
 /// Keeps the embeddings and each layer's output, `[tokens][hidden]`.
 #[derive(Default)]
@@ -40,102 +30,108 @@ impl Observer for Keep {
     }
 }
 
-/// The embeddings' error and that of each layer.
+/// The embeddings' error and that of each layer. The session gives its device.
 pub fn measure(
-    device: Device,
+    session: Session,
+    options: SessionOptions,
     model: &QuantizedModel,
     float: &Checkpoint,
     tokens: &[Tokens],
-) -> anyhow::Result<Vec<LayerError>> {
-    let count: usize = tokens.iter().map(Tokens::len).sum();
+) -> anyhow::Result<Layers> {
+    let lengths: Vec<usize> = tokens.iter().map(Tokens::len).collect();
     let points = model.layers.len() + 1;
-    let values = count
+    let values = lengths
+        .iter()
+        .sum::<usize>()
         .saturating_mul(model.config.hidden)
         .saturating_mul(points);
     ensure!(
         values <= MAX_VALUES,
-        "the float run of {} sequences has {values} values to keep, {MAX_VALUES} at most; lower --sqnr-samples",
+        "the float run of {} sequences has {values} values to keep, {MAX_VALUES} at most; lower \
+         --sqnr-samples",
         tokens.len()
     );
-    let bar = progress::bar(tokens.len() * points, "layer errors");
-    let kept: Vec<Vec<Vec<f32>>> = float
+    let bar = progress::bar(tokens.len() * model.layers.len(), "layer errors");
+    let kept = float
         .forward_batch_observed(tokens, |_| Keep::default())?
         .into_iter()
         .map(|(_, keep)| keep.0)
         .collect();
-    let at = |sequence: usize, point: usize| -> &[f32] {
-        kept.get(sequence)
-            .and_then(|points| points.get(point))
-            .map_or(&[], Vec::as_slice)
+    let mut runs = Runs {
+        model,
+        tokens,
+        kept,
+        session: Some(session),
+        options,
+        bar,
     };
-    let mut errors = Vec::with_capacity(points);
-
-    let (_, scale16) = model.input_scales();
-    let mut noise = Noise::default();
-    for sequence in 0..tokens.len() {
-        let float = at(sequence, 0);
-        let quantized: Vec<f32> = float
-            .iter()
-            .map(|v| f32::from(quantize_i16(*v, scale16)) * scale16)
-            .collect();
-        noise.add(float, &quantized);
-    }
-    bar.inc(tokens.len() as u64);
-    errors.push(LayerError {
-        name: "embeddings".into(),
-        sqnr_db: noise.sqnr_db(),
-        alone_db: noise.sqnr_db(),
-    });
-
-    let mut opened = device.opened;
-    for layer in 0..model.layers.len() {
-        let mut cut = model.clone();
-        cut.layers.truncate(layer + 1);
-        cut.config.layers = layer + 1;
-        let mut session = Session::new(cut.into(), opened, device.options.clone())
-            .with_context(|| format!("the model cut after layer {layer}"))?;
-        let mut noise = Noise::default();
-        for (sequence, tokens) in tokens.iter().enumerate() {
-            noise.add(at(sequence, layer + 1), &session.hidden_states(tokens)?);
-            bar.inc(1);
-        }
-        opened = session.close()?;
-        errors.push(LayerError {
-            name: format!("layer {layer}"),
-            sqnr_db: noise.sqnr_db(),
-            alone_db: alone(
-                model,
-                layer,
-                (0..tokens.len()).map(|s| (at(s, layer), at(s, layer + 1))),
-            )?,
-        });
-    }
-    bar.finish_and_clear();
+    let errors = layers::measure(&mut runs, model.layers.len(), &lengths)?;
+    runs.bar.finish_and_clear();
     Ok(errors)
 }
 
-/// The error of one layer that is given the float run's values: `ends` has the layer's float input
-/// and output of each sequence, `[tokens][hidden]`.
-fn alone<'a>(
-    model: &QuantizedModel,
-    layer: usize,
-    ends: impl Iterator<Item = (&'a [f32], &'a [f32])>,
-) -> anyhow::Result<Option<f64>> {
-    let parameters = model.layers.get(layer).context("no such layer")?.clone();
-    let scales = parameters.scales;
-    let mut single = model.clone();
-    single.layers = vec![parameters];
-    single.config.layers = 1;
-    let hidden = model.config.hidden.max(1);
-    let mut noise = Noise::default();
-    for (input, out) in ends {
-        let x8: Vec<i8> = input.iter().map(|v| quantize_i8(*v, scales.x8)).collect();
-        let x16: Vec<i16> = input.iter().map(|v| quantize_i16(*v, scales.x16)).collect();
-        let all = 0..input.len() / hidden;
-        let y16 = fqbert_quantizer::encode(&single, &x8, &x16, std::slice::from_ref(&all))
-            .context("the float run has another shape than the model")?;
-        let y: Vec<f32> = y16.iter().map(|v| f32::from(*v) * scales.y16).collect();
-        noise.add(out, &y);
+/// The float run's values, and sessions of the model cut off after each layer in turn.
+struct Runs<'a> {
+    model: &'a QuantizedModel,
+    tokens: &'a [Tokens],
+    /// By sequence and point.
+    kept: Vec<Vec<Vec<f32>>>,
+    /// The last session, whose device the next one takes.
+    session: Option<Session>,
+    options: SessionOptions,
+    bar: ProgressBar,
+}
+
+impl LayerRuns for Runs<'_> {
+    type Error = anyhow::Error;
+
+    fn float(&self, sequence: usize, point: usize) -> &[f32] {
+        self.kept
+            .get(sequence)
+            .and_then(|points| points.get(point))
+            .map_or(&[], Vec::as_slice)
     }
-    Ok(noise.sqnr_db())
+
+    fn embedded(&self, float: &[f32]) -> Vec<f32> {
+        let (_, scale16) = self.model.input_scales();
+        float
+            .iter()
+            .map(|v| f32::from(quantize_i16(*v, scale16)) * scale16)
+            .collect()
+    }
+
+    fn after(&mut self, layer: usize) -> anyhow::Result<Vec<Vec<f32>>> {
+        let mut cut = self.model.clone();
+        cut.layers.truncate(layer + 1);
+        cut.config.layers = layer + 1;
+        let last = self.session.take().context("a run failed before")?;
+        let mut session = Session::new(cut.into(), last.close()?, self.options.clone())
+            .with_context(|| format!("the model cut after layer {layer}"))?;
+        let mut states = Vec::with_capacity(self.tokens.len());
+        for tokens in self.tokens {
+            states.push(session.hidden_states(tokens)?);
+            self.bar.inc(1);
+        }
+        self.session = Some(session);
+        Ok(states)
+    }
+
+    fn alone(&self, layer: usize) -> anyhow::Result<Vec<Vec<f32>>> {
+        let parameters = self.model.layers.get(layer).context("no such layer")?;
+        let scales = parameters.scales;
+        let mut single = self.model.clone();
+        single.layers = vec![parameters.clone()];
+        single.config.layers = 1;
+        let hidden = self.model.config.hidden.max(1);
+        let one = |sequence| -> anyhow::Result<Vec<f32>> {
+            let input = self.float(sequence, layer);
+            let x8: Vec<i8> = input.iter().map(|v| quantize_i8(*v, scales.x8)).collect();
+            let x16: Vec<i16> = input.iter().map(|v| quantize_i16(*v, scales.x16)).collect();
+            let all = 0..input.len() / hidden;
+            let y16 = fqbert_quantizer::encode(&single, &x8, &x16, std::slice::from_ref(&all))
+                .context("the float run has another shape than the model")?;
+            Ok(y16.iter().map(|v| f32::from(*v) * scales.y16).collect())
+        };
+        (0..self.tokens.len()).map(one).collect()
+    }
 }

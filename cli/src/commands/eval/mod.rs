@@ -1,101 +1,32 @@
 //! `fqbert eval`: how good a quantized model is, and what its quantization changes.
 
-mod examples;
 mod float;
 mod layers;
-mod measure;
-mod picture;
-mod report;
-mod slices;
-mod text;
-mod worst;
 
 use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, bail, ensure};
+use fqbert_evaluation::{
+    Answers, Columns, Details, DeviceRun, Evaluation, Examples, Kind, Subject, Tokenized, evaluate,
+    picture,
+};
+use fqbert_files::write_atomically;
 use fqbert_model::{ProblemType, QuantizedModel, Task};
-use fqbert_runtime::{Session, Tokenizer, Tokens, open_device};
+use fqbert_runtime::{Encoding, Session, Tokenizer, Tokens, open_device};
 
 use crate::args::{Cli, Eval, EvalTask};
-use crate::metrics::intervals;
 use crate::{output, progress};
-use examples::{Encoded, Examples};
 use float::Float;
-use layers::Device;
-use measure::Answers;
-use report::{Layers, Report, percent};
-
-/// What is asked of the model, which decides how data are read and answers judged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// One class of many for a text.
-    Classes,
-    /// Any of several classes for a text.
-    MultiLabel,
-    /// A number for a text.
-    Regression,
-    /// A class for each word.
-    Tags,
-    /// Similarity of two texts by their vectors.
-    Similarity,
-}
-
-impl Kind {
-    /// Of a model and the task asked for; what does not go together is refused by name.
-    fn of(model: &QuantizedModel, asked: Option<EvalTask>) -> anyhow::Result<Self> {
-        let config = &model.config;
-        let kind = match (config.task, config.problem_type) {
-            (Task::Embedding { .. }, _) => Kind::Similarity,
-            (Task::TokenClassification {}, _) => Kind::Tags,
-            (_, Some(ProblemType::MultiLabel)) => Kind::MultiLabel,
-            (_, Some(ProblemType::Regression)) => Kind::Regression,
-            // Transformers' own rule: one output is a number.
-            (_, None) if config.labels.len() == 1 => Kind::Regression,
-            _ => Kind::Classes,
-        };
-        ensure!(
-            kind != Kind::Regression || config.labels.len() == 1,
-            "the model is a regression with {} outputs; only one output is evaluated",
-            config.labels.len()
-        );
-        match (asked, kind) {
-            (Some(EvalTask::Labels), Kind::Similarity) => bail!(
-                "the model is for embeddings, --task labels is for classifiers, taggers and regressions; use --task sts"
-            ),
-            (Some(EvalTask::Sts), Kind::Classes | Kind::MultiLabel | Kind::Tags) => bail!(
-                "the model is for {}, --task sts is for embeddings and regressions; use --task labels",
-                kind.name()
-            ),
-            _ => Ok(kind),
-        }
-    }
-
-    /// Its name in reports.
-    pub fn name(self) -> &'static str {
-        match self {
-            Kind::Classes => "classification",
-            Kind::MultiLabel => "multi-label classification",
-            Kind::Regression => "regression",
-            Kind::Tags => "token classification",
-            Kind::Similarity => "similarity",
-        }
-    }
-
-    /// Sequences that the model takes for one row of the data.
-    pub fn sequences(self) -> usize {
-        if self == Kind::Similarity { 2 } else { 1 }
-    }
-}
 
 pub fn run(cli: &Cli, args: &Eval) -> anyhow::Result<()> {
     let path = super::model_path(args.model.as_ref())?;
     let name = path.display().to_string();
     let model = QuantizedModel::load(&path).with_context(|| format!("model {name}"))?;
-    let kind = Kind::of(&model, args.task)?;
+    let kind = kind(&model, args.task)?;
     // What the user may have got wrong is found before anything slow.
-    check(args)?;
-    let examples = Examples::read(args, kind, &model.config.labels)?;
+    check(args, kind)?;
+    let examples = examples(args, kind, &model.config.labels)?;
     let tokenizer = tokenizer(&model)?;
     let float = Float::load(args, kind, &model, &examples)?;
     let mut session = Session::new(
@@ -103,74 +34,33 @@ pub fn run(cli: &Cli, args: &Eval) -> anyhow::Result<()> {
         open_device(&cli.device)?,
         super::session_options(&args.run),
     )?;
-    let encoded = Encoded::new(&examples, &tokenizer, session.longest(), kind)?;
+    let encodings = encode(&examples, &tokenizer, session.longest(), kind)?;
+    let tokens: Vec<Tokens> = encodings.iter().cloned().map(Tokens::from).collect();
 
     let start = Instant::now();
-    let bar = progress::bar(encoded.tokens.len(), "evaluating");
-    let outputs = session.run_batch_with(&encoded.tokens, |n| bar.set_position(n as u64))?;
+    let bar = progress::bar(tokens.len(), "evaluating");
+    let outputs = session.run_batch_with(&tokens, |n| bar.set_position(n as u64))?;
     bar.finish_and_clear();
     let seconds = start.elapsed().as_secs_f64();
-    let statistics = session.statistics();
 
-    let float_answers = float.as_ref().map(|f| f.answers(&encoded.tokens));
+    let float_answers = float.as_ref().map(|f| f.answers(&tokens));
     let answers = Answers {
         quantized: outputs.iter().map(|o| o.values().to_vec()).collect(),
         float: float_answers.transpose()?,
     };
-    answers.check_finite(&examples, kind)?;
-    let measured = measure::measure(kind, &model.config.labels, &examples, &encoded, &answers)?;
-    let layers = match &float {
-        Some(Float::Folder(checkpoint)) if args.sqnr_samples > 0 => {
-            let sample = sample(&encoded.tokens, args.sqnr_samples);
-            let options = super::session_options(&args.run);
-            let opened = session.close()?;
-            Some(Layers {
-                sequences: sample.len(),
-                tokens: sample.iter().map(Tokens::len).sum(),
-                layers: layers::measure(Device { opened, options }, &model, checkpoint, &sample)?,
-            })
-        }
-        _ => None,
+    let subject = Subject {
+        kind,
+        labels: &model.config.labels,
+        vocab: model.config.vocab,
+        examples: &examples,
+        tokenized: &encodings.iter().map(tokenized).collect::<Vec<_>>(),
     };
-
-    let slices = args
-        .slices
-        .then_some(measured.rows.float.as_ref())
-        .flatten();
-    let slices = slices.map(|float| {
-        let (right, vocab) = (&measured.rows.right, model.config.vocab);
-        slices::report(&examples, &encoded, right, float, vocab)
-    });
-    let (value, mut float_value) = measured.primary();
-    if float.is_none() && args.limit.is_none() {
-        // The model file knows its float figure; it holds for the same metric on as many examples.
-        let known = model.provenance.float_metric.as_ref();
-        let same = known.filter(|k| k.name == measured.metric && k.n == measured.n as u64);
-        float_value = same.map(|k| k.value);
-    }
-    let (agreement, worst) = (measured.agreement, args.worst as usize);
-    let report = Report {
-        task: kind.name(),
-        metric: measured.metric,
-        value,
-        n: measured.n,
-        correct: measured.correct,
-        float_value,
-        agreement: agreement.and_then(|(same, of)| percent(same, of)),
-        agreement_interval95: agreement
-            .and_then(|(same, of)| intervals::wilson(same, of))
-            .map(report::hundred),
-        float_correlation: measured.float_correlation,
-        words_cut: measured.words_cut,
-        sqnr_db: measured.sqnr_db,
-        confusion: measured.confusion_rows(model.config.labels.len()),
-        matched_pairs: measured.matched,
-        layers,
-        slices,
-        worst: worst::largest(&examples, &answers, &measured, worst, kind),
-        flips: worst::flips(&examples, &answers, &measured, worst, kind),
-        figures: measured.figures,
-        labels: model.config.labels,
+    let details = Details {
+        slices: args.slices,
+        worst: args.worst as usize,
+    };
+    let statistics = session.statistics();
+    let run = DeviceRun {
         model: name,
         data: args.data.display().to_string(),
         device: cli.device.clone(),
@@ -178,20 +68,74 @@ pub fn run(cli: &Cli, args: &Eval) -> anyhow::Result<()> {
         runs: statistics.runs,
         cycles: statistics.cycles,
         seconds,
-        per_second: encoded.tokens.len() as f64 / seconds.max(1e-9),
+        per_second: tokens.len() as f64 / seconds.max(1e-9),
     };
-    if let (Some(path), Some(layers)) = (&args.svg, &report.layers) {
-        picture::write(path, layers, &report)
-            .with_context(|| format!("writing {}", path.display()))?;
+    let mut evaluation = evaluate(&subject, &answers, details, run)?;
+    if float.is_none() && args.limit.is_none() {
+        evaluation.float_value = known_figure(&model, &evaluation);
+    }
+    if let Some(Float::Folder(checkpoint)) = &float
+        && args.sqnr_samples > 0
+    {
+        let sample = sample(&tokens, args.sqnr_samples);
+        let options = super::session_options(&args.run);
+        evaluation.layers = Some(layers::measure(
+            session, options, &model, checkpoint, &sample,
+        )?);
+    }
+    if let Some(path) = &args.svg {
+        draw(path, &evaluation).with_context(|| format!("writing {}", path.display()))?;
     }
     if cli.json {
-        return output::json(&report);
+        return output::json(&evaluation);
     }
-    output::text(&text::render(&report)?)
+    output::text(&evaluation.to_string())
 }
 
-/// Refuses a picture that could not be written in the end.
-fn check(args: &Eval) -> anyhow::Result<()> {
+/// What is asked of a model, by what it is and the task asked for; what does not go together is
+/// refused by name.
+fn kind(model: &QuantizedModel, asked: Option<EvalTask>) -> anyhow::Result<Kind> {
+    let config = &model.config;
+    let kind = match (config.task, config.problem_type) {
+        (Task::Embedding { .. }, _) => Kind::Similarity,
+        (Task::TokenClassification {}, _) => Kind::Tags,
+        (_, Some(ProblemType::MultiLabel)) => Kind::MultiLabel,
+        (_, Some(ProblemType::Regression)) => Kind::Regression,
+        // Transformers' own rule: one output is a number.
+        (_, None) if config.labels.len() == 1 => Kind::Regression,
+        _ => Kind::Classes,
+    };
+    ensure!(
+        kind != Kind::Regression || config.labels.len() == 1,
+        "the model is a regression with {} outputs; only one output is evaluated",
+        config.labels.len()
+    );
+    match (asked, kind) {
+        (Some(EvalTask::Labels), Kind::Similarity) => bail!(
+            "the model is for embeddings, --task labels is for classifiers, taggers and \
+             regressions; use --task sts"
+        ),
+        (Some(EvalTask::Sts), Kind::Classes | Kind::MultiLabel | Kind::Tags) => bail!(
+            "the model is for {}, --task sts is for embeddings and regressions; use --task labels",
+            kind.name()
+        ),
+        _ => Ok(kind),
+    }
+}
+
+/// Refuses options that no data can satisfy, and a picture that could not be written in the end.
+fn check(args: &Eval, kind: Kind) -> anyhow::Result<()> {
+    if let Some(limit) = args.limit {
+        let least = kind.least_rows();
+        ensure!(
+            limit >= least,
+            "--limit {limit}: at least {least} rows are needed to evaluate anything"
+        );
+    }
+    ensure!(
+        kind != Kind::Tags || args.second_column.is_none(),
+        "--second-column: a tagger takes one text a row"
+    );
     let Some(path) = &args.svg else { return Ok(()) };
     ensure!(
         args.sqnr_samples > 0,
@@ -200,10 +144,25 @@ fn check(args: &Eval) -> anyhow::Result<()> {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty());
     ensure!(
         folder.is_none_or(Path::is_dir) && !path.is_dir(),
-        "--svg {}: the folder does not exist, or it is a folder itself; name a file in a folder that exists",
+        "--svg {}: the folder does not exist, or it is a folder itself; name a file in a folder \
+         that exists",
         path.display()
     );
     Ok(())
+}
+
+/// The labelled data that the options name.
+fn examples(args: &Eval, kind: Kind, labels: &[String]) -> anyhow::Result<Examples> {
+    let limit = args.limit.unwrap_or(usize::MAX);
+    if kind == Kind::Similarity || args.task == Some(EvalTask::Sts) {
+        return Ok(Examples::read_sts(&args.data, limit)?);
+    }
+    let columns = Columns {
+        text: &args.column,
+        second: args.second_column.as_deref(),
+        label: &args.label_column,
+    };
+    Ok(Examples::read(&args.data, &columns, kind, labels, limit)?)
 }
 
 /// The tokenizer inside the model, which float and quantized model share here.
@@ -217,12 +176,66 @@ fn tokenizer(model: &QuantizedModel) -> anyhow::Result<Tokenizer> {
     Ok(tokenizer)
 }
 
+/// All rows in tokens, each sequence cut to `longest`: one sequence a row, or two for the
+/// similarity of pairs.
+fn encode(
+    examples: &Examples,
+    tokenizer: &Tokenizer,
+    longest: usize,
+    kind: Kind,
+) -> anyhow::Result<Vec<Encoding>> {
+    let mut encodings = Vec::with_capacity(examples.len() * kind.sequences());
+    for (texts, line) in examples.texts.iter().zip(&examples.lines) {
+        let at = || format!("the text of line {line}");
+        match texts.as_slice() {
+            [first, second] if kind.sequences() == 1 => {
+                let pair = tokenizer.encode_pair(first, second, longest);
+                encodings.push(pair.with_context(at)?);
+            }
+            texts => {
+                for text in texts {
+                    encodings.push(tokenizer.encode(text, longest).with_context(at)?);
+                }
+            }
+        }
+    }
+    Ok(encodings)
+}
+
+/// What an evaluation looks at of a text in tokens.
+fn tokenized(encoding: &Encoding) -> Tokenized {
+    let spans = encoding.word_spans();
+    let own = encoding.ids.iter().zip(&encoding.sequences);
+    let own = own.filter(|(_, text)| text.is_some());
+    Tokenized {
+        offsets: encoding.offsets.clone(),
+        split_words: spans.iter().filter(|s| s.tokens.len() > 1).count(),
+        rarest: own.map(|(id, _)| *id).max().unwrap_or(0),
+    }
+}
+
+/// The float model's figure that the model file knows; it holds for the same metric on as many
+/// examples.
+fn known_figure(model: &QuantizedModel, evaluation: &Evaluation) -> Option<f64> {
+    let known = model.provenance.float_metric.as_ref()?;
+    let same = known.name == evaluation.metric && known.n == evaluation.n as u64;
+    same.then_some(known.value)
+}
+
 /// At most `n` of the sequences, spread evenly.
 fn sample(tokens: &[Tokens], n: usize) -> Vec<Tokens> {
     let n = n.min(tokens.len());
     (0..n)
         .filter_map(|i| tokens.get(i * tokens.len() / n).cloned())
         .collect()
+}
+
+/// Writes the error of each layer as SVG.
+fn draw(path: &Path, evaluation: &Evaluation) -> anyhow::Result<()> {
+    if let Some(svg) = picture::layer_errors(evaluation).transpose()? {
+        write_atomically(path, |out| out.write_all(svg.as_bytes()))?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -237,5 +250,21 @@ mod tests {
         assert_eq!(ids(10), (0..10).collect::<Vec<_>>());
         assert_eq!(ids(99).len(), 10);
         assert!(ids(0).is_empty() && sample(&[], 5).is_empty());
+    }
+
+    #[test]
+    fn split_words_and_the_rarest_token() {
+        // [CLS] a ##b c [SEP], with special tokens of the largest ids.
+        let encoding = Encoding {
+            ids: vec![900, 5, 70, 6, 901],
+            offsets: vec![0..0, 0..1, 1..2, 3..4, 0..0],
+            sequences: vec![None, Some(0), Some(0), Some(0), None],
+            words: vec![None, Some(0), Some(0), Some(1), None],
+            ..Encoding::default()
+        };
+        let of = tokenized(&encoding);
+        assert_eq!((of.split_words, of.rarest), (1, 70));
+        assert_eq!(of.offsets, encoding.offsets);
+        assert_eq!(tokenized(&Encoding::default()), Tokenized::default());
     }
 }

@@ -6,12 +6,10 @@
 //! sees what a few flips cannot show). Holm's correction accounts for the number of slices looked
 //! at.
 
-use fqbert_runtime::Encoding;
-
-use super::examples::{Encoded, Examples};
-use super::measure::FloatRows;
-use super::report::{Slice, SliceAnswers, percent};
+use crate::measure::FloatRows;
 use crate::metrics::significance::{fisher_exact, holm, mann_whitney, mcnemar};
+use crate::report::{Slice, SliceAnswers, percent};
+use crate::{Examples, Tokenized};
 
 const NEGATIONS: &[&str] = &[
     "not", "no", "never", "n't", "neither", "nor", "none", "nothing", "nobody", "nowhere",
@@ -45,30 +43,20 @@ struct Traits {
     words: usize,
     /// Words that the tokenizer had to put together from pieces.
     split: usize,
-    /// Largest token id. Vocabularies list the frequent first.
+    /// Largest token id.
     rarest: u32,
 }
 
 impl Traits {
-    fn new<'a>(text: &str, encodings: impl Iterator<Item = &'a Encoding>) -> Self {
+    fn new(text: &str, tokenized: &[Tokenized]) -> Self {
         let words = words(text);
-        let (mut split, mut rarest) = (0, 0);
-        for encoding in encodings {
-            let spans = encoding.word_spans();
-            split += spans.iter().filter(|s| s.tokens.len() > 1).count();
-            let own = encoding.ids.iter().zip(&encoding.sequences);
-            rarest = own
-                .filter(|(_, text)| text.is_some())
-                .map(|(id, _)| *id)
-                .fold(rarest, u32::max);
-        }
         let has = |list: &[&str]| words.iter().any(|w| list.contains(&w.as_str()));
         Self {
             negation: has(NEGATIONS) || words.iter().any(|w| w.ends_with("n't")),
             contrast: has(CONTRASTS),
             words: words.len(),
-            split,
-            rarest,
+            split: tokenized.iter().map(|t| t.split_words).sum(),
+            rarest: tokenized.iter().map(|t| t.rarest).max().unwrap_or(0),
         }
     }
 }
@@ -89,19 +77,19 @@ struct Part {
     rows: Vec<bool>,
 }
 
-/// Reports every slice.
-pub fn report(
+/// Reports every slice. `tokenized` has the same number of entries for each row.
+pub(crate) fn report(
     examples: &Examples,
-    encoded: &Encoded,
+    tokenized: &[Tokenized],
     right: &[bool],
     float: &FloatRows,
     vocab: usize,
 ) -> Vec<Slice> {
-    let per_row = encoded.encodings.len() / examples.len().max(1);
+    let per_row = tokenized.len() / examples.len().max(1);
     let traits: Vec<Traits> = (0..examples.len())
         .map(|row| {
-            let own = encoded.encodings.iter().skip(row * per_row).take(per_row);
-            Traits::new(&examples.text(row), own)
+            let own = tokenized.get(row * per_row..(row + 1) * per_row);
+            Traits::new(&examples.text(row), own.unwrap_or_default())
         })
         .collect();
     let parts = parts(&traits, float, vocab);
@@ -242,32 +230,31 @@ fn answers(part: &Part, right: &[bool], float: &FloatRows) -> SliceAnswers {
 mod tests {
     use super::*;
 
-    fn encoding(ids: &[u32]) -> Encoding {
-        let texts = ids.iter().map(|id| (*id >= 100).then_some(0)).collect();
-        let words = (0..ids.len() as u32).map(|i| (ids[i as usize] >= 100).then_some(i / 2));
-        Encoding {
-            ids: ids.to_vec(),
-            offsets: ids.iter().map(|_| 0..1).collect(),
-            sequences: texts,
-            words: words.collect(),
-            ..Encoding::default()
-        }
+    fn tokenized(split_words: usize, rarest: u32) -> [Tokenized; 1] {
+        [Tokenized {
+            offsets: Vec::new(),
+            split_words,
+            rarest,
+        }]
     }
 
     #[test]
     fn traits_of_sentences() {
-        let of = |text: &str| Traits::new(text, [encoding(&[1, 200, 150, 170, 2])].iter());
+        let of = |text: &str| Traits::new(text, &tokenized(1, 200));
         assert!(of("it does n't work").negation && of("it doesn\u{2019}t").negation);
         assert!(of("Not bad.").negation && !of("nothingness knots").negation);
         assert!(of("long, but good").contrast && !of("buttery").contrast);
         let t = of("one , two ... three !");
         assert_eq!((t.words, t.rarest, t.split), (3, 200, 1));
+        let pair = [tokenized(1, 200), tokenized(2, 150)].concat();
+        let pair = Traits::new("one | two", &pair);
+        assert_eq!((pair.words, pair.rarest, pair.split), (2, 200, 3));
     }
 
     #[test]
     fn lengths_cover_everything_once() {
         let traits: Vec<Traits> = (0..60)
-            .map(|i| Traits::new(&"w ".repeat(i), [encoding(&[1, 100 + i as u32, 2])].iter()))
+            .map(|i| Traits::new(&"w ".repeat(i), &tokenized(0, 100 + i as u32)))
             .collect();
         let float = FloatRows {
             answer: Vec::new(),

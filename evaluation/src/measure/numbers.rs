@@ -1,11 +1,11 @@
 //! Numbers: a regression's, or the similarity of two vectors.
 
-use super::super::Kind;
 use super::{Answers, FloatRows, Measured, Rows, Score, beside, sqnr};
+use crate::Kind;
 use crate::metrics::{correlation, intervals};
 
 /// Correlation with the numbers of people.
-pub fn measure(kind: Kind, expected: &[f64], answers: &Answers) -> Measured {
+pub(super) fn measure(kind: Kind, expected: &[f64], answers: &Answers) -> Measured {
     let values = |outputs: &[Vec<f32>]| -> Vec<f64> {
         match kind {
             Kind::Similarity => outputs

@@ -1,8 +1,8 @@
 //! The report as text.
 
-use std::fmt::{self, Write};
+use std::fmt::{self, Display, Formatter};
 
-use super::report::{Layers, Matched, Report, Row, Slice};
+use crate::report::{Evaluation, Layers, Matched, Row, Slice};
 
 /// Characters of a text that are shown.
 const SHOWN: usize = 100;
@@ -14,43 +14,44 @@ const WIDTHS: [usize; 6] = [7, 9, 7, 6, 9, 7];
 const SIGNIFICANT: f64 = 0.05;
 
 /// Everything that was measured, the task's own figure first.
-pub fn render(r: &Report) -> Result<String, fmt::Error> {
-    let mut out = String::new();
-    headline(&mut out, r)?;
-    writeln!(
-        out,
-        "{} runs, {} cycles, {:.1} s, {:.1} texts a second{}",
-        r.runs,
-        r.cycles,
-        r.seconds,
-        r.per_second,
-        if r.packing { "" } else { " (not packed)" }
-    )?;
-    figures(&mut out, r)?;
-    if let Some(m) = &r.matched_pairs {
-        matched(&mut out, m)?;
+impl Display for Evaluation {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        headline(out, self)?;
+        let run = &self.run;
+        writeln!(
+            out,
+            "{} runs, {} cycles, {:.1} s, {:.1} texts a second{}",
+            run.runs,
+            run.cycles,
+            run.seconds,
+            run.per_second,
+            if run.packing { "" } else { " (not packed)" }
+        )?;
+        figures(out, self)?;
+        if let Some(m) = &self.matched_pairs {
+            matched(out, m)?;
+        }
+        if let Some(table) = &self.confusion
+            && table.len() <= TABLE
+        {
+            confusion(out, &self.labels, table)?;
+        }
+        if let Some(l) = &self.layers {
+            layers(out, l)?;
+        }
+        if let Some(s) = &self.slices {
+            slices(out, s)?;
+        }
+        rows(out, "largest errors", &self.worst)?;
+        rows(
+            out,
+            "changed answers, the float model's surest first",
+            &self.flips,
+        )
     }
-    if let Some(table) = &r.confusion
-        && table.len() <= TABLE
-    {
-        confusion(&mut out, &r.labels, table)?;
-    }
-    if let Some(l) = &r.layers {
-        layers(&mut out, l)?;
-    }
-    if let Some(s) = &r.slices {
-        slices(&mut out, s)?;
-    }
-    rows(&mut out, "largest errors", &r.worst)?;
-    rows(
-        &mut out,
-        "changed answers, the float model's surest first",
-        &r.flips,
-    )?;
-    Ok(out)
 }
 
-fn headline(out: &mut String, r: &Report) -> fmt::Result {
+fn headline(out: &mut Formatter<'_>, r: &Evaluation) -> fmt::Result {
     write!(out, "{} {}", r.metric, number(r.value))?;
     match r.correct {
         Some(correct) => write!(out, " ({correct} of {})", r.n)?,
@@ -81,7 +82,7 @@ fn headline(out: &mut String, r: &Report) -> fmt::Result {
     Ok(())
 }
 
-fn figures(out: &mut String, r: &Report) -> fmt::Result {
+fn figures(out: &mut Formatter<'_>, r: &Evaluation) -> fmt::Result {
     let with_float = r.figures.iter().any(|f| f.float_value.is_some());
     write!(
         out,
@@ -105,10 +106,11 @@ fn figures(out: &mut String, r: &Report) -> fmt::Result {
     Ok(())
 }
 
-fn matched(out: &mut String, m: &Matched) -> fmt::Result {
+fn matched(out: &mut Formatter<'_>, m: &Matched) -> fmt::Result {
     writeln!(
         out,
-        "\nmatched pairs: both right {}, float alone {}, quantized alone {}, both wrong {}; {} answers changed; McNemar p {}",
+        "\nmatched pairs: both right {}, float alone {}, quantized alone {}, both wrong {}; {} \
+         answers changed; McNemar p {}",
         m.both_right,
         m.float_only,
         m.quantized_only,
@@ -118,7 +120,7 @@ fn matched(out: &mut String, m: &Matched) -> fmt::Result {
     )
 }
 
-fn confusion(out: &mut String, labels: &[String], table: &[Vec<u64>]) -> fmt::Result {
+fn confusion(out: &mut Formatter<'_>, labels: &[String], table: &[Vec<u64>]) -> fmt::Result {
     let width = labels.iter().map(|l| l.chars().count()).max().unwrap_or(0);
     let width = width.clamp(6, 14);
     let short = |l: &String| l.chars().take(width).collect::<String>();
@@ -137,7 +139,7 @@ fn confusion(out: &mut String, labels: &[String], table: &[Vec<u64>]) -> fmt::Re
     Ok(())
 }
 
-fn layers(out: &mut String, l: &Layers) -> fmt::Result {
+fn layers(out: &mut Formatter<'_>, l: &Layers) -> fmt::Result {
     writeln!(
         out,
         "\nSQNR in dB after each layer, {} sequences, {} tokens",
@@ -151,7 +153,7 @@ fn layers(out: &mut String, l: &Layers) -> fmt::Result {
     Ok(())
 }
 
-fn slices(out: &mut String, slices: &[Slice]) -> fmt::Result {
+fn slices(out: &mut Formatter<'_>, slices: &[Slice]) -> fmt::Result {
     let answers = slices.iter().any(|s| s.answers.is_some());
     write!(out, "\n{:<13} {:<37} {:>6}", "slice", "", "rows")?;
     if answers {
@@ -182,7 +184,8 @@ fn slices(out: &mut String, slices: &[Slice]) -> fmt::Result {
     }
     writeln!(
         out,
-        "p of {}errors (Mann and Whitney) being as elsewhere, by Holm's correction for {} slices; * below {SIGNIFICANT}",
+        "p of {}errors (Mann and Whitney) being as elsewhere, by Holm's correction for {} slices; \
+         * below {SIGNIFICANT}",
         if answers {
             "changes (Fisher's exact test) and "
         } else {
@@ -201,7 +204,7 @@ fn corrected(p: Option<f64>) -> String {
     }
 }
 
-fn rows(out: &mut String, title: &str, rows: &[Row]) -> fmt::Result {
+fn rows(out: &mut Formatter<'_>, title: &str, rows: &[Row]) -> fmt::Result {
     if rows.is_empty() {
         return Ok(());
     }

@@ -12,3 +12,9 @@ pub mod significance;
 mod times;
 
 pub use times::median_min;
+
+/// Index of the largest value, the first of equal ones; 0 of none.
+pub fn argmax(values: &[f32]) -> usize {
+    let better = |best: usize, (i, v): (usize, &f32)| if *v > values[best] { i } else { best };
+    values.iter().enumerate().fold(0, better)
+}

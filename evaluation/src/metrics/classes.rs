@@ -177,9 +177,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn bounds_and_renaming(pairs in prop::collection::vec((0usize..5, 0usize..5), 1..60), shift in 1usize..5) {
+        fn bounds_and_renaming(
+            pairs in prop::collection::vec((0usize..5, 0usize..5), 1..60),
+            shift in 1usize..5,
+        ) {
             let t = Confusion::new(pairs.iter().copied());
-            let renamed = Confusion::new(pairs.iter().map(|(e, p)| ((e + shift) % 5, (p + shift) % 5)));
+            let rename = |class: usize| (class + shift) % 5;
+            let renamed = Confusion::new(pairs.iter().map(|(e, p)| (rename(*e), rename(*p))));
             for f in [Confusion::accuracy, Confusion::f1_macro, Confusion::matthews] {
                 let (a, b) = (f(&t), f(&renamed));
                 prop_assert_eq!(a.is_some(), b.is_some());

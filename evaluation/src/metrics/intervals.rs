@@ -75,6 +75,13 @@ mod tests {
     }
 
     #[test]
+    fn the_quantile_is_statrss() {
+        use statrs::distribution::{ContinuousCDF, Normal};
+        let quantile = Normal::standard().inverse_cdf(0.975);
+        assert!((Z - quantile).abs() < 1e-14, "{quantile}");
+    }
+
+    #[test]
     fn too_little_data() {
         assert_eq!(wilson(0, 0), None);
         assert_eq!(pearson(0.5, 3), None);
@@ -85,7 +92,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_estimate_is_inside(n in 1u64..2000, share in 0.0f64..=1.0, r in -0.999f64..0.999, pairs in 4usize..3000) {
+        fn the_estimate_is_inside(
+            n in 1u64..2000,
+            share in 0.0f64..=1.0,
+            r in -0.999f64..0.999,
+            pairs in 4usize..3000,
+        ) {
             let k = ((n as f64 * share) as u64).min(n);
             let [low, high] = wilson(k, n).unwrap();
             let p = k as f64 / n as f64;
