@@ -12,6 +12,7 @@ mod python;
 mod qat;
 mod synth;
 mod test;
+mod tidy;
 mod vm;
 
 use clap::{Parser, Subcommand};
@@ -40,6 +41,8 @@ enum Task {
     Synth(synth::Args),
     /// Run every check that a change must pass.
     Test(test::Args),
+    /// Check what no compiler does: widths, links, lists in ARCHITECTURE.md, import circles.
+    Tidy(tidy::Args),
     /// Boot a virtual ZCU102 with the emulated accelerator and run a command in it.
     Vm(vm::Args),
 }
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Task::Qat(args) => qat::main(&args),
         Task::Synth(args) => synth::main(&args),
         Task::Test(args) => test::main(&args),
+        Task::Tidy(args) => tidy::main(&args),
         Task::Vm(args) => vm::main(&args),
     };
     result.unwrap_or_else(|error| {
