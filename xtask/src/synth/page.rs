@@ -61,8 +61,8 @@ pub fn page(report: &Report) -> String {
     let _ = write!(
         text,
         "\nA chain of the array (`fqbert_cascade`) maps to {} DSP48E2 and nothing else: PCOUT of\n\
-         each is PCIN of the next, bit by bit, and the last one's P is the sum. `cargo xtask synth`\n\
-         checks that on the mapped netlist.\n\n",
+         each is PCIN of the next, bit by bit, and the last one's P is the sum.\n\
+         `cargo xtask synth` checks that on the mapped netlist.\n\n",
         report.cascade
     );
     text.push_str(HOW);
@@ -117,8 +117,8 @@ fn summary(text: &mut String, report: &Report) {
     );
     text.push_str(
         "\nIn brackets: share of the part. `tiny` is for simulation: its memories are deep so\n\
-         that real models run on it, and are more than the part has. The paper's design and `paper`\n\
-         have the same parallelism, 1536 MACs of 8 x 4 bits per cycle; the paper spends a DSP on\n\
+         that real models run on it, and are more than the part has. The paper's design and\n\
+         `paper` have the same parallelism, 1536 MACs of 8 x 4 bits per cycle; the paper spends a DSP on\n\
          each, here a DSP does two.\n",
     );
 }
