@@ -1,6 +1,9 @@
-// The synthesizable sources, packages first, in an order that every tool takes. Paths from accelerator/rtl/; top: fqbert_top.
+// The synthesizable sources, packages first, in an order that every tool takes. Paths from
+// accelerator/rtl/; top: fqbert_top.
 generated/fqbert_pkg.sv
 generated/fqbert_regs_pkg.sv
+src/common/fqbert_memory_pkg.sv
+src/system/fqbert_axi_pkg.sv
 src/system/fqbert_system_pkg.sv
 src/matrix/fqbert_matrix_pkg.sv
 src/vector/fqbert_vector_pkg.sv
@@ -16,12 +19,14 @@ src/system/fqbert_fetch.sv
 src/system/fqbert_fifo.sv
 src/system/fqbert_load.sv
 src/system/fqbert_memories.sv
+src/system/fqbert_occupation.sv
 src/system/fqbert_queue.sv
 src/system/fqbert_registers.sv
 src/system/fqbert_semaphores.sv
 src/system/fqbert_shell.sv
 src/system/fqbert_store.sv
 src/system/fqbert_top.sv
+src/system/fqbert_unit_counters.sv
 src/matrix/fqbert_array.sv
 src/matrix/fqbert_cascade.sv
 src/matrix/fqbert_drain.sv
@@ -39,6 +44,7 @@ src/matrix/fqbert_partial_sums.sv
 src/matrix/fqbert_requant.sv
 src/matrix/fqbert_requant_params.sv
 src/vector/fqbert_exp_table.sv
+src/vector/fqbert_first_pass.sv
 src/vector/fqbert_layernorm.sv
 src/vector/fqbert_layernorm_lane.sv
 src/vector/fqbert_layernorm_normalise.sv

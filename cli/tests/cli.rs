@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::sync::OnceLock;
 
-use fqbert_checkpoint::Task;
 use fqbert_checkpoint::testing::Spec;
+use fqbert_host::TaskKind;
 
 use common::{command, fqbert, json, refused, s, stderr};
 
@@ -25,7 +25,7 @@ impl Fixture {
     }
 }
 
-fn spec(task: Task) -> Spec {
+fn spec(task: TaskKind) -> Spec {
     Spec {
         layers: 2,
         hidden: 64,
@@ -45,9 +45,9 @@ fn fixture() -> &'static Fixture {
             folder: tempfile::tempdir().unwrap(),
         };
         let tasks = [
-            ("classes", Task::SequenceClassification),
-            ("vectors", Task::Embedding),
-            ("tags", Task::TokenClassification),
+            ("classes", TaskKind::SequenceClassification),
+            ("vectors", TaskKind::Embedding),
+            ("tags", TaskKind::TokenClassification),
         ];
         for (name, task) in tasks {
             let spec = spec(task);
@@ -92,7 +92,7 @@ fn model(name: &str) -> String {
 #[test]
 fn classes_of_texts_lines_and_ids() {
     let m = model("classes");
-    let text = spec(Task::SequenceClassification).text(6, 99);
+    let text = spec(TaskKind::SequenceClassification).text(6, 99);
     let one = json(&fqbert(&["classify", "--json", "--model", &m, &text]));
     assert_eq!(one["text"], text.as_str());
     let scores: Vec<f64> = one["scores"]
@@ -148,7 +148,7 @@ fn classes_of_texts_lines_and_ids() {
 
 #[test]
 fn vectors_and_tags() {
-    let text = spec(Task::Embedding).text(5, 1);
+    let text = spec(TaskKind::Embedding).text(5, 1);
     let v = json(&fqbert(&[
         "embed",
         "--json",
@@ -183,7 +183,7 @@ fn vectors_and_tags() {
 #[test]
 fn eval_inspect_disassemble_and_bench_give_their_objects() {
     let m = model("classes");
-    let spec = spec(Task::SequenceClassification);
+    let spec = spec(TaskKind::SequenceClassification);
     let rows: String = (0..6)
         .map(|i| format!("{}\t{}\n", spec.text(5, i), i % 3))
         .collect();
@@ -456,7 +456,7 @@ fn checkpoints_that_cannot_be_quantized() {
     for file in fs::read_dir(&good).unwrap().flatten() {
         fs::copy(file.path(), half_learned.join(file.file_name())).unwrap();
     }
-    let layers = vec!["{}"; spec(Task::SequenceClassification).layers].join(",");
+    let layers = vec!["{}"; spec(TaskKind::SequenceClassification).layers].join(",");
     let scales = format!("{{\"format\":\"fqbert-scales\",\"version\":1,\"layers\":[{layers}]}}");
     fs::write(half_learned.join("fqbert-scales.json"), scales).unwrap();
     refused(

@@ -9,7 +9,8 @@ use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
-use fqbert_checkpoint::{Checkpoint, Encoding, LoadOptions, Tokenizer};
+use fqbert_checkpoint::{Checkpoint, LoadOptions, load_tokenizer};
+use fqbert_host::Encoding;
 use fqbert_model::QuantizedModel;
 use fqbert_numerics::host::{quantize_i8, quantize_i16};
 use fqbert_quantizer::{
@@ -75,7 +76,7 @@ fn main() -> Outcome<()> {
         }
     }
     let checkpoint = Checkpoint::load(model, &LoadOptions::default())?;
-    let tokenizer = Tokenizer::load(model)?;
+    let tokenizer = load_tokenizer(model)?;
     let sst2 = task == "sst2";
     let (train, dev) = if sst2 {
         (data.join("sst2/train.tsv"), data.join("sst2/dev.tsv"))

@@ -5,14 +5,16 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use fqbert_checkpoint::{Sequence, Tokenizer};
-
+use fqbert_host::{Tokenizer, Tokens};
 use fqbert_random::Random;
 
-use crate::QuantizeError;
+use crate::error::QuantizeError;
 
 /// Longest line that is taken for one, in bytes.
 const MAX_LINE: u64 = 4 << 20;
+
+/// Sequences that a report compares models on.
+const COMPARED: usize = 32;
 
 /// How many texts of a file are taken, and how much of each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +50,7 @@ pub struct Columns {
 /// Tokenized calibration data, bounded by [`Calibration::MAX_TOKENS`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Calibration {
-    sequences: Vec<Sequence>,
+    sequences: Vec<Tokens>,
     /// Where they are from, in words.
     source: String,
     description: String,
@@ -138,7 +140,7 @@ impl Calibration {
                     source,
                 }
             })?;
-            Ok(Sequence {
+            Ok(Tokens {
                 ids: e.ids,
                 type_ids: e.type_ids,
             })
@@ -150,7 +152,7 @@ impl Calibration {
     ///
     /// # Errors
     /// [`QuantizeError::NoCalibration`] if there are none, or an empty one.
-    pub fn from_sequences(mut sequences: Vec<Sequence>) -> Result<Self, QuantizeError> {
+    pub fn from_sequences(mut sequences: Vec<Tokens>) -> Result<Self, QuantizeError> {
         let mut tokens = 0;
         let fit = sequences.iter().take_while(|s| {
             tokens += s.ids.len();
@@ -176,7 +178,7 @@ impl Calibration {
     ///
     /// # Errors
     /// [`QuantizeError::Option`] if there are too few to take any.
-    pub fn hold_out(mut self, count: usize) -> Result<(Self, Vec<Sequence>), QuantizeError> {
+    pub fn hold_out(mut self, count: usize) -> Result<(Self, Vec<Tokens>), QuantizeError> {
         let all = self.sequences.len();
         let every = all.div_ceil(count.max(1)).max(5);
         let (mut kept, mut held) = (Vec::with_capacity(all), Vec::new());
@@ -194,8 +196,8 @@ impl Calibration {
                 option: "held-out texts",
                 value: count.to_string(),
                 expected: format!(
-                    "at least 1, and of the {all} calibration texts a fifth can be held out if it differs from the \
-                     others; give more texts"
+                    "at least 1, and of the {all} calibration texts a fifth can be held out if it \
+                     differs from the others; give more texts"
                 ),
             });
         }
@@ -217,8 +219,14 @@ impl Calibration {
         };
     }
 
+    /// The sequences that a report compares models on, spread over all.
+    pub(crate) fn compared(&self) -> Vec<&Tokens> {
+        let step = self.sequences.len().div_ceil(COMPARED).max(1);
+        self.sequences.iter().step_by(step).collect()
+    }
+
     /// The sequences.
-    pub fn sequences(&self) -> &[Sequence] {
+    pub fn sequences(&self) -> &[Tokens] {
         &self.sequences
     }
 

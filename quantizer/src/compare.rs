@@ -1,12 +1,12 @@
 //! The integer model beside the float one, site by site.
 
-use fqbert_checkpoint::{Checkpoint, Observer, Sequence, Site};
-use fqbert_model::QuantizedModel;
+use fqbert_checkpoint::{Checkpoint, Observer, Site};
+use fqbert_host::{QuantizedInput, Tokens};
 use fqbert_model::reference::{EncoderInput, LayerTrace};
-use fqbert_numerics::host::{quantize_i8, quantize_i16};
+use fqbert_model::{LayerScales, QuantizedModel};
 use rayon::prelude::*;
 
-use crate::QuantizeError;
+use crate::error::{QuantizeError, refuse};
 use crate::report::{SiteReport, decibels};
 use crate::watch::name;
 
@@ -70,108 +70,98 @@ impl Observer for Keep {
     }
 }
 
+/// The scales of the sites of a layer, in the order of [`SITES`].
+fn site_scales(s: &LayerScales) -> [f32; SITES.len()] {
+    [
+        s.x8,
+        s.q,
+        s.k,
+        s.v,
+        1.0 / 255.0,
+        s.context,
+        s.x16,
+        s.attn8,
+        s.mid,
+        s.attn16,
+        s.y16,
+    ]
+}
+
 /// Reports of the sites of each layer. `float` is the checkpoint that the model was made from,
 /// equalized as it was.
 pub(crate) fn compare(
     float: &Checkpoint,
     model: &QuantizedModel,
-    sequences: &[&Sequence],
+    sequences: &[&Tokens],
 ) -> Result<Vec<Vec<SiteReport>>, QuantizeError> {
-    let one = |(index, sequence): (usize, &&Sequence)| {
-        let bad = |source| QuantizeError::Sequence {
-            index: index + 1,
-            source,
-        };
-        let embedded = float
-            .embeddings
-            .embed(&sequence.ids, &sequence.type_ids)
-            .map_err(bad)?;
-        let (scale8, scale16) = model.input_scales();
-        let tokens = sequence.ids.len() as u16;
-        let input = EncoderInput {
-            x8: embedded.iter().map(|v| quantize_i8(*v, scale8)).collect(),
-            x16: embedded.iter().map(|v| quantize_i16(*v, scale16)).collect(),
-            ranges: vec![(0, tokens); sequence.ids.len()],
-        };
-        let mut kept = Keep::default();
-        float.encode(embedded, &mut kept).map_err(bad)?;
-        let mut energies = Vec::with_capacity(model.layers.len());
-        let mut x8 = input.x8.clone();
-        let run = model.reference_layers(&input, |layer, trace| {
-            let mut of_layer = [Energy::default(); SITES.len()];
-            if let (Some(kept), Some(l)) = (kept.0.get(layer), model.layers.get(layer)) {
-                let s = &l.scales;
-                let zero = f32::from(l.mid_zero());
-                let scales = [
-                    s.x8,
-                    s.q,
-                    s.k,
-                    s.v,
-                    1.0 / 255.0,
-                    s.context,
-                    s.x16,
-                    s.attn8,
-                    s.mid,
-                    s.attn16,
-                    s.y16,
-                ];
-                for (i, ((energy, float), scale)) in
-                    of_layer.iter_mut().zip(kept).zip(scales).enumerate()
-                {
-                    add(energy, i, float, &x8, &trace, scale, zero);
-                }
-            }
-            energies.push(of_layer);
-            x8 = trace.y8;
-        });
-        // Lengths were made from one another above.
-        run.map_err(|e| QuantizeError::Option {
-            option: "sequence",
-            value: sequence.ids.len().to_string(),
-            expected: e.to_string(),
-        })?;
-        Ok(energies)
-    };
     let all: Vec<Vec<[Energy; SITES.len()]>> = sequences
         .par_iter()
         .enumerate()
-        .map(one)
+        .map(|(index, tokens)| compare_one(float, model, index, tokens))
         .collect::<Result<_, QuantizeError>>()?;
     let reports = model.layers.iter().enumerate().map(|(layer, l)| {
-        let s = &l.scales;
-        let scales = [
-            s.x8,
-            s.q,
-            s.k,
-            s.v,
-            1.0 / 255.0,
-            s.context,
-            s.x16,
-            s.attn8,
-            s.mid,
-            s.attn16,
-            s.y16,
-        ];
-        let sites = SITES
-            .iter()
-            .zip(scales)
-            .enumerate()
-            .map(|(i, ((site, bits), scale))| {
-                let mut total = Energy::default();
-                all.iter()
-                    .filter_map(|e| e.get(layer)?.get(i))
-                    .for_each(|e| total.merge(e));
-                SiteReport {
-                    site: name(*site),
-                    bits: *bits,
-                    scale,
-                    sqnr_db: decibels(total.signal, total.noise),
-                    saturated: total.saturated as f64 / total.values.max(1) as f64,
-                }
-            });
+        let sites = SITES.iter().zip(site_scales(&l.scales)).enumerate();
+        let sites = sites.map(|(i, ((site, bits), scale))| {
+            let mut total = Energy::default();
+            all.iter()
+                .filter_map(|e| e.get(layer)?.get(i))
+                .for_each(|e| total.merge(e));
+            SiteReport {
+                site: name(*site),
+                bits: *bits,
+                scale,
+                sqnr_db: decibels(total.signal, total.noise),
+                saturated: total.saturated as f64 / total.values.max(1) as f64,
+            }
+        });
         sites.collect()
     });
     Ok(reports.collect())
+}
+
+/// Energies of the sites of each layer on calibration sequence `index`.
+fn compare_one(
+    float: &Checkpoint,
+    model: &QuantizedModel,
+    index: usize,
+    tokens: &Tokens,
+) -> Result<Vec<[Energy; SITES.len()]>, QuantizeError> {
+    let bad = |source| refuse(index, source);
+    let embeddings = &float.embeddings;
+    let embedded = embeddings
+        .embed(&tokens.ids, &tokens.type_ids)
+        .map_err(bad)?;
+    let QuantizedInput { x8, x16 } = QuantizedInput::new(&embedded, model.input_scales());
+    let input = EncoderInput {
+        x8,
+        x16,
+        ranges: vec![(0, tokens.len() as u16); tokens.len()],
+    };
+    let mut kept = Keep::default();
+    float.encode(embedded, &mut kept).map_err(bad)?;
+    let mut energies = Vec::with_capacity(model.layers.len());
+    let mut x8 = input.x8.clone();
+    let run = model.reference_layers(&input, |layer, trace| {
+        let mut of_layer = [Energy::default(); SITES.len()];
+        if let (Some(kept), Some(l)) = (kept.0.get(layer), model.layers.get(layer)) {
+            let zero = f32::from(l.mid_zero());
+            let scales = site_scales(&l.scales);
+            for (i, ((energy, float), scale)) in
+                of_layer.iter_mut().zip(kept).zip(scales).enumerate()
+            {
+                add(energy, i, float, &x8, &trace, scale, zero);
+            }
+        }
+        energies.push(of_layer);
+        x8 = trace.y8;
+    });
+    // Lengths were made from one another above.
+    run.map_err(|e| QuantizeError::Option {
+        option: "sequence",
+        value: tokens.len().to_string(),
+        expected: e.to_string(),
+    })?;
+    Ok(energies)
 }
 
 /// Adds the values of site number `i` of [`SITES`]; `zero` is what codes of the activation lack.

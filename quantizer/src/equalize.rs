@@ -10,7 +10,8 @@
 //! probabilities sum to 1, and is given back by the output projection's bias. That also spares the
 //! context what the rounding of probabilities does to their sum.
 
-use fqbert_checkpoint::{EncoderLayer, InputError, Linear};
+use fqbert_checkpoint::{EncoderLayer, FloatLinear};
+use fqbert_host::InputError;
 
 /// Tokens taken at a time.
 const TOKENS: usize = 512;
@@ -51,12 +52,12 @@ pub(crate) fn equalize(layer: EncoderLayer, x: &[f32]) -> Result<EncoderLayer, I
 }
 
 /// The layer for inputs from each of which `taken` was taken: its bias gives it back.
-pub(crate) fn give_back(linear: &Linear, taken: f32) -> Result<Linear, InputError> {
+pub(crate) fn give_back(linear: &FloatLinear, taken: f32) -> Result<FloatLinear, InputError> {
     with_bias(linear, &product(linear, &vec![taken; linear.inputs()]))
 }
 
 /// `W x` of one input, in f64.
-fn product(linear: &Linear, x: &[f32]) -> Vec<f32> {
+fn product(linear: &FloatLinear, x: &[f32]) -> Vec<f32> {
     let rows = linear.weight().chunks_exact(linear.inputs().max(1));
     rows.map(|row| {
         let terms = row.iter().zip(x);
@@ -68,9 +69,9 @@ fn product(linear: &Linear, x: &[f32]) -> Vec<f32> {
 }
 
 /// The layer with `more` added to its bias.
-fn with_bias(linear: &Linear, more: &[f32]) -> Result<Linear, InputError> {
+fn with_bias(linear: &FloatLinear, more: &[f32]) -> Result<FloatLinear, InputError> {
     let bias = linear.bias().iter().zip(more).map(|(b, m)| b + m).collect();
-    Linear::new(linear.weight().to_vec(), bias, linear.inputs())
+    FloatLinear::new(linear.weight().to_vec(), bias, linear.inputs())
 }
 
 /// A factor that can be used; 1 where there was nothing to compare.
@@ -89,7 +90,7 @@ struct Outputs {
 }
 
 impl Outputs {
-    fn of(linear: &Linear, x: &[f32]) -> Result<Self, InputError> {
+    fn of(linear: &FloatLinear, x: &[f32]) -> Result<Self, InputError> {
         let mut sums = vec![(0.0f64, 0.0f64); linear.outputs()];
         for x in x.chunks(TOKENS * linear.inputs().max(1)) {
             let y = linear.apply(x)?;
@@ -117,7 +118,7 @@ impl Outputs {
     }
 }
 
-fn scale_outputs(linear: &Linear, factors: &[f32]) -> Result<Linear, InputError> {
+fn scale_outputs(linear: &FloatLinear, factors: &[f32]) -> Result<FloatLinear, InputError> {
     let k = linear.inputs().max(1);
     let rows = linear.weight().chunks_exact(k).zip(factors);
     let weight = rows
@@ -129,16 +130,16 @@ fn scale_outputs(linear: &Linear, factors: &[f32]) -> Result<Linear, InputError>
         .zip(factors)
         .map(|(b, f)| b * f)
         .collect();
-    Linear::new(weight, bias, linear.inputs())
+    FloatLinear::new(weight, bias, linear.inputs())
 }
 
 /// Divides the columns, for inputs that come multiplied.
-fn scale_inputs(linear: &Linear, factors: &[f32]) -> Result<Linear, InputError> {
+fn scale_inputs(linear: &FloatLinear, factors: &[f32]) -> Result<FloatLinear, InputError> {
     let rows = linear.weight().chunks_exact(linear.inputs().max(1));
     let weight = rows
         .flat_map(|row| row.iter().zip(factors).map(|(w, f)| w / f))
         .collect();
-    Linear::new(weight, linear.bias().to_vec(), linear.inputs())
+    FloatLinear::new(weight, linear.bias().to_vec(), linear.inputs())
 }
 
 #[cfg(test)]
@@ -176,7 +177,7 @@ mod tests {
             let of = Outputs::of(linear, &x).unwrap();
             assert!(of.mean.iter().all(|m| m.abs() < 1e-4), "{:?}", of.mean);
         }
-        let spread = |l: &Linear| {
+        let spread = |l: &FloatLinear| {
             let of = Outputs::of(l, &x).unwrap();
             let (mut least, mut most) = (f32::INFINITY, 0.0f32);
             of.deviation()
@@ -194,7 +195,7 @@ mod tests {
 
     #[test]
     fn what_was_taken_from_every_input_is_given_back() {
-        let linear = Linear::new(vec![1.0, 2.0, -3.0, 0.5], vec![10.0, 20.0], 2).unwrap();
+        let linear = FloatLinear::new(vec![1.0, 2.0, -3.0, 0.5], vec![10.0, 20.0], 2).unwrap();
         let given = give_back(&linear, 2.0).unwrap();
         assert_eq!(
             given.apply(&[3.0, 5.0]).unwrap(),

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use fqbert_checkpoint::{InputError, TokenizerError};
+use fqbert_host::{InputError, TokenizerError};
 use fqbert_model::ModelError;
 use fqbert_numerics::layernorm::LayerNormError;
 use fqbert_numerics::requant::RequantError;
@@ -30,7 +30,10 @@ pub enum QuantizeError {
         reason: String,
     },
     /// There is nothing to calibrate on.
-    #[error("no calibration data{}: give a file with at least one sentence", of.as_ref().map(|p| format!(" in {}", p.display())).unwrap_or_default())]
+    #[error(
+        "no calibration data{}: give a file with at least one sentence",
+        of.as_ref().map(|p| format!(" in {}", p.display())).unwrap_or_default()
+    )]
     NoCalibration {
         /// The file, if it came from one.
         of: Option<PathBuf>,
@@ -85,8 +88,8 @@ pub enum QuantizeError {
     },
     /// A bias that its channel's scale cannot hold.
     #[error(
-        "layer {layer} {linear} channel {channel}: bias {bias} is {steps:e} steps of {step:e}, beyond \
-         the 26 bits that requantization keeps; use per-channel scales (scheme w4a8)"
+        "layer {layer} {linear} channel {channel}: bias {bias} is {steps:e} steps of {step:e}, \
+         beyond the 26 bits that requantization keeps; use per-channel scales (scheme w4a8)"
     )]
     Bias {
         /// Encoder layer from 0.
@@ -160,4 +163,12 @@ pub enum QuantizeError {
     /// The progress sink asked to stop.
     #[error("stopped on request")]
     Cancelled,
+}
+
+/// The input error of calibration sequence `index`.
+pub(crate) fn refuse(index: usize, source: InputError) -> QuantizeError {
+    QuantizeError::Sequence {
+        index: index + 1,
+        source,
+    }
 }

@@ -1,13 +1,12 @@
 //! One linear layer, or several on the same input: float weights to codes, biases and factors.
 
-use fqbert_checkpoint::Linear as Float;
+use fqbert_checkpoint::FloatLinear;
 use fqbert_contract::geometry::Mode;
 use fqbert_model::{Linear, QuantizedLinear};
 use fqbert_numerics::requant::Requant;
 
-use crate::QuantizeError;
+use crate::error::QuantizeError;
 use crate::options::{QuantizeOptions, Rounding, Scheme, WeightBits};
-use crate::stages::channel_params;
 use crate::weights::{Coded, Moments, Residual, compensate, per_channel, per_tensor};
 
 /// Tokens whose products are taken in f32 before they are added in f64.
@@ -23,9 +22,9 @@ const FINEST: f64 = 1.0 / (1u32 << 20) as f64;
 
 /// A linear layer to be fitted.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Job<'a> {
+pub(crate) struct Target<'a> {
     pub(crate) which: Linear,
-    pub(crate) float: &'a Float,
+    pub(crate) float: &'a FloatLinear,
     /// Scale of its output.
     pub(crate) scale_out: f64,
 }
@@ -63,7 +62,7 @@ pub(crate) struct Known {
 /// Measures an input and the residuals of the layers on it.
 pub(crate) fn measure(
     layer: usize,
-    floats: &[&Float],
+    floats: &[&FloatLinear],
     input: &Input<'_>,
     options: &QuantizeOptions,
 ) -> Result<Known, QuantizeError> {
@@ -112,14 +111,14 @@ impl Known {
     pub(crate) fn fit(
         &self,
         index: usize,
-        job: &Job<'_>,
+        target: &Target<'_>,
         options: &QuantizeOptions,
         four: bool,
     ) -> Result<Fitted, QuantizeError> {
-        let bits = options.weight_bits(self.layer, job.which);
-        let mut fitted = self.fit_bits(index, job, options, bits)?;
+        let bits = options.weight_bits(self.layer, target.which);
+        let mut fitted = self.fit_bits(index, target, options, bits)?;
         if four {
-            let other = self.fit_bits(index, job, options, WeightBits::Four)?;
+            let other = self.fit_bits(index, target, options, WeightBits::Four)?;
             fitted.four = Some(other.linear);
         }
         Ok(fitted)
@@ -128,18 +127,21 @@ impl Known {
     fn fit_bits(
         &self,
         index: usize,
-        job: &Job<'_>,
+        target: &Target<'_>,
         options: &QuantizeOptions,
         bits: WeightBits,
     ) -> Result<Fitted, QuantizeError> {
-        let (limit, w) = (bits.limit(), job.float.weight());
-        let fine = job.scale_out * FINEST / self.scale_in;
+        let (limit, w) = (bits.limit(), target.float.weight());
+        let fine = target.scale_out * FINEST / self.scale_in;
         let floor = |least: f64| (least as f32).max(f32::MIN_POSITIVE);
         let (coded, correction) = if options.scheme == Scheme::Paper {
-            (per_tensor(w, job.float.outputs(), floor(fine), limit), None)
+            (
+                per_tensor(w, target.float.outputs(), floor(fine), limit),
+                None,
+            )
         } else {
             let room = |b: &f32| f64::from(b.abs()) / (self.scale_in * BIAS_ROOM);
-            let floors: Vec<f32> = job
+            let floors: Vec<f32> = target
                 .float
                 .bias()
                 .iter()
@@ -155,7 +157,7 @@ impl Known {
         };
         assemble(
             self.layer,
-            job,
+            target,
             self.scale_in,
             coded,
             correction,
@@ -168,16 +170,16 @@ impl Known {
 /// Codes and scales to the layer that the accelerator runs.
 fn assemble(
     layer: usize,
-    job: &Job<'_>,
+    target: &Target<'_>,
     scale_in: f64,
     coded: Coded,
     correction: Option<Vec<f64>>,
     bits: WeightBits,
     scheme: Scheme,
 ) -> Result<Fitted, QuantizeError> {
-    let (n, k) = (job.float.outputs(), job.float.inputs());
+    let (n, k) = (target.float.outputs(), target.float.inputs());
     let mut params = Vec::with_capacity(n);
-    for (channel, (bias, scale)) in job.float.bias().iter().zip(&coded.scales).enumerate() {
+    for (channel, (bias, scale)) in target.float.bias().iter().zip(&coded.scales).enumerate() {
         let correction = correction
             .as_ref()
             .and_then(|c| c.get(channel))
@@ -187,7 +189,7 @@ fn assemble(
         let step = scale_in * f64::from(*scale);
         let steps = (bias / step).round_ties_even();
         if steps.is_nan() || steps.abs() > BIAS_LIMIT {
-            let linear = job.which.name();
+            let linear = target.which.name();
             return Err(QuantizeError::Bias {
                 layer,
                 linear,
@@ -197,19 +199,19 @@ fn assemble(
                 step,
             });
         }
-        let factor = step / job.scale_out;
+        let factor = step / target.scale_out;
         let requant = match scheme {
             Scheme::Paper => Requant::from_scale_8bit(factor, steps as i32),
             Scheme::W4A8 | Scheme::W8A8 => Requant::from_scale(factor, steps as i32),
         };
         let requant = requant.map_err(|source| QuantizeError::Factor {
             layer,
-            what: format!("{} channel {channel}", job.which.name()),
+            what: format!("{} channel {channel}", target.which.name()),
             source,
         })?;
-        params.push(channel_params(requant));
+        params.push(requant);
     }
-    let weight_sqnr_db = weight_sqnr(job.float.weight(), &coded, k);
+    let weight_sqnr_db = weight_sqnr(target.float.weight(), &coded, k);
     let mean_clip = coded.clips.iter().map(|c| f64::from(*c)).sum::<f64>() / n.max(1) as f64;
     let mut scales = coded.scales;
     if scheme == Scheme::Paper {

@@ -95,8 +95,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn products_are_the_plain_sums(rows in 1usize..70, k in 1usize..9, n in 1usize..5, seed: u32) {
-            let code = |i: usize| ((i as u32).wrapping_mul(2_654_435_761).wrapping_add(seed) >> 24) as i32 - 128;
+        fn products_are_the_plain_sums(
+            rows in 1usize..70,
+            k in 1usize..9,
+            n in 1usize..5,
+            seed: u32,
+        ) {
+            let hash = |i: usize| (i as u32).wrapping_mul(2_654_435_761).wrapping_add(seed);
+            let code = |i: usize| (hash(i) >> 24) as i32 - 128;
             let x: Vec<f32> = (0..rows * k).map(|i| code(i) as f32).collect();
             let w: Vec<f32> = (0..n * k).map(|i| code(i + 7919) as f32).collect();
             let y = codes_nt(&x, &w, k, n);

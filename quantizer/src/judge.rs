@@ -2,14 +2,15 @@
 
 use std::ops::Range;
 
-use fqbert_checkpoint::{Checkpoint, Head, HeadOutput, ProblemType, Sequence};
+use fqbert_checkpoint::Checkpoint;
+use fqbert_host::{Head, HeadOutput, ProblemType, QuantizedInput, Tokens, argmax};
 use fqbert_model::QuantizedModel;
-use fqbert_numerics::host::{quantize_i8, quantize_i16};
 use rayon::prelude::*;
 use serde::Serialize;
 
-use crate::quantize::{embed, refuse};
-use crate::{QuantizeError, encode};
+use crate::error::{QuantizeError, refuse};
+use crate::integer::encode;
+use crate::quantize::embed;
 
 /// How far a model's answers are from the float model's.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -74,7 +75,7 @@ impl<'a> Judge<'a> {
     /// Runs `checkpoint` on `sequences`.
     pub(crate) fn new(
         checkpoint: &'a Checkpoint,
-        sequences: &[Sequence],
+        sequences: &[Tokens],
     ) -> Result<Self, QuantizeError> {
         if sequences.is_empty() {
             return Err(QuantizeError::NoCalibration { of: None });
@@ -107,16 +108,8 @@ impl<'a> Judge<'a> {
 
     /// The 8-bit and 16-bit stream before the first layer.
     pub(crate) fn input(&self, scales: (f32, f32)) -> (Vec<i8>, Vec<i16>) {
-        (
-            self.embedded
-                .iter()
-                .map(|v| quantize_i8(*v, scales.0))
-                .collect(),
-            self.embedded
-                .iter()
-                .map(|v| quantize_i16(*v, scales.1))
-                .collect(),
-        )
+        let input = QuantizedInput::new(&self.embedded, scales);
+        (input.x8, input.x16)
     }
 
     /// Runs a model and judges it.
@@ -167,13 +160,13 @@ impl<'a> Judge<'a> {
             Measure::ChangedTexts if multi => {
                 share(&|f, a| f.iter().zip(a).any(|(f, a)| (*f > 0.0) != (*a > 0.0)))
             }
-            Measure::ChangedTexts => share(&|f, a| class(f) != class(a)),
+            Measure::ChangedTexts => share(&|f, a| argmax(f) != argmax(a)),
             Measure::ChangedTokens => {
                 let labels = self.checkpoint.head.labels().unwrap_or(1).max(1);
                 let rows = || {
                     pairs().flat_map(|(f, a)| f.chunks_exact(labels).zip(a.chunks_exact(labels)))
                 };
-                let changed = rows().filter(|(f, a)| class(f) != class(a)).count();
+                let changed = rows().filter(|(f, a)| argmax(f) != argmax(a)).count();
                 changed as f64 / rows().count().max(1) as f64
             }
             Measure::CosineLost => 1.0 - pairs().map(|(f, a)| cosine(f, a)).sum::<f64>() / texts,
@@ -184,17 +177,6 @@ impl<'a> Judge<'a> {
             noise: ratio(signal),
         }
     }
-}
-
-/// The first of the largest.
-fn class(values: &[f32]) -> usize {
-    let mut best = 0;
-    for (i, v) in values.iter().enumerate() {
-        if values.get(best).is_some_and(|b| v > b) {
-            best = i;
-        }
-    }
-    best
 }
 
 fn cosine(a: &[f32], b: &[f32]) -> f64 {

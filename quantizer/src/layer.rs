@@ -1,25 +1,23 @@
-//! One encoder layer: the scales of its sites, then its matrices in the order of execution, each
-//! knowing the integers that come before it.
+//! One encoder layer: its matrices in the order of execution, each knowing the integers that come
+//! before it.
 
 use std::ops::Range;
 
-use fqbert_checkpoint::{BertConfig, LayerNorm, Linear as Float};
-use fqbert_contract::layout::{ChannelParams, LayerNormHeader};
-use fqbert_model::{LayerScales, Linear, QuantizedLayer, QuantizedLayerNorm};
-use fqbert_numerics::gelu::Activation;
+use fqbert_checkpoint::{FloatLinear, LayerNorm};
+use fqbert_host::ModelConfig;
+use fqbert_model::{LayerScales, Linear, QuantizedLayer};
 use fqbert_numerics::layernorm::{self, LayerNormParams};
 use fqbert_numerics::requant::Requant;
 use fqbert_numerics::softmax::exp_table;
 
-use crate::QuantizeError;
 use crate::equalize::give_back;
-use crate::fit::{Fitted, Input, Job, measure};
-use crate::options::{QuantizeOptions, RangeMethod, Scheme};
-use crate::progress::Progress;
-use crate::ranges::{Seen, scale16};
-use crate::refit::{self, CHUNK};
-use crate::stages::{self, Heads};
-use crate::watch::{Statistics, Watched};
+use crate::error::QuantizeError;
+use crate::fit::{Fitted, Input, Target, measure};
+use crate::integer::{self, Heads};
+use crate::options::Scheme;
+use crate::progress::{Progress, step};
+use crate::scales::{Context, activation, float_mid};
+use crate::watch::Watched;
 
 /// Steps of progress that a layer reports.
 pub(crate) const STEPS: usize = 4;
@@ -41,133 +39,8 @@ pub(crate) struct Done {
     pub(crate) figures: Vec<(u8, f64, f64)>,
 }
 
-/// What a layer is quantized in.
-pub(crate) struct Context<'a> {
-    pub(crate) index: usize,
-    pub(crate) config: &'a BertConfig,
-    pub(crate) options: &'a QuantizeOptions,
-    /// The sequences' tokens, one sequence after another.
-    pub(crate) sequences: &'a [Range<usize>],
-    /// Whether 4-bit matrices are wanted beside.
-    pub(crate) alternatives: bool,
-}
-
-/// The scale of the residual stream at a layer's input, `x16`.
-pub(crate) fn input_scale16(s: &Statistics, config: &BertConfig) -> f64 {
-    to_f32(scale16(
-        s.attn_residual,
-        config.hidden,
-        config.layer_norm_eps,
-    ))
-}
-
-/// Scales are kept in f32; computing with what is kept leaves nothing to drift apart.
-pub(crate) fn to_f32(scale: f64) -> f64 {
-    f64::from((scale as f32).max(f32::MIN_POSITIVE))
-}
-
-pub(crate) fn activation(config: &BertConfig) -> Activation {
-    match config.activation {
-        fqbert_checkpoint::Activation::Gelu => Activation::GeluErf,
-        fqbert_checkpoint::Activation::GeluTanh => Activation::GeluTanh,
-        fqbert_checkpoint::Activation::Relu => Activation::Relu,
-    }
-}
-
-/// Scales of a layer's sites, and what is taken off every code of the activation. `x8` and `x16`
-/// are those of the layer before, `y16` is what the next one, which `next` is, takes.
-pub(crate) fn scales(
-    c: &Context<'_>,
-    watched: &Watched,
-    next: Option<&Watched>,
-    [x8, x16, y16]: [f64; 3],
-) -> Result<(LayerScales, i32), QuantizeError> {
-    let (s, float, config, ranges) = (
-        &watched.statistics,
-        &watched.float,
-        c.config,
-        c.options.ranges,
-    );
-    let plain = |seen: &Seen| seen.scale8(ranges, |v| v);
-    let tokens = c.sequences.last().map_or(0, |s| s.end);
-    // Where a linear layer that will be fitted to the codes follows, its view counts.
-    let feeds = |seen: &Seen, values: &[f32], to: &[&Float]| {
-        if !c.options.fits_scales() {
-            return Ok(plain(seen));
-        }
-        let k = config.hidden;
-        refit::scale(seen.histogram.max_abs(), tokens, &refit::energy(to), |t| {
-            Ok(values
-                .get(t * k..(t + CHUNK).min(tokens) * k)
-                .unwrap_or_default()
-                .to_vec())
-        })
-    };
-    let context = feeds(&s.context, &watched.context, &[&float.o])?;
-    let attn8 = feeds(&s.attn_norm, &watched.attn_norm, &[&float.ffn_in])?;
-    let y8 = match next {
-        Some(n) => feeds(&s.out, &watched.out, &[&n.float.q, &n.float.k, &n.float.v])?,
-        None => plain(&s.out),
-    };
-    // Codes that start at the activation's least value have twice the room above it.
-    let least = (c.options.equalize && c.options.fits_scales()).then(|| least(config));
-    let mid = if c.options.fits_scales() {
-        let max = s.ffn_mid.histogram.max_abs();
-        refit::scale_above(max, least, tokens, &refit::energy(&[&float.ffn_out]), |t| {
-            float_mid(c, watched, t..(t + CHUNK).min(tokens))
-        })?
-    } else {
-        plain(&s.ffn_mid)
-    };
-    let mid = to_f32(mid);
-    let act = activation(config);
-    // What the table makes of a code, without the rounding of its output.
-    let zero = least.map_or(0, |least| refit::zero(mid, least));
-    let through = |v: f64| (act.eval(v) / mid - f64::from(zero)).clamp(-127.0, 127.0) * mid;
-    let scores = match ranges {
-        RangeMethod::Mse => s.score_errors.best(),
-        _ => plain(&s.scores),
-    };
-    let attn16 = scale16(s.ffn_residual, config.hidden, config.layer_norm_eps);
-    let gelu_in = s.ffn_in.scale8(ranges, through);
-    let (q, k, v) = (plain(&s.q), plain(&s.k), plain(&s.v));
-    let all = [
-        x8, x16, q, k, v, scores, context, attn8, attn16, gelu_in, mid, y8, y16,
-    ];
-    Ok((LayerScales::from_array(all.map(|s| to_f32(s) as f32)), zero))
-}
-
-/// The least value of the activation, from above.
-fn least(config: &BertConfig) -> f64 {
-    let act = activation(config);
-    (0..4000)
-        .map(|i| act.eval(-f64::from(i) / 1000.0))
-        .fold(0.0, f64::min)
-}
-
-/// The float model's values after the activation at tokens of a range, `[tokens][intermediate]`.
-fn float_mid(
-    c: &Context<'_>,
-    watched: &Watched,
-    tokens: Range<usize>,
-) -> Result<Vec<f32>, QuantizeError> {
-    let k = c.config.hidden;
-    let x = watched
-        .attn_norm
-        .get(tokens.start * k..tokens.end * k)
-        .unwrap_or_default();
-    let y = watched.float.ffn_in.apply(x);
-    let mut y = y.map_err(|source| QuantizeError::Shape {
-        layer: c.index,
-        source,
-    })?;
-    y.iter_mut()
-        .for_each(|v| *v = c.config.activation.apply(*v));
-    Ok(y)
-}
-
 /// Quantizes a watched layer and moves the stream through it. `x` is the float model's input of
-/// the layer, `[tokens][hidden]`; `scales` and `zero` are what [`scales`] gives.
+/// the layer, `[tokens][hidden]`; `scales` and `zero` are what [`crate::scales::scales`] gives.
 pub(crate) fn quantize_layer(
     c: &Context<'_>,
     watched: &Watched,
@@ -177,60 +50,31 @@ pub(crate) fn quantize_layer(
     progress: &mut dyn Progress,
 ) -> Result<Done, QuantizeError> {
     let (float, hidden) = (&watched.float, c.config.hidden);
-    let s = |v: f32| f64::from(v);
-    let mut step = || {
-        if progress.step() {
-            Ok(())
-        } else {
-            Err(QuantizeError::Cancelled)
-        }
-    };
-    let rows = |values: &[f32], tokens: Range<usize>, width: usize| {
-        values
-            .get(tokens.start * width..tokens.end * width)
-            .unwrap_or_default()
-            .to_vec()
-    };
+    let s = &scales;
+    let (exp_table, gelu_table) = tables(c.config, s, zero);
+    let (scores, context) = attention_factors(c, s)?;
 
-    let fit = |input: &Input<'_>, which: &[(Linear, &Float, f32)]| {
-        let floats: Vec<&Float> = which.iter().map(|w| w.1).collect();
-        let known = measure(c.index, &floats, input, c.options)?;
-        Ok::<_, QuantizeError>(
-            move |i: usize, (which, float, scale): (Linear, &Float, f32)| {
-                known.fit(
-                    i,
-                    &Job {
-                        which,
-                        float,
-                        scale_out: s(scale),
-                    },
-                    c.options,
-                    c.alternatives,
-                )
-            },
-        )
-    };
     let input = Input {
         codes: &stream.x8,
-        scale: s(scales.x8),
+        scale: s.x8.into(),
         float: &|t| Ok(rows(x, t, hidden)),
     };
-    let (q, k, v) = (
-        (Linear::Q, &float.q, scales.q),
-        (Linear::K, &float.k, scales.k),
-        (Linear::V, &float.v, scales.v),
-    );
-    let known = fit(&input, &[q, k, v])?;
-    let (q, k, v) = (known(0, q)?, known(1, k)?, known(2, v)?);
-    let tables = tables(c.config, &scales, zero);
-    let (scores, context) = attention_factors(c, &scales)?;
-    let run = |f: &Fitted, x: &[i8]| stages::linear(&f.linear, x, Requant::apply_i8);
-    let run16 = |f: &Fitted, x: &[i8]| stages::linear(&f.linear, x, Requant::apply_i16);
-    let (q8, k8, v8) = (
-        run(&q, &stream.x8),
-        run(&k, &stream.x8),
-        run(&v, &stream.x8),
-    );
+    let qkv = [
+        (Linear::Q, &float.q, s.q),
+        (Linear::K, &float.k, s.k),
+        (Linear::V, &float.v, s.v),
+    ];
+    let known = measure(c.index, &qkv.map(|m| m.1), &input, c.options)?;
+    let fit = |i, (which, float, scale): (Linear, &FloatLinear, f32)| {
+        let target = Target {
+            which,
+            float,
+            scale_out: scale.into(),
+        };
+        known.fit(i, &target, c.options, c.alternatives)
+    };
+    let qkv = [fit(0, qkv[0])?, fit(1, qkv[1])?, fit(2, qkv[2])?];
+    let [q8, k8, v8] = qkv.each_ref().map(|m| run(m, &stream.x8));
     let heads = Heads {
         q: &q8,
         k: &k8,
@@ -238,39 +82,58 @@ pub(crate) fn quantize_layer(
         heads: c.config.heads,
         hidden,
     };
-    let context8 = stages::attention(&heads, c.sequences, &tables.0, scores, context);
-    step()?;
+    let context8 = integer::attention(&heads, c.sequences, &exp_table, scores, context);
+    step(progress)?;
 
     let input = Input {
         codes: &context8,
-        scale: s(scales.context),
+        scale: s.context.into(),
         float: &|t| Ok(rows(&watched.context, t, hidden)),
     };
-    let o = (Linear::O, &float.o, scales.x16);
-    let o = fit(&input, &[o])?(0, o)?;
-    let ln_attn = norm(
-        c,
-        "attention norm",
-        &float.ln_attn,
-        scales.x16,
-        scales.attn16,
-        scales.attn8,
-    )?;
-    let (attn16, attn8) = stages::add_norm(&stream.x16, &run16(&o, &context8), &ln_attn);
-    step()?;
+    let o = fit_alone(c, &input, (Linear::O, &float.o, s.x16))?;
+    let scales_of_norm = [s.x16, s.attn16, s.attn8];
+    let ln_attn = norm(c, "attention norm", &float.ln_attn, scales_of_norm)?;
+    let (attn16, attn8) = integer::add_norm(&stream.x16, &run16(&o, &context8), &ln_attn);
+    step(progress)?;
 
+    let ([ffn_in, ffn_out], mid) =
+        feed_forward(c, watched, (s, zero), &attn8, &gelu_table, progress)?;
+    let ln_out = norm(c, "output norm", &float.ln_out, [s.attn16, s.y16, s.y8])?;
+    (stream.x16, stream.x8) = integer::add_norm(&attn16, &run16(&ffn_out, &mid), &ln_out);
+    step(progress)?;
+
+    let [q, k, v] = qkv;
+    Ok(done(
+        [q, k, v, o, ffn_in, ffn_out],
+        [ln_attn, ln_out],
+        (scores, context),
+        (exp_table, gelu_table),
+        scales,
+    ))
+}
+
+/// The two matrices of the feed-forward block on its integer input `attn8`, and the codes between
+/// them. `zero` is what the activation's table takes off every code.
+fn feed_forward(
+    c: &Context<'_>,
+    watched: &Watched,
+    (s, zero): (&LayerScales, i32),
+    attn8: &[i8],
+    gelu_table: &[i8; 256],
+    progress: &mut dyn Progress,
+) -> Result<([Fitted; 2], Vec<i8>), QuantizeError> {
+    let float = &watched.float;
     let input = Input {
-        codes: &attn8,
-        scale: s(scales.attn8),
-        float: &|t| Ok(rows(&watched.attn_norm, t, hidden)),
+        codes: attn8,
+        scale: s.attn8.into(),
+        float: &|t| Ok(rows(&watched.attn_norm, t, c.config.hidden)),
     };
-    let ffn_in = (Linear::FfnIn, &float.ffn_in, scales.gelu_in);
-    let ffn_in = fit(&input, &[ffn_in])?(0, ffn_in)?;
-    let mut mid = run(&ffn_in, &attn8);
-    stages::activate(&mut mid, &tables.1);
-    step()?;
+    let ffn_in = fit_alone(c, &input, (Linear::FfnIn, &float.ffn_in, s.gelu_in))?;
+    let mut mid = run(&ffn_in, attn8);
+    integer::activate(&mut mid, gelu_table);
+    step(progress)?;
 
-    let offset = (f64::from(zero) * s(scales.mid)) as f32;
+    let offset = (f64::from(zero) * f64::from(s.mid)) as f32;
     let float_mid = |t: Range<usize>| {
         let mut y = float_mid(c, watched, t)?;
         y.iter_mut().for_each(|v| *v -= offset);
@@ -283,25 +146,57 @@ pub(crate) fn quantize_layer(
         })?;
     let input = Input {
         codes: &mid,
-        scale: s(scales.mid),
+        scale: s.mid.into(),
         float: &float_mid,
     };
-    let ffn_out = (Linear::FfnOut, &float_ffn_out, scales.attn16);
-    let ffn_out = fit(&input, &[ffn_out])?(0, ffn_out)?;
-    let ln_out = norm(
-        c,
-        "output norm",
-        &float.ln_out,
-        scales.attn16,
-        scales.y16,
-        scales.y8,
-    )?;
-    (stream.x16, stream.x8) = stages::add_norm(&attn16, &run16(&ffn_out, &mid), &ln_out);
-    step()?;
+    let ffn_out = fit_alone(c, &input, (Linear::FfnOut, &float_ffn_out, s.attn16))?;
+    Ok(([ffn_in, ffn_out], mid))
+}
 
-    let figures = [&q, &k, &v, &o, &ffn_in, &ffn_out]
+/// Fits a matrix that shares its input with no other, to the scale of its output.
+fn fit_alone(
+    c: &Context<'_>,
+    input: &Input<'_>,
+    (which, float, scale_out): (Linear, &FloatLinear, f32),
+) -> Result<Fitted, QuantizeError> {
+    let target = Target {
+        which,
+        float,
+        scale_out: scale_out.into(),
+    };
+    let known = measure(c.index, &[float], input, c.options)?;
+    known.fit(0, &target, c.options, c.alternatives)
+}
+
+fn run(f: &Fitted, x: &[i8]) -> Vec<i8> {
+    integer::linear(&f.linear, x, Requant::apply_i8)
+}
+
+fn run16(f: &Fitted, x: &[i8]) -> Vec<i16> {
+    integer::linear(&f.linear, x, Requant::apply_i16)
+}
+
+/// The rows of `tokens` of `values` `[tokens][width]`.
+fn rows(values: &[f32], tokens: Range<usize>, width: usize) -> Vec<f32> {
+    values
+        .get(tokens.start * width..tokens.end * width)
+        .unwrap_or_default()
+        .to_vec()
+}
+
+/// A layer of the six matrices in their order, and its twin in 4 bits if all of them have one.
+fn done(
+    fitted: [Fitted; 6],
+    [ln_attn, ln_out]: [LayerNormParams; 2],
+    (scores, context): (Requant, Requant),
+    (exp_table, gelu_table): ([u16; 256], [i8; 256]),
+    scales: LayerScales,
+) -> Done {
+    let figures = fitted
+        .each_ref()
         .map(|f| (f.bits.count(), f.weight_sqnr_db, f.mean_clip))
         .to_vec();
+    let [q, k, v, o, ffn_in, ffn_out] = fitted;
     let layer = QuantizedLayer {
         q: q.linear,
         k: k.linear,
@@ -311,10 +206,10 @@ pub(crate) fn quantize_layer(
         ffn_out: ffn_out.linear,
         scores,
         context,
-        exp_table: tables.0,
-        gelu_table: tables.1,
-        ln_attn: layer_norm(ln_attn),
-        ln_out: layer_norm(ln_out),
+        exp_table,
+        gelu_table,
+        ln_attn,
+        ln_out,
         scales,
     };
     let alternative = match (q.four, k.four, v.four, o.four, ffn_in.four, ffn_out.four) {
@@ -329,16 +224,16 @@ pub(crate) fn quantize_layer(
         }),
         _ => None,
     };
-    Ok(Done {
+    Done {
         layer,
         alternative,
         figures,
-    })
+    }
 }
 
 /// Exponential and activation tables, `zero` taken off every code of the second.
 pub(crate) fn tables(
-    config: &BertConfig,
+    config: &ModelConfig,
     scales: &LayerScales,
     zero: i32,
 ) -> ([u16; 256], [i8; 256]) {
@@ -355,7 +250,7 @@ pub(crate) fn tables(
 fn attention_factors(
     c: &Context<'_>,
     scales: &LayerScales,
-) -> Result<(ChannelParams, ChannelParams), QuantizeError> {
+) -> Result<(Requant, Requant), QuantizeError> {
     let s = |v: f32| f64::from(v);
     let root = (c.config.head_dim() as f64).sqrt();
     let factor = |what: &str, factor: f64| {
@@ -363,13 +258,11 @@ fn attention_factors(
             Scheme::Paper => Requant::from_scale_8bit(factor, 0),
             Scheme::W4A8 | Scheme::W8A8 => Requant::from_scale(factor, 0),
         };
-        requant
-            .map(stages::channel_params)
-            .map_err(|source| QuantizeError::Factor {
-                layer: c.index,
-                what: what.into(),
-                source,
-            })
+        requant.map_err(|source| QuantizeError::Factor {
+            layer: c.index,
+            what: what.into(),
+            source,
+        })
     };
     Ok((
         factor(
@@ -384,13 +277,11 @@ fn norm(
     c: &Context<'_>,
     name: &'static str,
     float: &LayerNorm,
-    input: f32,
-    y16: f32,
-    y8: f32,
+    scales: [f32; 3],
 ) -> Result<LayerNormParams, QuantizeError> {
     let n = c.config.hidden;
     let eps = f64::from(float.eps());
-    let [input, y16, y8] = [input, y16, y8].map(f64::from);
+    let [input, y16, y8] = scales.map(f64::from);
     layernorm::quantize(float.gamma(), float.beta(), eps, n, input, y16, y8).map_err(|source| {
         QuantizeError::LayerNorm {
             layer: c.index,
@@ -398,32 +289,4 @@ fn norm(
             source,
         }
     })
-}
-
-fn layer_norm(p: LayerNormParams) -> QuantizedLayerNorm {
-    let LayerNormParams {
-        gamma,
-        beta,
-        inv,
-        q,
-        eps,
-        m16,
-        s16,
-        m8,
-        s8,
-    } = p;
-    let header = LayerNormHeader {
-        inv,
-        eps,
-        m16,
-        m8,
-        s16,
-        s8,
-        q,
-    };
-    QuantizedLayerNorm {
-        header,
-        gamma,
-        beta,
-    }
 }

@@ -7,12 +7,12 @@
 //! matrix, [`Job::stages`] makes a run resumable.
 //!
 //! ```no_run
-//! use fqbert_checkpoint::{Checkpoint, LoadOptions, Tokenizer};
+//! use fqbert_checkpoint::{Checkpoint, LoadOptions, load_tokenizer};
 //! use fqbert_quantizer::{Calibration, Columns, QuantizeOptions, Sample, Silent, quantize};
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let folder = std::path::Path::new("minilm-l6-sst2");
 //! let checkpoint = Checkpoint::load(folder, &LoadOptions::default())?;
-//! let tokenizer = Tokenizer::load(folder)?;
+//! let tokenizer = load_tokenizer(folder)?;
 //! let columns = Columns { texts: vec![1], header: true };
 //! let sentences = std::path::Path::new("sst2/train.tsv");
 //! let calibration = Calibration::from_tsv(sentences, &columns, &tokenizer, &Sample::default())?;
@@ -24,14 +24,15 @@
 //! # Ok(()) }
 //! ```
 
+mod assemble;
 mod calibration;
 mod compare;
-mod convert;
 mod equalize;
 mod error;
 mod fit;
 mod gemm;
 mod histogram;
+mod integer;
 mod judge;
 mod layer;
 mod learned;
@@ -42,15 +43,16 @@ mod quantize;
 mod ranges;
 mod refit;
 mod report;
+mod resume;
+mod scales;
 mod scores;
 mod sensitivity;
-mod stage;
-mod stages;
 mod watch;
 mod weights;
 
 pub use calibration::{Calibration, Columns, Sample};
 pub use error::QuantizeError;
+pub use integer::encode;
 pub use judge::{Measure, Verdict};
 pub use learned::{LearnedScales, quantize_learned};
 pub use mix::{Goal, Mix};
@@ -58,6 +60,5 @@ pub use options::{BitsOverride, QuantizeOptions, RangeMethod, Rounding, Scheme, 
 pub use progress::{Progress, Silent};
 pub use quantize::{Job, quantize};
 pub use report::{LayerReport, LinearReport, Report, SiteReport};
+pub use resume::StageFolder;
 pub use sensitivity::{MatrixSensitivity, Sensitivity};
-pub use stage::StageFolder;
-pub use stages::encode;

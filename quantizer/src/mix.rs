@@ -2,17 +2,17 @@
 
 use std::fmt;
 
-use fqbert_checkpoint::Sequence;
+use fqbert_host::Tokens;
 use fqbert_model::QuantizedModel;
 use serde::Serialize;
 
+use crate::error::QuantizeError;
 use crate::judge::{Judge, Verdict};
 use crate::options::{QuantizeOptions, WeightBits};
 use crate::progress::{Prefixed, Progress};
 use crate::quantize::Job;
 use crate::report::Report;
 use crate::sensitivity::{Sensitivity, bits};
-use crate::{QuantizeError, convert};
 
 /// What a mix has to meet.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -49,12 +49,12 @@ impl Job<'_> {
     /// weights lose more.
     pub fn mix(
         &self,
-        held_out: &[Sequence],
+        held_out: &[Tokens],
         goal: Goal,
         progress: &mut dyn Progress,
     ) -> Result<(QuantizedModel, Report, Mix), QuantizeError> {
         goal.check()?;
-        let config = convert::config(self.checkpoint);
+        let config = self.checkpoint.config.clone();
         let sensitivity = self.sensitivity(held_out, progress)?;
         let judge = Judge::new(self.checkpoint, held_out)?;
         let order = sensitivity.order();

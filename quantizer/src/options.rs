@@ -3,7 +3,7 @@
 use fqbert_model::{Linear, Provenance};
 use serde::Serialize;
 
-use crate::QuantizeError;
+use crate::error::QuantizeError;
 
 /// How many bits, and by which rules scales are chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize)]

@@ -1,6 +1,6 @@
 //! How far the work has come.
 
-use crate::QuantizeError;
+use crate::error::QuantizeError;
 
 /// Receives progress; a command-line program draws a bar from it.
 pub trait Progress {

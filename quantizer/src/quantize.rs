@@ -2,24 +2,24 @@
 
 use std::ops::Range;
 
-use fqbert_checkpoint::{Checkpoint, EncoderLayer, InputError, Sequence, Tokenizer};
-use fqbert_model::{Linear, Quantization, QuantizedModel, Scheme as Kept};
-use fqbert_numerics::host::{quantize_i8, quantize_i16};
+use fqbert_checkpoint::{Checkpoint, EncoderLayer};
+use fqbert_host::{QuantizedInput, Tokenizer, Tokens};
+use fqbert_model::{Linear, ModelError, Quantization, QuantizedModel, ScaleScheme};
 
+use crate::assemble::assemble;
 use crate::calibration::Calibration;
+use crate::compare;
 use crate::equalize::equalize;
-use crate::layer::{self, Context, Done, STEPS, Stream, input_scale16, quantize_layer, to_f32};
+use crate::error::{QuantizeError, refuse};
+use crate::integer::run_layer;
+use crate::layer::{Done, STEPS, Stream, quantize_layer};
 use crate::options::{QuantizeOptions, Scheme};
 use crate::progress::{Progress, step};
 use crate::ranges::{Seen, scale16};
 use crate::report::{LayerReport, LinearReport, Report};
-use crate::stage::{StageFolder, Stages};
-use crate::stages::run_layer;
+use crate::resume::{StageFiles, StageFolder};
+use crate::scales::{Context, input_scale16, scales, to_f32};
 use crate::watch::{Watched, watch};
-use crate::{QuantizeError, compare, convert};
-
-/// Sequences of the calibration data that the report compares models on.
-const COMPARED: usize = 32;
 
 /// Quantizes `checkpoint`, with scales and compensation from `calibration`. `tokenizer` is kept in
 /// the model if there is one. A [`Job`] does the same and more.
@@ -90,36 +90,25 @@ impl Job<'_> {
             options,
             ..
         } = *self;
-        let config = convert::config(checkpoint);
         if let Some(tokenizer) = tokenizer {
-            tokenizer.check_vocab(config.vocab)?;
+            tokenizer.check_vocab(checkpoint.config.vocab)?;
         }
         let Encoder { layers, float } = self.encoder(false, progress)?;
         let mut provenance = options.provenance.clone();
         if provenance.calibration.is_empty() {
             provenance.calibration = calibration.description().to_owned();
         }
-        let (head_pre, classifier) = convert::head(&checkpoint.head);
         let (layers, figures): (Vec<_>, Vec<_>) =
             layers.into_iter().map(|d| (d.layer, d.figures)).unzip();
-        let model = QuantizedModel {
-            config,
-            quantization: Quantization {
-                scheme: match options.scheme {
-                    Scheme::Paper => Kept::Paper,
-                    Scheme::W4A8 | Scheme::W8A8 => Kept::W4a8,
-                },
-                ranges: options.ranges_in_words(),
-                weights: options.weights_in_words(),
+        let quantization = Quantization {
+            scheme: match options.scheme {
+                Scheme::Paper => ScaleScheme::Paper,
+                Scheme::W4A8 | Scheme::W8A8 => ScaleScheme::W4a8,
             },
-            provenance,
-            embeddings: convert::embeddings(&checkpoint.embeddings),
-            layers,
-            head_pre,
-            classifier,
-            tokenizer: tokenizer.map(|t| fqbert_model::Tokenizer::new(t.json().to_vec())),
+            ranges: options.ranges_in_words(),
+            weights: options.weights_in_words(),
         };
-        model.validate()?;
+        let model = assemble(checkpoint, tokenizer, layers, quantization, provenance)?;
         progress.phase("comparing with float", 1);
         let report = report(checkpoint, float, &model, calibration, options, &figures)?;
         step(progress)?;
@@ -138,12 +127,12 @@ impl Job<'_> {
             options,
             ..
         } = *self;
-        let config = convert::config(checkpoint);
-        config.validate()?;
+        let config = &checkpoint.config;
+        config.validate().map_err(ModelError::from)?;
         options.check(config.layers)?;
         let stages = self
             .stages
-            .map(|folder| Stages::new(folder, checkpoint, calibration, options, alternatives))
+            .map(|folder| StageFiles::new(folder, checkpoint, calibration, options, alternatives))
             .transpose()?;
         progress.phase("embeddings", 1);
         let (embedded, sequences) = embed(checkpoint, calibration.sequences())?;
@@ -171,11 +160,11 @@ impl Job<'_> {
             if index == 0 {
                 scales_in.1 = input_scale16(&watched.statistics, &checkpoint.config);
                 let (s8, s16) = (scales_in.0 as f32, scales_in.1 as f32);
-                stream.x8 = x.iter().map(|v| quantize_i8(*v, s8)).collect();
-                stream.x16 = x.iter().map(|v| quantize_i16(*v, s16)).collect();
+                let QuantizedInput { x8, x16 } = QuantizedInput::new(&x, (s8, s16));
+                stream = Stream { x8, x16 };
             }
             let kept = match &stages {
-                Some(stages) => stages.find(index, &config)?,
+                Some(stages) => stages.find(index, config)?,
                 None => None,
             };
             let done = if let Some(done) = kept {
@@ -200,10 +189,10 @@ impl Job<'_> {
                     alternatives,
                 };
                 let around = [scales_in.0, scales_in.1, y16];
-                let scales = layer::scales(&context, &watched, ahead.as_ref(), around)?;
+                let scales = scales(&context, &watched, ahead.as_ref(), around)?;
                 let done = quantize_layer(&context, &watched, &x, &mut stream, scales, progress)?;
                 if let Some(stages) = &stages {
-                    stages.keep(index, &config, &done)?;
+                    stages.keep(index, config, &done)?;
                 }
                 done
             };
@@ -217,18 +206,10 @@ impl Job<'_> {
     }
 }
 
-/// The input error of calibration sequence `index`.
-pub(crate) fn refuse(index: usize, source: InputError) -> QuantizeError {
-    QuantizeError::Sequence {
-        index: index + 1,
-        source,
-    }
-}
-
 /// Embeds all sequences, one after another: `[tokens][hidden]`, and where each one is.
 pub(crate) fn embed(
     checkpoint: &Checkpoint,
-    sequences: &[Sequence],
+    sequences: &[Tokens],
 ) -> Result<(Vec<f32>, Vec<Range<usize>>), QuantizeError> {
     let mut embedded = Vec::new();
     let mut ranges = Vec::with_capacity(sequences.len());
@@ -291,11 +272,7 @@ fn report(
     options: &QuantizeOptions,
     figures: &[Vec<(u8, f64, f64)>],
 ) -> Result<Report, QuantizeError> {
-    let all = calibration.sequences();
-    let compared: Vec<&Sequence> = all
-        .iter()
-        .step_by(all.len().div_ceil(COMPARED).max(1))
-        .collect();
+    let compared = calibration.compared();
     // The head is not run, and the tables are needed once more: no copy of them is kept after this.
     let float = Checkpoint {
         layers: equalized,

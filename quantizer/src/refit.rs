@@ -8,10 +8,10 @@
 //! error is, for each channel, the variance of its values that no linear function of its codes
 //! explains, weighted by the energy of the weights on it.
 
-use fqbert_checkpoint::Linear;
+use fqbert_checkpoint::FloatLinear;
 use rayon::prelude::*;
 
-use crate::QuantizeError;
+use crate::error::QuantizeError;
 use crate::ranges::MAX8;
 
 /// Tokens that are enough to judge by.
@@ -21,7 +21,7 @@ const STEPS: i32 = 22;
 const STEP: f64 = 0.87;
 
 /// Energy of all weights on each input of layers that share it, `[inputs]`.
-pub(crate) fn energy(layers: &[&Linear]) -> Vec<f64> {
+pub(crate) fn energy(layers: &[&FloatLinear]) -> Vec<f64> {
     let k = layers.first().map_or(0, |l| l.inputs());
     let mut energy = vec![0.0; k];
     for row in layers

@@ -2,16 +2,16 @@
 
 use std::fmt;
 
-use fqbert_checkpoint::Sequence;
-use fqbert_model::{Linear, ModelConfig, QuantizedLayer, QuantizedLinear};
+use fqbert_host::{ModelConfig, Tokens};
+use fqbert_model::{Linear, QuantizedLayer, QuantizedLinear};
 use serde::Serialize;
 
+use crate::error::QuantizeError;
+use crate::integer::run_layer;
 use crate::judge::{Judge, Measure, Verdict};
 use crate::options::{BitsOverride, QuantizeOptions, WeightBits};
 use crate::progress::{Prefixed, Progress, step};
 use crate::quantize::Job;
-use crate::stages::run_layer;
-use crate::{QuantizeError, convert};
 
 /// Tokens of the held-out texts that are run.
 const TOKENS: usize = 2048;
@@ -53,7 +53,7 @@ impl Job<'_> {
     /// As [`crate::quantize()`].
     pub fn sensitivity(
         &self,
-        held_out: &[Sequence],
+        held_out: &[Tokens],
         progress: &mut dyn Progress,
     ) -> Result<Sensitivity, QuantizeError> {
         let mut tokens = 0;
@@ -63,7 +63,7 @@ impl Job<'_> {
         });
         let texts = texts.count().max(1).min(held_out.len());
         let judge = Judge::new(self.checkpoint, held_out.get(..texts).unwrap_or_default())?;
-        let config = convert::config(self.checkpoint);
+        let config = self.checkpoint.config.clone();
         let options = QuantizeOptions {
             bits: bits(&config, |_, _| WeightBits::Eight),
             ..self.options.clone()
@@ -191,7 +191,8 @@ impl fmt::Display for Sensitivity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "sensitivity: noise that 4 bits in one matrix add to the answers, in 1e-4 of their energy ({} held-out texts; all in 8 bits: {:.2}, {} {:.4})",
+            "sensitivity: noise that 4 bits in one matrix add to the answers, in 1e-4 of their \
+             energy ({} held-out texts; all in 8 bits: {:.2}, {} {:.4})",
             self.texts,
             1e4 * self.eight.noise,
             self.measure.name(),

@@ -2,13 +2,11 @@
 
 use std::ops::Range;
 
-use fqbert_checkpoint::{
-    BertConfig, Checkpoint, Embeddings, EncoderLayer, Head, InputError, LayerNorm, Observer,
-    Pooling, Site, WordTable,
-};
+use fqbert_checkpoint::{Checkpoint, EncoderLayer, Observer, Site};
+use fqbert_host::{EmbeddingTables, Embeddings, Head, InputError, ModelConfig, Pooling, Table};
 use rayon::prelude::*;
 
-use crate::QuantizeError;
+use crate::error::QuantizeError;
 use crate::ranges::Seen;
 use crate::scores::ScoreErrors;
 
@@ -66,7 +64,7 @@ pub(crate) struct Watched {
 pub(crate) fn watch(
     index: usize,
     layer: EncoderLayer,
-    config: &BertConfig,
+    config: &ModelConfig,
     x: &[f32],
     sequences: &[Range<usize>],
 ) -> Result<Watched, QuantizeError> {
@@ -128,10 +126,16 @@ pub(crate) fn watch(
 }
 
 /// A checkpoint of this layer alone, whose encoder takes values instead of token ids.
-fn one_layer(layer: EncoderLayer, config: &BertConfig) -> Result<Checkpoint, InputError> {
+fn one_layer(layer: EncoderLayer, config: &ModelConfig) -> Result<Checkpoint, InputError> {
     let zeros = || vec![0.0; config.hidden];
-    let norm = LayerNorm::new(zeros(), zeros(), config.layer_norm_eps)?;
-    let embeddings = Embeddings::new(WordTable::F32(zeros()), zeros(), Vec::new(), norm, 0)?;
+    let tables = EmbeddingTables {
+        word: Table::F32(zeros()),
+        position: Table::F32(zeros()),
+        token_type: Table::F32(Vec::new()),
+        gamma: zeros(),
+        beta: zeros(),
+    };
+    let embeddings = Embeddings::new(tables, config.layer_norm_eps, 0)?;
     Ok(Checkpoint {
         config: config.clone(),
         embeddings,

@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::PathBuf;
 
-use fqbert_checkpoint::Tokenizer;
+use fqbert_checkpoint::load_tokenizer;
 use fqbert_checkpoint::testing::Spec;
+use fqbert_host::Tokenizer;
 use fqbert_quantizer::{Calibration, Columns, QuantizeError, Sample};
 
 struct Folder {
@@ -16,7 +17,7 @@ impl Folder {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         Spec::default().write(folder.path()).unwrap();
-        let tokenizer = Tokenizer::load(folder.path()).unwrap();
+        let tokenizer = load_tokenizer(folder.path()).unwrap();
         Folder { folder, tokenizer }
     }
 

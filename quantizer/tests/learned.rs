@@ -8,13 +8,14 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use fqbert_checkpoint::{Checkpoint, LoadOptions, Tokenizer};
+use fqbert_checkpoint::{Checkpoint, LoadOptions, load_tokenizer};
+use fqbert_host::Tokenizer;
 use fqbert_model::QuantizedModel;
 use fqbert_quantizer::{
     Calibration, LearnedScales, QuantizeError, QuantizeOptions, Report, Scheme, Silent,
     quantize_learned,
 };
-use fqbert_runtime::{Host, Session, SessionOptions, Tokens, open_device};
+use fqbert_runtime::{Session, SessionOptions, Tokens, open_device};
 use half::f16;
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
@@ -76,7 +77,7 @@ fn folder() -> tempfile::TempDir {
 fn load(folder: &Path) -> (Checkpoint, Tokenizer, LearnedScales) {
     (
         Checkpoint::load(folder, &LoadOptions::default()).unwrap(),
-        Tokenizer::load(folder).unwrap(),
+        load_tokenizer(folder).unwrap(),
         LearnedScales::load(folder).unwrap().unwrap(),
     )
 }
@@ -102,10 +103,10 @@ fn agrees(folder: &Path, expected: &Path) {
     model.save(&file).unwrap();
     let model = Arc::new(QuantizedModel::load(&file).unwrap());
     std::fs::remove_dir_all(file.parent().unwrap()).unwrap();
-    let host = Host::new(&model).unwrap();
+    let host = model.host().unwrap();
     let device = open_device("emu:tiny").unwrap();
     let mut session = Session::new(model.clone(), device, SessionOptions::default()).unwrap();
-    let tokenizer = Tokenizer::load(folder).unwrap();
+    let tokenizer = load_tokenizer(folder).unwrap();
     let expected = json(expected);
     let sentences = expected["sentences"].as_array().unwrap();
     assert!(sentences.len() >= 10);
@@ -266,7 +267,7 @@ fn what_was_not_learned_is_calibrated_or_asked_for() {
     ];
     let sequences = texts.map(|t| {
         let e = tokenizer.encode(t, 16).unwrap();
-        fqbert_checkpoint::Sequence {
+        Tokens {
             ids: e.ids,
             type_ids: e.type_ids,
         }
@@ -342,7 +343,11 @@ fn a_broken_file_is_refused_by_name_and_number() {
         let error = broken(change);
         assert!(error.contains(says), "{error}");
     }
-    // Of another shape.
+}
+
+#[test]
+fn scales_of_another_shape_or_beyond_the_parameters_are_refused() {
+    let whole = json(&committed().join(LearnedScales::FILE));
     let folder = folder();
     let (checkpoint, ..) = load(folder.path());
     let quantize = |v: &Value| {

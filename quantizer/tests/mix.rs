@@ -1,14 +1,15 @@
 //! Mixes of 4-bit and 8-bit matrices: measured, chosen, and within what was asked for.
 
 use fqbert_checkpoint::testing::Spec;
-use fqbert_checkpoint::{Checkpoint, Linear, LoadOptions, Sequence, Task};
+use fqbert_checkpoint::{Checkpoint, FloatLinear, LoadOptions};
 use fqbert_contract::geometry::Mode;
+use fqbert_host::{TaskKind, Tokens};
 use fqbert_model::QuantizedModel;
 use fqbert_quantizer::{
     Calibration, Goal, Job, Measure, Mix, QuantizeError, QuantizeOptions, Report, Silent,
 };
 
-fn spec(task: Task) -> Spec {
+fn spec(task: TaskKind) -> Spec {
     Spec {
         hidden: 64,
         heads: 2,
@@ -21,7 +22,7 @@ fn spec(task: Task) -> Spec {
 struct Data {
     checkpoint: Checkpoint,
     calibration: Calibration,
-    held_out: Vec<Sequence>,
+    held_out: Vec<Tokens>,
 }
 
 impl Data {
@@ -75,12 +76,12 @@ fn eight(model: &QuantizedModel) -> (f64, Vec<String>) {
 
 #[test]
 fn a_budget_is_spent_where_it_counts_and_not_exceeded() {
-    let mut data = Data::new(&spec(Task::SequenceClassification));
+    let mut data = Data::new(&spec(TaskKind::SequenceClassification));
     // All branches but one hardly count.
     for (index, layer) in data.checkpoint.layers.iter_mut().enumerate() {
-        let faint = |l: &Linear| {
+        let faint = |l: &FloatLinear| {
             let w = l.weight().iter().map(|w| w * 0.01).collect();
-            Linear::new(w, l.bias().to_vec(), l.inputs()).unwrap()
+            FloatLinear::new(w, l.bias().to_vec(), l.inputs()).unwrap()
         };
         layer.o = faint(&layer.o);
         if index == 1 {
@@ -115,14 +116,14 @@ fn a_budget_is_spent_where_it_counts_and_not_exceeded() {
 
 #[test]
 fn the_ends_of_a_budget_are_all_four_and_all_eight() {
-    let data = Data::new(&spec(Task::SequenceClassification));
+    let data = Data::new(&spec(TaskKind::SequenceClassification));
     assert_eq!(eight(&data.mix(Goal::Budget(4.0)).unwrap().0).0, 4.0);
     assert_eq!(eight(&data.mix(Goal::Budget(8.0)).unwrap().0).0, 8.0);
 }
 
 #[test]
 fn a_largest_drop_is_kept_with_some_matrices_in_four_bits() {
-    let data = Data::new(&spec(Task::Embedding));
+    let data = Data::new(&spec(TaskKind::Embedding));
     let all = data.mix(Goal::Budget(8.0)).unwrap().2;
     let none = data.mix(Goal::MaxDrop(1.0)).unwrap();
     assert_eq!(eight(&none.0).0, 4.0);
@@ -143,7 +144,7 @@ fn a_largest_drop_is_kept_with_some_matrices_in_four_bits() {
 
 #[test]
 fn what_is_asked_for_must_make_sense() {
-    let data = Data::new(&spec(Task::Embedding));
+    let data = Data::new(&spec(TaskKind::Embedding));
     for goal in [
         Goal::Budget(3.0),
         Goal::Budget(8.1),

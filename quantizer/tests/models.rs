@@ -1,9 +1,8 @@
 //! Random checkpoints of several shapes and families, quantized, kept in a file and run.
 
 use fqbert_checkpoint::testing::{Spec, Storage};
-use fqbert_checkpoint::{
-    Activation, Checkpoint, Family, InputError, Linear, LoadOptions, Sequence, Task, Tokenizer,
-};
+use fqbert_checkpoint::{Checkpoint, FloatLinear, LoadOptions, load_tokenizer};
+use fqbert_host::{Activation, Family, InputError, TaskKind, Tokenizer, Tokens};
 use fqbert_model::QuantizedModel;
 use fqbert_model::reference::EncoderInput;
 use fqbert_numerics::host::{quantize_i8, quantize_i16};
@@ -16,7 +15,7 @@ fn load(spec: &Spec) -> (Checkpoint, Tokenizer) {
     let folder = tempfile::tempdir().unwrap();
     spec.write(folder.path()).unwrap();
     let checkpoint = Checkpoint::load(folder.path(), &LoadOptions::default()).unwrap();
-    (checkpoint, Tokenizer::load(folder.path()).unwrap())
+    (checkpoint, load_tokenizer(folder.path()).unwrap())
 }
 
 fn calibration(spec: &Spec, texts: usize) -> Calibration {
@@ -40,7 +39,7 @@ fn run(spec: &Spec, options: &QuantizeOptions) -> (Checkpoint, QuantizedModel, R
     (checkpoint, model, report)
 }
 
-fn input(checkpoint: &Checkpoint, model: &QuantizedModel, s: &Sequence) -> EncoderInput {
+fn input(checkpoint: &Checkpoint, model: &QuantizedModel, s: &Tokens) -> EncoderInput {
     let x = checkpoint.embeddings.embed(&s.ids, &s.type_ids).unwrap();
     let (s8, s16) = model.input_scales();
     EncoderInput {
@@ -84,7 +83,7 @@ fn shapes() -> Vec<(&'static str, Spec)> {
                 intermediate: 512,
                 labels: 50,
                 storage: Storage::F16,
-                task: Task::TokenClassification,
+                task: TaskKind::TokenClassification,
                 ..Spec::default()
             },
         ),
@@ -100,7 +99,7 @@ fn shapes() -> Vec<(&'static str, Spec)> {
             "RoBERTa embedding",
             Spec {
                 family: Family::Roberta,
-                task: Task::Embedding,
+                task: TaskKind::Embedding,
                 activation: Activation::GeluTanh,
                 ..small
             },
@@ -175,8 +174,8 @@ fn spread(mut checkpoint: Checkpoint) -> Checkpoint {
         let columns = rows
             .flat_map(|row| row.iter().enumerate().map(move |(n, w)| w / factor(n)))
             .collect();
-        let o = Linear::new(columns, o.bias().to_vec(), k).unwrap();
-        layer.v = Linear::new(w, b, k).unwrap();
+        let o = FloatLinear::new(columns, o.bias().to_vec(), k).unwrap();
+        layer.v = FloatLinear::new(w, b, k).unwrap();
         layer.o = o;
     }
     checkpoint
@@ -291,7 +290,7 @@ fn changed(change: impl Fn(&mut Vec<f32>, &mut Vec<f32>)) -> Result<Checkpoint, 
     let (mut w, mut b) = (old.weight().to_vec(), old.bias().to_vec());
     let inputs = old.inputs();
     change(&mut w, &mut b);
-    checkpoint.layers[0].ffn_in = Linear::new(w, b, inputs)?;
+    checkpoint.layers[0].ffn_in = FloatLinear::new(w, b, inputs)?;
     Ok(checkpoint)
 }
 

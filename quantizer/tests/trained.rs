@@ -3,9 +3,8 @@
 //! of words apart. Every text is made up, so no data is needed.
 
 use fqbert_checkpoint::testing::Spec;
-use fqbert_checkpoint::{
-    Checkpoint, Head, Linear, LoadOptions, NoObserver, Sequence, Task, Tokenizer,
-};
+use fqbert_checkpoint::{Checkpoint, FloatLinear, LoadOptions, NoObserver, load_tokenizer};
+use fqbert_host::{Dense, Head, TaskKind, Tokenizer, Tokens};
 use fqbert_model::QuantizedModel;
 use fqbert_numerics::host::{quantize_i8, quantize_i16};
 use fqbert_quantizer::{Calibration, QuantizeOptions, Scheme, Silent, encode, quantize};
@@ -20,7 +19,7 @@ struct Language {
 const FIRST: u32 = 5;
 
 impl Language {
-    fn text(&self, tokens: usize, seed: u64) -> Sequence {
+    fn text(&self, tokens: usize, seed: u64) -> Tokens {
         let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
         let ids = (0..tokens).map(|_| {
             state = state
@@ -29,13 +28,13 @@ impl Language {
             FIRST + (state >> 33) as u32 % self.words
         });
         let ids: Vec<u32> = ids.collect();
-        Sequence {
+        Tokens {
             type_ids: vec![0; ids.len()],
             ids,
         }
     }
 
-    fn texts(&self, count: u64, from: u64) -> Vec<Sequence> {
+    fn texts(&self, count: u64, from: u64) -> Vec<Tokens> {
         (from..from + count)
             .map(|i| self.text(8 + i as usize % 9, i))
             .collect()
@@ -82,7 +81,7 @@ fn trained(spec: &Spec, language: &Language) -> (Checkpoint, Tokenizer) {
     for layer in &mut checkpoint.layers {
         for branch in [&mut layer.o, &mut layer.ffn_out] {
             let w = branch.weight().iter().map(|w| w * 0.25).collect();
-            *branch = Linear::new(w, branch.bias().to_vec(), branch.inputs()).unwrap();
+            *branch = FloatLinear::new(w, branch.bias().to_vec(), branch.inputs()).unwrap();
         }
     }
     let (n, m) = (spec.hidden + 1, spec.labels);
@@ -109,13 +108,13 @@ fn trained(spec: &Spec, language: &Language) -> (Checkpoint, Tokenizer) {
     let weight = (0..m).flat_map(|l| (0..n - 1).map(move |i| (l, i)));
     let weight = weight.map(|(l, i)| w[i * m + l] as f32).collect();
     let bias = w[(n - 1) * m..].iter().map(|b| *b as f32).collect();
-    let out = Linear::new(weight, bias, spec.hidden).unwrap();
+    let out = Dense { weight, bias };
     checkpoint.head = Head::TokenClassification { out };
-    (checkpoint, Tokenizer::load(folder.path()).unwrap())
+    (checkpoint, load_tokenizer(folder.path()).unwrap())
 }
 
 /// Classes of all tokens by the float and by the integer model.
-fn classes(c: &Checkpoint, m: &QuantizedModel, texts: &[Sequence]) -> Vec<[usize; 2]> {
+fn classes(c: &Checkpoint, m: &QuantizedModel, texts: &[Tokens]) -> Vec<[usize; 2]> {
     let hidden = c.config.hidden;
     let labels = c.head.labels().unwrap();
     let best = |row: &[f32]| {
@@ -172,7 +171,7 @@ fn three_layers() {
         heads: 4,
         intermediate: 128,
         labels: 8,
-        task: Task::TokenClassification,
+        task: TaskKind::TokenClassification,
         ..Spec::default()
     };
     let [float, integer, same] = shares(
@@ -193,7 +192,7 @@ fn hidden_256_twelve_layers_fifty_labels() {
         heads: 8,
         intermediate: 256,
         labels: 50,
-        task: Task::TokenClassification,
+        task: TaskKind::TokenClassification,
         ..Spec::default()
     };
     let [float, integer, same] = shares(

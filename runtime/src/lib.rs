@@ -4,7 +4,8 @@
 //! use fqbert_runtime::{Classifier, SessionOptions};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let mut classifier = Classifier::open("models/minilm-l6-sst2/model.safetensors", "emu:zcu102", &SessionOptions::default())?;
+//! let model = "models/minilm-l6-sst2/model.safetensors";
+//! let mut classifier = Classifier::open(model, "emu:zcu102", &SessionOptions::default())?;
 //! let answer = classifier.classify("a gorgeous, witty, seductive movie.")?;
 //! println!("{} {:.3}", answer.label, answer.scores[answer.index]);
 //! # Ok(()) }
@@ -19,26 +20,18 @@
 //! - [`Host`]: what runs on the CPU before and after the accelerator: embeddings and the task head,
 //!   as in the paper.
 
-#[cfg(feature = "tokio")]
-mod asynchronous;
-mod batch;
-mod error;
-mod host;
-mod post_mortem;
-mod programs;
-mod session;
 mod task;
 mod uri;
 
-#[cfg(feature = "tokio")]
-pub use asynchronous::AsyncSession;
-pub use batch::{Extent, Packing, Run, Tokens, plan};
-pub use error::{HostError, SessionError};
-pub use fqbert_checkpoint::tokenizer::WordSpan;
-pub use fqbert_checkpoint::{Encoding, HeadOutput, Tokenizer, TokenizerError};
+pub use fqbert_host::{
+    Encoding, HeadOutput, Host, HostError, Tokenizer, TokenizerError, Tokens, WordSpan,
+};
 pub use fqbert_model::QuantizedModel;
-pub use host::Host;
-pub use post_mortem::PostMortem;
-pub use session::{RunStatistics, Session, SessionOptions, fitting_buckets};
+#[cfg(feature = "tokio")]
+pub use fqbert_session::AsyncSession;
+pub use fqbert_session::{
+    Extent, Packing, PostMortem, Run, RunStatistics, Session, SessionError, SessionOptions,
+    fitting_buckets, plan,
+};
 pub use task::{Classification, Classifier, Embedder, TaggedWord, Tagger, TaskError};
 pub use uri::{DEVICES, OpenError, open_device};

@@ -3,13 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use fqbert_checkpoint::{HeadOutput, Tokenizer, TokenizerError};
-use fqbert_model::{ModelError, ProblemType, QuantizedModel, Task};
+use fqbert_host::{
+    Encoding, HeadOutput, ProblemType, Task, Tokenizer, TokenizerError, Tokens, argmax,
+};
+use fqbert_model::{ModelError, QuantizedModel};
+use fqbert_session::{Session, SessionError, SessionOptions};
 
-use crate::batch::Tokens;
-use crate::error::SessionError;
-use crate::host::task_name;
-use crate::session::{Session, SessionOptions};
 use crate::uri::{OpenError, open_device};
 
 /// Why a text gets no answer.
@@ -108,7 +107,7 @@ impl Text {
         Ok(Self { session, tokenizer })
     }
 
-    fn encode(&self, text: &str) -> Result<fqbert_checkpoint::Encoding, TaskError> {
+    fn encode(&self, text: &str) -> Result<Encoding, TaskError> {
         let tokenizer = self.tokenizer.as_ref().ok_or(TaskError::NoTokenizer)?;
         Ok(tokenizer.encode(text, self.session.longest())?)
     }
@@ -137,15 +136,30 @@ fn require(
         Ok(())
     } else {
         Err(TaskError::WrongTask {
-            has: task_name(task),
+            has: task.purpose(),
             wanted,
             remedy,
         })
     }
 }
 
-macro_rules! session_access {
+/// What all that answer texts have: made by `from_text`, with a session inside.
+macro_rules! over_text {
     () => {
+        /// Loads a model file and binds it to the accelerator of a URI.
+        pub fn open(
+            model: impl AsRef<Path>,
+            uri: &str,
+            options: &SessionOptions,
+        ) -> Result<Self, TaskError> {
+            Self::from_text(Text::open(model, uri, options)?)
+        }
+
+        /// Takes a session.
+        pub fn new(session: Session) -> Result<Self, TaskError> {
+            Self::from_text(Text::new(session)?)
+        }
+
         /// The session, to look at.
         pub fn session(&self) -> &Session {
             &self.0.session
@@ -157,7 +171,7 @@ macro_rules! session_access {
         }
 
         /// Tokens that a text becomes, cut to the longest sequence.
-        pub fn encode(&self, text: &str) -> Result<fqbert_checkpoint::Encoding, TaskError> {
+        pub fn encode(&self, text: &str) -> Result<Encoding, TaskError> {
             self.0.encode(text)
         }
     };
@@ -167,19 +181,7 @@ macro_rules! session_access {
 pub struct Classifier(Text);
 
 impl Classifier {
-    /// Loads a model file and binds it to the accelerator of a URI.
-    pub fn open(
-        model: impl AsRef<Path>,
-        uri: &str,
-        options: &SessionOptions,
-    ) -> Result<Self, TaskError> {
-        Self::from_text(Text::open(model, uri, options)?)
-    }
-
-    /// Takes a session.
-    pub fn new(session: Session) -> Result<Self, TaskError> {
-        Self::from_text(Text::new(session)?)
-    }
+    over_text!();
 
     fn from_text(text: Text) -> Result<Self, TaskError> {
         let ok = |t: Task| matches!(t, Task::SequenceClassification { .. });
@@ -187,8 +189,6 @@ impl Classifier {
         require(&text.session, "sequence classification", ok, remedy)?;
         Ok(Self(text))
     }
-
-    session_access!();
 
     /// Classifies one text.
     pub fn classify(&mut self, text: &str) -> Result<Classification, TaskError> {
@@ -247,19 +247,7 @@ impl Classifier {
 pub struct Embedder(Text);
 
 impl Embedder {
-    /// Loads a model file and binds it to the accelerator of a URI.
-    pub fn open(
-        model: impl AsRef<Path>,
-        uri: &str,
-        options: &SessionOptions,
-    ) -> Result<Self, TaskError> {
-        Self::from_text(Text::open(model, uri, options)?)
-    }
-
-    /// Takes a session.
-    pub fn new(session: Session) -> Result<Self, TaskError> {
-        Self::from_text(Text::new(session)?)
-    }
+    over_text!();
 
     fn from_text(text: Text) -> Result<Self, TaskError> {
         let ok = |t: Task| matches!(t, Task::Embedding { .. });
@@ -267,8 +255,6 @@ impl Embedder {
         require(&text.session, "embeddings", ok, remedy)?;
         Ok(Self(text))
     }
-
-    session_access!();
 
     /// The vector of one text, `[hidden]`.
     pub fn embed(&mut self, text: &str) -> Result<Vec<f32>, TaskError> {
@@ -298,19 +284,7 @@ impl Embedder {
 pub struct Tagger(Text);
 
 impl Tagger {
-    /// Loads a model file and binds it to the accelerator of a URI.
-    pub fn open(
-        model: impl AsRef<Path>,
-        uri: &str,
-        options: &SessionOptions,
-    ) -> Result<Self, TaskError> {
-        Self::from_text(Text::open(model, uri, options)?)
-    }
-
-    /// Takes a session.
-    pub fn new(session: Session) -> Result<Self, TaskError> {
-        Self::from_text(Text::new(session)?)
-    }
+    over_text!();
 
     fn from_text(text: Text) -> Result<Self, TaskError> {
         let ok = |t: Task| matches!(t, Task::TokenClassification {});
@@ -322,8 +296,6 @@ impl Tagger {
         )?;
         Ok(Self(text))
     }
-
-    session_access!();
 
     /// The class of each word of a text, in order. Words past the longest sequence are cut.
     pub fn tag(&mut self, text: &str) -> Result<Vec<TaggedWord>, TaskError> {
@@ -345,17 +317,6 @@ impl Tagger {
         });
         Ok(tagged.collect())
     }
-}
-
-/// Index of the largest value, the first of equal ones; 0 for none.
-fn argmax(values: &[f32]) -> usize {
-    let mut best = 0;
-    for (i, v) in values.iter().enumerate() {
-        if *v > values.get(best).copied().unwrap_or(f32::NEG_INFINITY) {
-            best = i;
-        }
-    }
-    best
 }
 
 fn softmax(logits: &[f32]) -> Vec<f32> {

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use fqbert_contract::device::Device;
 use fqbert_model::testing::{Shape, random_model};
+use fqbert_open::fqbert_cosim;
 use fqbert_random::Random;
 use fqbert_runtime::{Classifier, OpenError, Session, SessionOptions, Tokens, open_device};
 

@@ -3,7 +3,8 @@
 use crate::{Ddr, RegisterModel};
 use fqbert_contract::Geometry;
 use fqbert_contract::registers::BLOCK_BYTES;
-use fqbert_emulator::{Accelerator, AxiFault, RunState};
+use fqbert_emulator::{Accelerator, RunState};
+use fqbert_simulated::AxiFault;
 use std::time::{Duration, Instant};
 
 /// How long the worker computes before it lets stores in and refreshes the registers.
@@ -59,7 +60,7 @@ impl RegisterModel for RegisterBlock {
 }
 
 /// The guest's DDR on the accelerator's AXI ports.
-impl fqbert_emulator::Ddr for Ddr {
+impl fqbert_simulated::Ddr for Ddr {
     fn read(&self, address: u64, out: &mut [u8]) -> Result<(), AxiFault> {
         Ddr::read(self, address, out).map_err(|_| AxiFault::Decerr)
     }

@@ -8,7 +8,7 @@ use fqbert_contract::isa::{
     Engine, FaultCause, Instruction, Load, MemoryId, Nop, Operation, Store,
 };
 use fqbert_contract::registers::{self as regs, status};
-use fqbert_contract::simulated::{AxiFault, Refusal, Simulated};
+use fqbert_simulated::{AxiFault, Refusal, Simulated};
 
 use crate::bench::{self, Ended};
 use crate::cases::{code, plain, tokens};

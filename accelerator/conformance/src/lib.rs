@@ -21,7 +21,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use fqbert_contract::device::{Device, DeviceError};
-use fqbert_contract::simulated::Simulated;
+use fqbert_simulated::Simulated;
 
 pub use random::{RandomProgram, random_program};
 pub use sequence::BuildError;

@@ -1,11 +1,13 @@
 //! The identity and geometry that a device reports in its registers, and what a program or model
 //! asks of it.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt;
 
 use crate::address::RegisterOffset;
 use crate::generated::registers as regs;
-use crate::geometry::Geometry;
+use crate::geometry::{Fit, Geometry, PARAMETERS};
 use crate::isa;
 
 /// What a device says it is.
@@ -62,7 +64,8 @@ impl fmt::Display for Difference {
 pub enum IdentityError {
     /// The ID register holds something else.
     #[error(
-        "ID register reads {found:#010x}, not {expected:#010x}: another design is loaded; load an fqbert bitstream"
+        "ID register reads {found:#010x}, not {expected:#010x}: another design is loaded; \
+         load an fqbert bitstream"
     )]
     NotOurs {
         /// What was read.
@@ -72,7 +75,8 @@ pub enum IdentityError {
     },
     /// A capability register holds a value that no device can have.
     #[error(
-        "capability register {register} reads {value}, which no device can have ({limit}); reload the bitstream"
+        "capability register {register} reads {value}, which no device can have ({limit}); \
+         reload the bitstream"
     )]
     Impossible {
         /// Name of the field.
@@ -98,29 +102,19 @@ impl Capabilities {
 
     /// The capability registers and their values, in order of offset: what a device must answer.
     pub fn registers(&self) -> Vec<(RegisterOffset, u32)> {
-        let g = &self.geometry;
-        let array = g.rows | g.pairs << 8 | g.lanes << 16 | g.ports << 24 | g.ln_channels << 28;
-        vec![
+        let version = u32::from(self.minor) << regs::version::MINOR_SHIFT
+            | u32::from(self.major) << regs::version::MAJOR_SHIFT;
+        let mut values = BTreeMap::from([
             (regs::ID, isa::MAGIC),
-            (
-                regs::VERSION,
-                u32::from(self.minor) | u32::from(self.major) << 16,
-            ),
+            (regs::VERSION, version),
             (regs::FEATURES, self.features),
             (regs::BUILD, self.build),
-            (regs::GEOMETRY_ARRAY, array),
-            (regs::GEOMETRY_LIMITS, g.max_seq | g.max_hidden << 16),
-            (regs::CLOCK_HZ, g.clock_hz),
-            (regs::ACT_WORDS, g.act_words),
-            (regs::OPD_WORDS, g.opd_words),
-            (regs::RESX_WORDS, g.resx_words),
-            (regs::RESB_WORDS, g.resb_words),
-            (regs::SCR_WORDS, g.scr_words),
-            (regs::PRB_WORDS, g.prb_words),
-            (regs::WGT_WORDS, g.wgt_words),
-            (regs::PAR_WORDS, g.par_words),
-            (regs::LNP_WORDS, g.lnp_words),
-        ]
+        ]);
+        for parameter in &PARAMETERS {
+            let value = (parameter.get)(&self.geometry) << parameter.shift;
+            *values.entry(parameter.register).or_default() |= value;
+        }
+        values.into_iter().collect()
     }
 
     /// Reads and checks the capability registers through `read`. A geometry equal to a preset takes
@@ -138,30 +132,22 @@ impl Capabilities {
         let version = read(regs::VERSION)?;
         let features = read(regs::FEATURES)?;
         let build = read(regs::BUILD)?;
-        let array = read(regs::GEOMETRY_ARRAY)?;
-        let limits = read(regs::GEOMETRY_LIMITS)?;
+        let mut values = BTreeMap::new();
+        for offset in PARAMETERS.iter().map(|parameter| parameter.register) {
+            if let Entry::Vacant(place) = values.entry(offset) {
+                place.insert(read(offset)?);
+            }
+        }
         let mut geometry = Geometry {
             name: "custom",
             doc: "read from the accelerator",
             part: "unknown",
-            rows: array & 0xff,
-            pairs: array >> 8 & 0xff,
-            lanes: array >> 16 & 0xff,
-            ports: array >> 24 & 0xf,
-            ln_channels: array >> 28,
-            clock_hz: read(regs::CLOCK_HZ)?,
-            max_seq: limits & 0xffff,
-            max_hidden: limits >> 16,
-            act_words: read(regs::ACT_WORDS)?,
-            opd_words: read(regs::OPD_WORDS)?,
-            resx_words: read(regs::RESX_WORDS)?,
-            resb_words: read(regs::RESB_WORDS)?,
-            scr_words: read(regs::SCR_WORDS)?,
-            prb_words: read(regs::PRB_WORDS)?,
-            wgt_words: read(regs::WGT_WORDS)?,
-            par_words: read(regs::PAR_WORDS)?,
-            lnp_words: read(regs::LNP_WORDS)?,
+            ..Geometry::presets()[0].clone()
         };
+        for parameter in &PARAMETERS {
+            let value = values[&parameter.register] & parameter.mask;
+            (parameter.set)(&mut geometry, value >> parameter.shift);
+        }
         if let Err(e) = check_possible(&geometry) {
             return Ok(Err(e));
         }
@@ -172,7 +158,7 @@ impl Capabilities {
             geometry = (*preset).clone();
         }
         Ok(Ok(Self {
-            major: (version >> 16) as u16,
+            major: (version >> regs::version::MAJOR_SHIFT) as u16,
             minor: version as u16,
             features,
             build,
@@ -202,117 +188,41 @@ impl Capabilities {
                 differ("feature", format!("{name} ({doc})"), "not present".into());
             }
         }
-        let (g, n) = (&self.geometry, &needs.geometry);
-        // Shapes must be equal: the instruction stream and the weight images are laid out for them.
-        for (field, need, have) in [
-            ("rows", n.rows, g.rows),
-            ("channel pairs", n.pairs, g.pairs),
-            ("lanes", n.lanes, g.lanes),
-            ("read ports", n.ports, g.ports),
-        ] {
-            if need != have {
-                differ(field, need.to_string(), have.to_string());
-            }
-        }
-        // Depths may be larger than the program was compiled for.
-        for (field, need, have) in [
-            ("longest sequence", n.max_seq, g.max_seq),
-            ("widest layer norm", n.max_hidden, g.max_hidden),
-            ("ACT words", n.act_words, g.act_words),
-            ("OPD words", n.opd_words, g.opd_words),
-            ("RESX words", n.resx_words, g.resx_words),
-            ("RESB words", n.resb_words, g.resb_words),
-            ("SCR words", n.scr_words, g.scr_words),
-            ("PRB words", n.prb_words, g.prb_words),
-            ("WGT words", n.wgt_words, g.wgt_words),
-            ("PAR words", n.par_words, g.par_words),
-            ("LNP words", n.lnp_words, g.lnp_words),
-        ] {
-            if need > have {
-                differ(field, format!("at least {need}"), have.to_string());
+        for parameter in &PARAMETERS {
+            let need = (parameter.get)(&needs.geometry);
+            let have = (parameter.get)(&self.geometry);
+            match parameter.fit {
+                // The instruction stream and the weight images are laid out for the shape.
+                Fit::Equal if need != have => {
+                    differ(parameter.label, need.to_string(), have.to_string());
+                }
+                // A memory may be larger than the program was compiled for.
+                Fit::Least if need > have => {
+                    differ(
+                        parameter.label,
+                        format!("at least {need}"),
+                        have.to_string(),
+                    );
+                }
+                _ => {}
             }
         }
         found
     }
 }
 
-fn same_numbers(preset: &Geometry, read: &Geometry) -> bool {
-    let named = Geometry {
-        name: preset.name,
-        doc: preset.doc,
-        part: preset.part,
-        ..read.clone()
-    };
-    named == *preset
+fn same_numbers(a: &Geometry, b: &Geometry) -> bool {
+    PARAMETERS.iter().all(|p| (p.get)(a) == (p.get)(b))
 }
 
 fn check_possible(g: &Geometry) -> Result<(), IdentityError> {
-    let power_of_two = |v: u32| v.is_power_of_two();
-    let checks = [
-        (
-            "rows",
-            g.rows,
-            power_of_two(g.rows) && g.rows >= 4 && g.rows <= 64,
-            "a power of two, 4..=64",
-        ),
-        (
-            "pairs",
-            g.pairs,
-            g.pairs >= 2 && g.pairs <= 64 && g.pairs.is_multiple_of(2),
-            "even, 2..=64",
-        ),
-        ("lanes", g.lanes, g.lanes == 8, "8"),
-        ("ports", g.ports, matches!(g.ports, 1 | 2 | 4), "1, 2 or 4"),
-        (
-            "ln_channels",
-            g.ln_channels,
-            matches!(g.ln_channels, 1 | 2),
-            "1 or 2",
-        ),
-        (
-            "max_seq",
-            g.max_seq,
-            g.max_seq >= 8 && g.max_seq <= 4096,
-            "8..=4096",
-        ),
-        (
-            "max_hidden",
-            g.max_hidden,
-            g.max_hidden >= 8 && g.max_hidden <= 4096,
-            "8..=4096",
-        ),
-        (
-            "clock_hz",
-            g.clock_hz,
-            g.clock_hz >= 1_000_000,
-            "at least 1 MHz",
-        ),
-    ];
-    for (register, value, ok, limit) in checks {
-        if !ok {
+    for parameter in &PARAMETERS {
+        let value = (parameter.get)(g);
+        if !(parameter.is_possible)(value) {
             return Err(IdentityError::Impossible {
-                register,
+                register: parameter.name,
                 value,
-                limit,
-            });
-        }
-    }
-    for (register, value) in [
-        ("act_words", g.act_words),
-        ("opd_words", g.opd_words),
-        ("resx_words", g.resx_words),
-        ("resb_words", g.resb_words),
-        ("scr_words", g.scr_words),
-        ("prb_words", g.prb_words),
-        ("wgt_words", g.wgt_words),
-        ("par_words", g.par_words),
-        ("lnp_words", g.lnp_words),
-    ] {
-        if !(1..=65536).contains(&value) {
-            return Err(IdentityError::Impossible {
-                register,
-                value,
-                limit: "1..=65536",
+                limit: parameter.limit,
             });
         }
     }

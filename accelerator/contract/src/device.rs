@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use crate::address::{Bytes, DeviceAddress, RegisterOffset};
 use crate::capability::Capabilities;
+use crate::registers;
 
 /// A buffer of device memory, as its device numbers it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -109,6 +110,18 @@ pub enum DeviceError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+}
+
+/// The byte offset of a register, if it is one of the register block.
+///
+/// # Errors
+/// [`DeviceError::BadRegister`].
+pub fn register_offset(register: RegisterOffset) -> Result<u32, DeviceError> {
+    if register.0.is_multiple_of(4) && register.0 < registers::BLOCK_BYTES {
+        Ok(register.0)
+    } else {
+        Err(DeviceError::BadRegister(register))
+    }
 }
 
 /// A device: the accelerator with its registers, its interrupt and its memory.

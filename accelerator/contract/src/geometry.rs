@@ -1,53 +1,9 @@
 //! How large a device is, and what follows from it.
 
+pub use crate::generated::geometry::{Fit, Geometry, PARAMETERS, Parameter};
+
 use crate::generated::geometry as presets;
 use crate::isa::{MemoryId, WEIGHT_SLOTS};
-
-/// The parameter set a device is built with. Depths are in words of the memory;
-/// [`Geometry::word_bytes`] gives each word's size. The presets come from `geometry.toml`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Geometry {
-    /// Name of the preset, or `"custom"` for one read from capability registers.
-    pub name: &'static str,
-    /// What it is for.
-    pub doc: &'static str,
-    /// Xilinx part number it is sized for, `"none"` for simulation only.
-    pub part: &'static str,
-    /// Token rows a cycle (R; the paper's processing units).
-    pub rows: u32,
-    /// Packed channel pairs per row (C; processing elements per unit).
-    pub pairs: u32,
-    /// Terms of a dot product a cycle (L; multipliers per element).
-    pub lanes: u32,
-    /// AXI4 read ports of 128 bits, each with a LOAD queue of its own.
-    pub ports: u32,
-    /// Channels a cycle of the layer-norm core, for each of R rows (E).
-    pub ln_channels: u32,
-    /// Clock of the accelerator in hertz.
-    pub clock_hz: u32,
-    /// Rows of the softmax range memory: the longest sequence.
-    pub max_seq: u32,
-    /// Widest layer norm, in channels.
-    pub max_hidden: u32,
-    /// Depth of ACT.
-    pub act_words: u32,
-    /// Depth of OPD.
-    pub opd_words: u32,
-    /// Depth of RESX.
-    pub resx_words: u32,
-    /// Depth of RESB.
-    pub resb_words: u32,
-    /// Depth of SCR.
-    pub scr_words: u32,
-    /// Depth of PRB.
-    pub prb_words: u32,
-    /// Depth of each weight slot.
-    pub wgt_words: u32,
-    /// Depth of PAR.
-    pub par_words: u32,
-    /// Depth of LNP.
-    pub lnp_words: u32,
-}
 
 /// A product of the array's shape: 8x4 in two channels of a pair, or 8x8 in one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -107,7 +63,7 @@ impl Geometry {
             requantize: lanes,
             softmax: lanes,
             layer_norm: 5 * self.rows * self.ln_channels,
-            layer_norm_shared: 9,
+            layer_norm_shared: 8,
         }
     }
 

@@ -3,6 +3,13 @@
 //! An image is the memory's words one after the other, so a LOAD or STORE is a plain copy. Tokens
 //! are padded to a whole number of row tiles (R tokens); the padding is zero.
 
+mod parameters;
+
+pub use parameters::{
+    decode_requant, encode_requant, pack_exp_table, pack_gelu_table, pack_layer_norm, pack_params,
+    unpack_layer_norm,
+};
+
 use crate::geometry::{Geometry, Mode};
 
 /// A matrix does not fit the layout.
@@ -248,124 +255,6 @@ pub fn pack_weight_tile(
         }
     }
     Ok(image)
-}
-
-/// Requantization parameters of one output channel, as PAR holds them (`docs/numerics.md`, section
-/// 3).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ChannelParams {
-    /// Bias at the scale of the accumulator.
-    pub bias: i32,
-    /// Multiplier.
-    pub multiplier: u16,
-    /// Right shift, 1..=40.
-    pub shift: u8,
-}
-
-impl ChannelParams {
-    /// The 8-byte record.
-    pub fn to_bytes(self) -> [u8; 8] {
-        let (b, m) = (self.bias.to_le_bytes(), self.multiplier.to_le_bytes());
-        [b[0], b[1], b[2], b[3], m[0], m[1], self.shift, 0]
-    }
-
-    /// Reads a record. The last byte is ignored, as the accelerator does.
-    pub fn from_bytes(r: [u8; 8]) -> Self {
-        Self {
-            bias: i32::from_le_bytes([r[0], r[1], r[2], r[3]]),
-            multiplier: u16::from_le_bytes([r[4], r[5]]),
-            shift: r[6],
-        }
-    }
-}
-
-/// The PAR image of channel records, padded to a whole word with zero.
-pub fn pack_params(params: &[ChannelParams]) -> Vec<u8> {
-    let mut image: Vec<u8> = params.iter().flat_map(|p| p.to_bytes()).collect();
-    image.resize(image.len().next_multiple_of(16), 0);
-    image
-}
-
-/// Constants of one layer norm, as the two header words of LNP hold them (`docs/numerics.md`,
-/// section 7).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LayerNormHeader {
-    /// Reciprocal of N times 16, 17 bits.
-    pub inv: u32,
-    /// Added to N^2 times the variance, at least 1.
-    pub eps: u32,
-    /// Multiplier of the 16-bit output.
-    pub m16: u16,
-    /// Multiplier of the 8-bit output.
-    pub m8: u16,
-    /// Shift of the 16-bit output.
-    pub s16: u8,
-    /// Shift of the 8-bit output.
-    pub s8: u8,
-    /// Shift of the mean.
-    pub q: u8,
-}
-
-impl LayerNormHeader {
-    /// The two header words.
-    pub fn to_bytes(self) -> [u8; 32] {
-        let mut b = [0u8; 32];
-        b[0..4].copy_from_slice(&self.inv.to_le_bytes());
-        b[4..8].copy_from_slice(&self.eps.to_le_bytes());
-        b[8..10].copy_from_slice(&self.m16.to_le_bytes());
-        b[10..12].copy_from_slice(&self.m8.to_le_bytes());
-        b[12] = self.s16;
-        b[13] = self.s8;
-        b[14] = self.q;
-        b
-    }
-
-    /// Reads the two header words; the bytes that must be zero are ignored, as the accelerator
-    /// does.
-    pub fn from_bytes(b: [u8; 32]) -> Self {
-        Self {
-            inv: u32::from_le_bytes([b[0], b[1], b[2], b[3]]),
-            eps: u32::from_le_bytes([b[4], b[5], b[6], b[7]]),
-            m16: u16::from_le_bytes([b[8], b[9]]),
-            m8: u16::from_le_bytes([b[10], b[11]]),
-            s16: b[12],
-            s8: b[13],
-            q: b[14],
-        }
-    }
-}
-
-/// The LNP image: header, then beta and gamma of each channel. `gamma` and `beta` have one value
-/// per channel.
-pub fn pack_layer_norm(
-    header: LayerNormHeader,
-    gamma: &[i8],
-    beta: &[i32],
-) -> Result<Vec<u8>, LayoutError> {
-    if gamma.len() != beta.len() {
-        return Err(LayoutError::Length {
-            what: "beta",
-            found: beta.len(),
-            expected: gamma.len(),
-        });
-    }
-    let mut image = header.to_bytes().to_vec();
-    for (g, b) in gamma.iter().zip(beta) {
-        image.extend_from_slice(&b.to_le_bytes());
-        image.extend_from_slice(&[*g as u8, 0, 0, 0]);
-    }
-    image.resize(image.len().next_multiple_of(16), 0);
-    Ok(image)
-}
-
-/// The image of one softmax table.
-pub fn pack_exp_table(table: &[u16; 256]) -> Vec<u8> {
-    table.iter().flat_map(|v| v.to_le_bytes()).collect()
-}
-
-/// The image of one GELU table.
-pub fn pack_gelu_table(table: &[i8; 256]) -> Vec<u8> {
-    table.iter().map(|v| *v as u8).collect()
 }
 
 #[cfg(test)]

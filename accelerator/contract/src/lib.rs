@@ -11,7 +11,6 @@
 //! - [`timing`]: cycles of each instruction and of a program, as formulas of the geometry.
 //! - [`region`]: the allocator of device memory that devices share.
 //! - [`device`]: the calls through which a runtime drives any device.
-//! - [`simulated`]: what tests may do to a device that is not hardware.
 //!
 //! The meaning of every arithmetic operation is in `docs/numerics.md`, the micro-architecture in
 //! `docs/accelerator.md`.
@@ -24,7 +23,6 @@ pub mod geometry;
 pub mod layout;
 pub mod program;
 pub mod region;
-pub mod simulated;
 pub mod timing;
 pub mod verify;
 

@@ -30,7 +30,7 @@ fn main() -> Result<()> {
     }
     let here = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR")?);
     let root = here.join("../..").canonicalize()?;
-    for path in ["build", "shim", "../rtl/src", "../rtl/generated"] {
+    for path in ["build", "shim", "bench", "../rtl/src", "../rtl/generated"] {
         println!("cargo::rerun-if-changed={path}");
     }
     let out = PathBuf::from(std::env::var("OUT_DIR")?);

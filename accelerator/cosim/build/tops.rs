@@ -48,6 +48,7 @@ const MATRIX: &[&str] = &["matrix"];
 const VECTOR: &[&str] = &["vector"];
 const TOP: &[&str] = &["../generated", "system", "matrix", "vector"];
 const SYSTEM: &[&str] = &["../generated", "system"];
+const SHELL: &[&str] = &["../generated", "system", "../../cosim/bench"];
 
 /// All of them, sorted by name.
 pub const TOPS: &[Top] = &[
@@ -150,7 +151,7 @@ pub const TOPS: &[Top] = &[
         &[("PRESET", 3)],
     ),
     // The tiny accelerator without its compute engines.
-    top("system_shell", "fqbert_shell", SYSTEM, &[]),
+    top("system_shell", "fqbert_shell_bench", SHELL, &[]),
     large(whole("top_paper", &[("PRESET", 1)])),
     whole("top_tiny", &[("PRESET", 0)]),
     large(whole("top_zcu102", &[("PRESET", 2)])),

@@ -8,18 +8,20 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use fqbert_contract::capability::Capabilities;
-use fqbert_contract::device::{Allocation, BufferId, Device, DeviceError, MemoryInfo};
+use fqbert_contract::device::{
+    Allocation, BufferId, Device, DeviceError, MemoryInfo, register_offset,
+};
 use fqbert_contract::registers::{self, control};
-use fqbert_contract::simulated::{Refusal, Simulated};
-use fqbert_contract::{Bytes, DeviceAddress, RegisterOffset};
-use fqbert_emulator::memory::{Allocator, Dram};
+use fqbert_contract::{Bytes, RegisterOffset};
+use fqbert_simulated::{DeviceMemory, Refusal, Simulated};
 
 use crate::model::{Model, Unavailable};
-use crate::options::{CosimOptions, OptionError};
+use crate::options::CosimOptions;
 use crate::system::{Companion, MakeCompanion, NoAnswer, System};
 
-/// Device address of the first byte of memory, as in the emulator.
-const MEMORY_BASE: u64 = 0x1000_0000;
+/// What to do about a memory that is too small.
+const MORE_MEMORY: &str =
+    "free buffers, or open the simulation with more, such as cosim:tiny?memory=2GiB";
 /// Cycles that pass around a register access: a processor's way to the accelerator and back.
 const ACCESS_CYCLES: u32 = 24;
 /// Cycles between looks at the wall clock.
@@ -31,9 +33,6 @@ const RESET_CYCLES: u32 = 20_000_000;
 /// Why a simulated accelerator cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The text names no device or option.
-    #[error(transparent)]
-    Options(#[from] OptionError),
     /// The RTL was not verilated.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
@@ -55,22 +54,11 @@ pub enum OpenError {
 #[error("the RTL broke the AXI4 protocol: {}", .0.join("; "))]
 struct Protocol(Vec<String>);
 
-/// Opens a simulated accelerator described as
-/// `GEOMETRY[?seed=N&latency=N&write_latency=N&bandwidth=N&memory=SIZE&trace=FILE]`, the part of a
-/// device URI behind `cosim:`.
-///
-/// # Errors
-/// An unknown geometry or option, or RTL that was not verilated when the crate was built.
-pub fn open(uri_rest: &str) -> Result<CosimDevice, OpenError> {
-    CosimDevice::new(CosimOptions::parse(uri_rest)?)
-}
-
 /// The accelerator in simulation.
 pub struct CosimDevice {
     capabilities: Capabilities,
     system: System,
-    dram: Dram,
-    allocator: Allocator,
+    memory: DeviceMemory,
     /// Interrupts at the last wait.
     waited: u32,
 }
@@ -115,11 +103,10 @@ impl CosimDevice {
         if options.trace.is_some() && crate::TRACE.is_none() {
             return Err(OpenError::NoTrace);
         }
-        let allocator = Allocator::new(options.memory_bytes);
-        let mut dram = Dram::new(MEMORY_BASE, allocator.total());
+        let mut memory = DeviceMemory::new(options.memory_bytes, MORE_MEMORY);
         let power_on = options.memory.seed.unwrap_or(1) as u32;
         let g = &options.geometry;
-        let mut system = System::open(top, g, options.memory, power_on, companion, &mut dram)?;
+        let mut system = System::open(top, g, options.memory, power_on, companion, memory.dma())?;
         if let Some(file) = options.trace {
             // Verilator's writer of FST takes a file that cannot be made for open.
             let made = std::fs::File::create(&file).and_then(|_| match system.trace(&file) {
@@ -131,8 +118,7 @@ impl CosimDevice {
         Ok(Self {
             capabilities: Capabilities::of(g),
             system,
-            dram,
-            allocator,
+            memory,
             waited: 0,
         })
     }
@@ -150,40 +136,7 @@ impl CosimDevice {
     /// Runs the clock.
     pub fn run(&mut self, cycles: u32) {
         for _ in 0..cycles {
-            self.system.cycle(&mut self.dram);
-        }
-    }
-
-    fn locate(&self, buffer: BufferId, offset: Bytes, length: u64) -> Result<Range, DeviceError> {
-        let span = self
-            .allocator
-            .get(buffer)
-            .ok_or(DeviceError::UnknownBuffer(buffer))?;
-        let inside = offset
-            .0
-            .checked_add(length)
-            .is_some_and(|end| end <= span.size);
-        match usize::try_from(length) {
-            Ok(bytes) if inside => Ok(Range {
-                start: span.start + offset.0,
-                length: bytes,
-                end: span.start + span.size,
-            }),
-            _ => Err(DeviceError::OutOfBounds {
-                buffer,
-                size: Bytes(span.size),
-                offset,
-                length: Bytes(length),
-            }),
-        }
-    }
-
-    fn check_register(register: RegisterOffset) -> Result<u32, DeviceError> {
-        let offset = register.0;
-        if offset.is_multiple_of(4) && offset < registers::BLOCK_BYTES {
-            Ok(offset)
-        } else {
-            Err(DeviceError::BadRegister(register))
+            self.system.cycle(self.memory.dma());
         }
     }
 
@@ -206,57 +159,25 @@ fn no_answer(error: NoAnswer) -> DeviceError {
     }
 }
 
-/// Bytes of a buffer, from the start of the memory.
-struct Range {
-    start: u64,
-    length: usize,
-    /// Where the buffer ends.
-    end: u64,
-}
-
 impl Device for CosimDevice {
     fn capabilities(&self) -> &Capabilities {
         &self.capabilities
     }
 
     fn memory(&self) -> MemoryInfo {
-        MemoryInfo {
-            base: DeviceAddress(self.dram.base()),
-            total: Bytes(self.allocator.total()),
-            free: Bytes(self.allocator.free_bytes()),
-            largest_free: Bytes(self.allocator.largest_free()),
-        }
+        self.memory.info()
     }
 
     fn allocate(&mut self, size: Bytes) -> Result<Allocation, DeviceError> {
-        let Some((id, span)) = self.allocator.allocate(size.0) else {
-            return Err(DeviceError::OutOfMemory {
-                wanted: size,
-                largest_free: Bytes(self.allocator.largest_free()),
-                total: Bytes(self.allocator.total()),
-                remedy: "free buffers, or open the simulation with more, such as cosim:tiny?memory=2GiB",
-            });
-        };
-        Ok(Allocation {
-            id,
-            address: DeviceAddress(self.dram.base() + span.start),
-            size,
-        })
+        self.memory.allocate(size)
     }
 
     fn free(&mut self, buffer: BufferId) -> Result<(), DeviceError> {
-        let span = self
-            .allocator
-            .free(buffer)
-            .ok_or(DeviceError::UnknownBuffer(buffer))?;
-        self.dram.forget(span.start, span.occupied());
-        Ok(())
+        self.memory.free(buffer)
     }
 
     fn write(&mut self, buffer: BufferId, offset: Bytes, data: &[u8]) -> Result<(), DeviceError> {
-        let range = self.locate(buffer, offset, data.len() as u64)?;
-        self.dram.cpu.write(range.start, data);
-        Ok(())
+        self.memory.write(buffer, offset, data)
     }
 
     fn read(
@@ -265,9 +186,7 @@ impl Device for CosimDevice {
         offset: Bytes,
         data: &mut [u8],
     ) -> Result<(), DeviceError> {
-        let range = self.locate(buffer, offset, data.len() as u64)?;
-        self.dram.cpu.read(range.start, data);
-        Ok(())
+        self.memory.read(buffer, offset, data)
     }
 
     fn sync_to_device(
@@ -276,10 +195,7 @@ impl Device for CosimDevice {
         offset: Bytes,
         length: Bytes,
     ) -> Result<(), DeviceError> {
-        let range = self.locate(buffer, offset, length.0)?;
-        self.dram
-            .sync_to_device(range.start, range.length, range.end);
-        Ok(())
+        self.memory.sync_to_device(buffer, offset, length)
     }
 
     fn sync_to_cpu(
@@ -288,27 +204,25 @@ impl Device for CosimDevice {
         offset: Bytes,
         length: Bytes,
     ) -> Result<(), DeviceError> {
-        let range = self.locate(buffer, offset, length.0)?;
-        self.dram.sync_to_cpu(range.start, range.length, range.end);
-        Ok(())
+        self.memory.sync_to_cpu(buffer, offset, length)
     }
 
     fn read32(&mut self, register: RegisterOffset) -> Result<u32, DeviceError> {
-        let offset = Self::check_register(register)?;
+        let offset = register_offset(register)?;
         self.run(ACCESS_CYCLES);
         let value = self
             .system
-            .read32(offset, &mut self.dram)
+            .read32(offset, self.memory.dma())
             .map_err(no_answer)?;
         self.check_protocol()?;
         Ok(value)
     }
 
     fn write32(&mut self, register: RegisterOffset, value: u32) -> Result<(), DeviceError> {
-        let offset = Self::check_register(register)?;
+        let offset = register_offset(register)?;
         self.run(ACCESS_CYCLES);
         self.system
-            .write32(offset, value, &mut self.dram)
+            .write32(offset, value, self.memory.dma())
             .map_err(no_answer)?;
         self.check_protocol()
     }
@@ -318,7 +232,7 @@ impl Device for CosimDevice {
         loop {
             let mut left = SLICE;
             while self.system.interrupts() == self.waited && left > 0 {
-                self.system.cycle(&mut self.dram);
+                self.system.cycle(self.memory.dma());
                 left -= 1;
             }
             self.check_protocol()?;
@@ -342,7 +256,7 @@ impl Device for CosimDevice {
         while self.system.cycles() - began < u64::from(RESET_CYCLES) {
             let now = self
                 .system
-                .read32(offset, &mut self.dram)
+                .read32(offset, self.memory.dma())
                 .map_err(no_answer)?;
             if now & control::RESET == 0 {
                 return self.check_protocol();
@@ -358,7 +272,7 @@ impl Device for CosimDevice {
 
 impl Simulated for CosimDevice {
     fn refuse(&mut self, refusals: Vec<Refusal>) {
-        self.dram.refuse(refusals);
+        self.memory.refuse(refusals);
     }
 
     fn advance(&mut self, cycles: u32) {

@@ -13,9 +13,9 @@ mod options;
 mod system;
 
 pub use axi::{Bus, Memory, Traffic};
-pub use device::{CosimDevice, OpenError, open};
+pub use device::{CosimDevice, OpenError};
 pub use model::{Model, Port, Unavailable};
-pub use options::{CosimOptions, OptionError};
+pub use options::CosimOptions;
 pub use system::{Companion, System};
 
 /// Whether the crate was built with Verilator.

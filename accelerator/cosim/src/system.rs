@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use fqbert_contract::Geometry;
-use fqbert_emulator::Ddr;
+use fqbert_simulated::Ddr;
 
 use crate::axi::{Bus, Memory};
 use crate::model::{Model, Port, Unavailable};

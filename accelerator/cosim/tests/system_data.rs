@@ -5,10 +5,13 @@ mod support;
 
 use fqbert_contract::device::Device;
 use fqbert_contract::isa::{MemoryId, Operation};
-use fqbert_cosim::{Companion, CosimDevice, CosimOptions, Memory, Model, OpenError, Port};
+use fqbert_cosim::{Companion, CosimDevice, Memory, Model, Port};
 use fqbert_random::Random;
 use support::programs::{Mix, program};
-use support::{DONE, download, end, load, plain, run, shell, store, tiny, upload, with};
+use support::{
+    DONE, download, emulator, end, load, options, or_skip, plain, run, shell, store, tiny, upload,
+    with,
+};
 
 fn is_store(operation: &Operation) -> bool {
     matches!(operation, Operation::Store(_))
@@ -27,7 +30,7 @@ fn transfers_under_back_pressure_are_the_emulators() {
         let Some(mut device) = shell(memory) else {
             return;
         };
-        let mut emulator = fqbert_emulator::open("tiny?threads=1").unwrap();
+        let mut emulator = emulator();
         let mut rng = Random::new(seed);
         let bytes = rng.bytes(65536);
         let data = upload(&mut device, &bytes);
@@ -163,12 +166,9 @@ fn load_fills_every_memory_that_engines_read() {
     ] {
         let (words, word_bytes) = (100u32, tiny().word_bytes(memory) as usize);
         let (sender, receiver) = std::sync::mpsc::channel();
-        let options = CosimOptions {
-            memory: Memory {
-                seed: Some(3),
-                ..Memory::default()
-            },
-            ..CosimOptions::new(tiny())
+        let memory_behaviour = Memory {
+            seed: Some(3),
+            ..Memory::default()
         };
         let probe = |model: &Model| -> Box<dyn Companion> {
             Box::new(Probe {
@@ -183,13 +183,9 @@ fn load_fills_every_memory_that_engines_read() {
                 found: sender,
             })
         };
-        let mut device = match CosimDevice::of_top("system_shell", options, probe) {
-            Ok(device) => device,
-            Err(OpenError::Unavailable(error)) => {
-                eprintln!("SKIPPED: {error}");
-                return;
-            }
-            Err(error) => panic!("{error}"),
+        let opened = CosimDevice::of_top("system_shell", options(memory_behaviour), probe);
+        let Some(mut device) = or_skip(opened) else {
+            return;
         };
         let image = Random::new(u64::from(memory.code())).bytes(words as usize * word_bytes);
         let data = upload(&mut device, &image);

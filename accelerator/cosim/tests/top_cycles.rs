@@ -13,21 +13,17 @@ use fqbert_contract::device::{Allocation, Device};
 use fqbert_contract::isa::{INSTRUCTION_BYTES, Instruction};
 use fqbert_contract::program::{PerRegion, Placement, Program};
 use fqbert_contract::timing::{Policy, Schedule, UNITS, simulate};
-use fqbert_cosim::{CosimDevice, OpenError};
+use fqbert_cosim::{CosimDevice, CosimOptions};
 use fqbert_model::testing::{Shape, random_model};
 use fqbert_random::Random;
 use support::programs::{Mix, program};
-use support::{DONE, Ended, encode, everything, finish, run, start, tiny, upload};
+use support::{DONE, Ended, encode, everything, finish, or_skip, run, start, tiny, upload};
 
 fn open() -> Option<CosimDevice> {
-    match fqbert_cosim::open("tiny?memory=64MiB") {
-        Ok(device) => Some(device),
-        Err(OpenError::Unavailable(error)) => {
-            eprintln!("SKIPPED: {error}");
-            None
-        }
-        Err(error) => panic!("{error}"),
-    }
+    or_skip(CosimDevice::new(CosimOptions {
+        memory_bytes: 64 << 20,
+        ..CosimOptions::new(tiny())
+    }))
 }
 
 /// Where the RTL and the model differ.

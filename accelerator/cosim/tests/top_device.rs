@@ -6,6 +6,7 @@
 
 mod support;
 
+use std::path::Path;
 use std::time::Duration;
 
 use fqbert_conformance::{Options, RandomProgram, random_program};
@@ -13,32 +14,41 @@ use fqbert_contract::Bytes;
 use fqbert_contract::device::{Allocation, Device};
 use fqbert_contract::program::{PerRegion, Placement};
 use fqbert_contract::timing::UNITS;
-use fqbert_cosim::{CosimDevice, OpenError};
-use support::{DONE, Ended, download, everything, finish, start, tiny, upload};
+use fqbert_cosim::{CosimDevice, CosimOptions, Memory, OpenError};
+use support::{
+    DONE, Ended, download, emulator, everything, finish, options, or_skip, start, tiny, upload,
+};
 
-/// The timing model's memory, one that is slow both ways and narrow, and one that stalls at random.
-const MEMORIES: [&str; 3] = [
-    "tiny",
-    "tiny?latency=200&write_latency=70&bandwidth=70",
-    "tiny?seed=1",
-];
-
-fn open(options: &str) -> Option<CosimDevice> {
-    match fqbert_cosim::open(options) {
-        Ok(device) => Some(device),
-        Err(OpenError::Unavailable(error)) => {
-            eprintln!("SKIPPED: {error}");
-            None
-        }
-        Err(error) => panic!("{error}"),
-    }
+/// The memory that a device has where nothing else is said: the timing model's, since the tiny
+/// accelerator does not use up its bandwidth.
+fn usual() -> Memory {
+    CosimOptions::new(tiny()).memory
 }
 
-fn suite(options: &str) -> Options {
+/// The timing model's memory, one that is slow both ways and narrow, and one that stalls at random.
+fn memories() -> [Memory; 3] {
+    let slow = Memory {
+        read_latency: 200,
+        write_latency: 70,
+        bandwidth: Some(70),
+        seed: None,
+    };
+    let stalling = Memory {
+        seed: Some(1),
+        ..usual()
+    };
+    [usual(), slow, stalling]
+}
+
+fn open(memory: Memory) -> Option<CosimDevice> {
+    or_skip(CosimDevice::new(options(memory)))
+}
+
+fn suite(memory: &Memory) -> Options {
     Options {
         models_staleness: true,
         // Only the timing model's memory takes the timing model's cycles.
-        models_timing: options == MEMORIES[0],
+        models_timing: *memory == usual(),
         deadline: Duration::from_secs(300),
         hang: Duration::from_millis(50),
         ..Options::default()
@@ -47,27 +57,27 @@ fn suite(options: &str) -> Options {
 
 #[test]
 fn conforms() {
-    for options in MEMORIES {
-        let Some(mut device) = open(options) else {
+    for memory in memories() {
+        let Some(mut device) = open(memory.clone()) else {
             return;
         };
-        let report = fqbert_conformance::run(&mut device, &suite(options));
-        assert!(report.passed(), "{options}: {report}");
-        assert!(report.cases.len() > 30, "{options}: {report}");
+        let report = fqbert_conformance::run(&mut device, &suite(&memory));
+        assert!(report.passed(), "{memory:?}: {report}");
+        assert!(report.cases.len() > 30, "{memory:?}: {report}");
         assert_eq!(device.memory().free, device.memory().total);
-        println!("{options}:\n{report}");
+        println!("{memory:?}:\n{report}");
     }
 }
 
 #[test]
 fn survives_its_bus() {
-    for options in MEMORIES {
-        let Some(mut device) = open(options) else {
+    for memory in memories() {
+        let Some(mut device) = open(memory.clone()) else {
             return;
         };
-        let report = fqbert_conformance::run_bus(&mut device, &suite(options));
-        assert!(report.passed(), "{options}: {report}");
-        println!("{options}:\n{report}");
+        let report = fqbert_conformance::run_bus(&mut device, &suite(&memory));
+        assert!(report.passed(), "{memory:?}: {report}");
+        println!("{memory:?}:\n{report}");
     }
 }
 
@@ -105,19 +115,23 @@ fn play(device: &mut dyn Device, random: &RandomProgram) -> (Vec<Vec<u8>>, Ended
 /// A seed is a program, a power-on state of all registers and memories, and a behaviour of the
 /// memory.
 fn equals_the_emulator(seed: u64) -> Option<()> {
-    let memory = match seed % 4 {
-        0 => String::new(),
-        1 => "latency=2&write_latency=4&".to_owned(),
-        2 => format!("latency=250&bandwidth={}&", 40 + seed % 60),
-        _ => "latency=90&write_latency=9&bandwidth=130&".to_owned(),
+    let mut memory = usual();
+    let latencies;
+    (latencies, memory.bandwidth) = match seed % 4 {
+        0 => (
+            (memory.read_latency, memory.write_latency),
+            memory.bandwidth,
+        ),
+        1 => ((2, 4), memory.bandwidth),
+        2 => ((250, memory.write_latency), Some(40 + seed % 60)),
+        _ => ((90, 9), Some(130)),
     };
-    let stalls = if seed.is_multiple_of(8) {
-        String::new()
-    } else {
-        format!("seed={seed}&")
-    };
-    let mut rtl = open(&format!("tiny?memory=64MiB&{memory}{stalls}"))?;
-    let mut emulator = fqbert_emulator::open("tiny?threads=1&memory=64MiB").unwrap();
+    (memory.read_latency, memory.write_latency) = latencies;
+    if !seed.is_multiple_of(8) {
+        memory.seed = Some(seed);
+    }
+    let mut rtl = open(memory)?;
+    let mut emulator = emulator();
     let random = random_program(tiny(), seed).unwrap();
     let (found, ended) = play(&mut rtl, &random);
     let (expected, model) = play(&mut emulator, &random);
@@ -182,15 +196,19 @@ fn many_random() {
 #[test]
 fn waveforms_on_request() {
     let file = std::env::temp_dir().join(format!("fqbert-cosim-{}.wave", std::process::id()));
-    let uri = format!("tiny?trace={}", file.display());
+    let traced = |file: &Path| CosimOptions {
+        trace: Some(file.to_owned()),
+        ..options(usual())
+    };
+    let opened = CosimDevice::new(traced(&file));
     let Some(format) = fqbert_cosim::TRACE else {
-        match fqbert_cosim::open(&uri) {
+        match opened {
             Err(OpenError::NoTrace) => return,
             Err(OpenError::Unavailable(error)) => return eprintln!("SKIPPED: {error}"),
             other => panic!("{other:?}"),
         }
     };
-    let Some(mut device) = open(&uri) else {
+    let Some(mut device) = or_skip(opened) else {
         return;
     };
     device.run(100);
@@ -204,7 +222,7 @@ fn waveforms_on_request() {
         _ => bytes.starts_with(b"$"),
     };
     assert!(begins && bytes.len() > 10_000, "{} bytes", bytes.len());
-    let nowhere = fqbert_cosim::open("tiny?trace=/nonexistent/run.wave");
+    let nowhere = CosimDevice::new(traced(Path::new("/nonexistent/run.wave")));
     assert!(
         matches!(nowhere, Err(OpenError::TraceFile { .. })),
         "{nowhere:?}"

@@ -11,29 +11,25 @@
 //!   different bytes until synced.
 //!
 //! ```
-//! use fqbert_contract::{registers, device::Device};
+//! use fqbert_contract::{Geometry, device::Device, registers};
+//! use fqbert_emulator::{EmulatedDevice, EmulatorOptions};
 //!
-//! let mut device = fqbert_emulator::open("tiny?threads=1")?;
+//! let geometry = Geometry::by_name("tiny").ok_or("no such geometry")?;
+//! let mut device = EmulatedDevice::new(EmulatorOptions::new(geometry))?;
 //! assert_eq!(device.read32(registers::ID)?, fqbert_contract::isa::MAGIC);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 mod accelerator;
-mod ddr;
 mod device;
 pub mod kernels;
 mod memories;
 mod options;
 
 pub use accelerator::{Accelerator, RunState};
-pub use ddr::{AxiFault, Ddr, Lent, Refusal};
-pub use device::{EmulatedDevice, OpenError, open};
-pub use kernels::{Kernel, KernelError};
-pub use options::{EmulatorOptions, OptionError};
+/// What [`Accelerator`] needs of a memory.
+pub use fqbert_simulated::{AxiFault, Ddr, Lent};
 
-/// The memory of a device that is not hardware: an allocator, and the CPU's and the device's view
-/// of the bytes. Other simulated devices have the same.
-pub mod memory {
-    pub use crate::device::dram::{Dram, Image};
-    pub use fqbert_contract::region::{ALIGNMENT, Allocator, Span};
-}
+pub use device::{EmulatedDevice, OpenError};
+pub use kernels::{Kernel, KernelError};
+pub use options::EmulatorOptions;

@@ -8,8 +8,9 @@ use fqbert_contract::capability::Capabilities;
 use fqbert_contract::device::{Allocation, BufferId, Device, DeviceError, MemoryInfo};
 use fqbert_contract::program::{PerRegion, Placement};
 use fqbert_contract::registers as regs;
+use fqbert_contract::timing::Policy;
 use fqbert_contract::{Bytes, Geometry, RegisterOffset};
-use fqbert_emulator::{EmulatedDevice, Kernel, open};
+use fqbert_emulator::{EmulatedDevice, EmulatorOptions, Kernel};
 
 fn options(seed: u64) -> Options {
     Options {
@@ -20,13 +21,26 @@ fn options(seed: u64) -> Options {
     }
 }
 
-fn conforms(uri: &str) {
-    let mut device = open(uri).unwrap();
+/// An emulator of a geometry with so many threads.
+fn emulator(geometry: &str, threads: usize) -> EmulatorOptions {
+    EmulatorOptions {
+        threads: Some(threads),
+        ..EmulatorOptions::new(Geometry::by_name(geometry).unwrap())
+    }
+}
+
+fn open(options: EmulatorOptions) -> EmulatedDevice {
+    EmulatedDevice::new(options).unwrap()
+}
+
+fn conforms(emulator: EmulatorOptions) {
+    let what = format!("{emulator:?}");
+    let mut device = open(emulator);
     let report = run(&mut device, &options(7));
-    assert!(report.passed(), "{uri}\n{report}");
+    assert!(report.passed(), "{what}\n{report}");
     assert!(
         report.cases.len() > 30,
-        "{uri}: {} cases",
+        "{what}: {} cases",
         report.cases.len()
     );
     // The suite gave everything back.
@@ -35,43 +49,51 @@ fn conforms(uri: &str) {
 
 #[test]
 fn tiny_conforms() {
-    conforms("tiny?threads=2");
+    conforms(emulator("tiny", 2));
 }
 
 #[test]
 fn paper_conforms() {
-    conforms("paper?threads=2");
+    conforms(emulator("paper", 2));
 }
 
 #[test]
 fn zcu102_conforms() {
-    conforms("zcu102?threads=2");
+    conforms(emulator("zcu102", 2));
 }
 
 #[test]
 fn zcu111_conforms() {
-    conforms("zcu111?threads=2");
+    conforms(emulator("zcu111", 2));
 }
 
 #[test]
 fn every_kernel_conforms() {
     for kernel in Kernel::supported() {
-        conforms(&format!("tiny?kernel={kernel}&threads=1"));
-        conforms(&format!("zcu102?kernel={kernel}&threads=2&seed=5"));
+        conforms(EmulatorOptions {
+            kernel: Some(kernel),
+            ..emulator("tiny", 1)
+        });
+        conforms(EmulatorOptions {
+            kernel: Some(kernel),
+            schedule: Policy::Seeded(5),
+            ..emulator("zcu102", 2)
+        });
     }
 }
 
 /// Faults of the bus and resets in the middle of programs, as the RTL takes them.
 #[test]
 fn every_geometry_survives_its_bus() {
-    for uri in [
-        "tiny?threads=1",
-        "paper?threads=2",
-        "zcu102?threads=2&seed=3",
-    ] {
-        let report = run_bus(&mut open(uri).unwrap(), &options(3));
-        assert!(report.passed(), "{uri}\n{report}");
-        assert!(report.cases.len() > 5, "{uri}\n{report}");
+    let shuffled = EmulatorOptions {
+        schedule: Policy::Seeded(3),
+        ..emulator("zcu102", 2)
+    };
+    for emulator in [emulator("tiny", 1), emulator("paper", 2), shuffled] {
+        let what = format!("{emulator:?}");
+        let report = run_bus(&mut open(emulator), &options(3));
+        assert!(report.passed(), "{what}\n{report}");
+        assert!(report.cases.len() > 5, "{what}\n{report}");
     }
 }
 
@@ -132,7 +154,7 @@ fn the_suite_finds_a_flipped_bit() {
             self.0.reset()
         }
     }
-    let mut device = Flipped(open("tiny?threads=1").unwrap());
+    let mut device = Flipped(open(emulator("tiny", 1)));
     let report = run(&mut device, &options(7));
     let failed: Vec<&str> = report.failures().map(|c| c.name).collect();
     for name in [
@@ -150,8 +172,8 @@ fn the_suite_finds_a_flipped_bit() {
 }
 
 /// Runs a random program and gives its output buffer.
-fn output(uri: &str, program: &RandomProgram) -> Vec<u8> {
-    let mut device = open(uri).unwrap();
+fn output(emulator: EmulatorOptions, program: &RandomProgram) -> Vec<u8> {
+    let mut device = open(emulator);
     let mut upload = |data: &[u8]| {
         let a = device.allocate(Bytes(data.len() as u64)).unwrap();
         device.write(a.id, Bytes(0), data).unwrap();
@@ -196,11 +218,28 @@ fn output(uri: &str, program: &RandomProgram) -> Vec<u8> {
 
 #[test]
 fn threads_kernels_and_order_change_no_bit() {
+    use Kernel::{Portable, Scalar};
+    let seeded = Policy::Seeded;
+    // Threads, kernel and order of queues; the kernel of this CPU where none is named.
+    let variants = [
+        (2, Some(Portable), Policy::Earliest),
+        (3, Some(Portable), Policy::Earliest),
+        (3, None, Policy::Earliest),
+        (1, Some(Scalar), Policy::Earliest),
+        (2, None, seeded(1)),
+        (2, None, seeded(2)),
+        (1, None, seeded(u64::MAX)),
+    ];
     for geometry in ["tiny", "paper", "zcu102"] {
+        let with = |(threads, kernel, schedule)| EmulatorOptions {
+            kernel,
+            schedule,
+            ..emulator(geometry, threads)
+        };
         let g = Geometry::by_name(geometry).unwrap();
         for seed in 100..104 {
             let program = random_program(g, seed).unwrap();
-            let base = output(&format!("{geometry}?threads=1&kernel=portable"), &program);
+            let base = output(with((1, Some(Portable), Policy::Earliest)), &program);
             for (offset, bytes) in program.expected() {
                 assert_eq!(
                     &base[offset..][..bytes.len()],
@@ -208,19 +247,11 @@ fn threads_kernels_and_order_change_no_bit() {
                     "{geometry} seed {seed}"
                 );
             }
-            for variant in [
-                "threads=2&kernel=portable",
-                "threads=3&kernel=portable",
-                "threads=3",
-                "threads=1&kernel=scalar",
-                "threads=2&seed=1",
-                "threads=2&seed=2",
-                "threads=1&seed=18446744073709551615",
-            ] {
-                let other = output(&format!("{geometry}?{variant}"), &program);
+            for variant in &variants {
+                let other = output(with(variant.clone()), &program);
                 assert!(
                     other == base,
-                    "{geometry} program {seed}: {variant} differs"
+                    "{geometry} program {seed}: {variant:?} differs"
                 );
             }
         }

@@ -44,7 +44,7 @@ pub fn effective_shift(shift: u8) -> u32 {
 }
 
 /// Requantization of one output channel: `sat(rshift(sat27(acc + bias) * multiplier, shift))`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Requant {
     /// Added to the accumulator; scale `s_a * s_w` of the channel.
     pub bias: i32,

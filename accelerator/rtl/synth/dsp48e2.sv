@@ -3,9 +3,11 @@
 // it this file.
 (* blackbox *)
 module DSP48E2 #(
-  parameter A_INPUT = "DIRECT", B_INPUT = "DIRECT", AMULTSEL = "A", BMULTSEL = "B", PREADDINSEL = "A",
+  parameter A_INPUT = "DIRECT", B_INPUT = "DIRECT",
+  parameter AMULTSEL = "A", BMULTSEL = "B", PREADDINSEL = "A",
   parameter USE_MULT = "MULTIPLY", USE_SIMD = "ONE48", USE_PATTERN_DETECT = "NO_PATDET",
-  parameter integer AREG = 1, ACASCREG = 1, BREG = 1, BCASCREG = 1, CREG = 1, DREG = 1, ADREG = 1, MREG = 1, PREG = 1,
+  parameter integer AREG = 1, ACASCREG = 1, BREG = 1, BCASCREG = 1, CREG = 1, DREG = 1, ADREG = 1,
+  parameter integer MREG = 1, PREG = 1,
   parameter integer INMODEREG = 1, OPMODEREG = 1, ALUMODEREG = 1, CARRYINREG = 1, CARRYINSELREG = 1
 ) (
   input  logic        CLK,
@@ -18,8 +20,10 @@ module DSP48E2 #(
   input  logic [3:0]  ALUMODE,
   input  logic [2:0]  CARRYINSEL,
   input  logic        CARRYIN, CARRYCASCIN, MULTSIGNIN,
-  input  logic        CEA1, CEA2, CEB1, CEB2, CEC, CED, CEAD, CEM, CEP, CECTRL, CEINMODE, CEALUMODE, CECARRYIN,
-  input  logic        RSTA, RSTB, RSTC, RSTD, RSTM, RSTP, RSTCTRL, RSTINMODE, RSTALUMODE, RSTALLCARRYIN,
+  input  logic        CEA1, CEA2, CEB1, CEB2, CEC, CED, CEAD, CEM, CEP,
+  input  logic        CECTRL, CEINMODE, CEALUMODE, CECARRYIN,
+  input  logic        RSTA, RSTB, RSTC, RSTD, RSTM, RSTP,
+  input  logic        RSTCTRL, RSTINMODE, RSTALUMODE, RSTALLCARRYIN,
   output logic [29:0] ACOUT,
   output logic [17:0] BCOUT,
   output logic [47:0] P, PCOUT,

@@ -7,6 +7,7 @@ module fqbert_axi #(
   parameter integer BUILD  = 0
 ) (
   (* X_INTERFACE_INFO = "xilinx.com:signal:clock:1.0 clk CLK" *)
+  // One string, as in Vivado's templates.
   (* X_INTERFACE_PARAMETER = "ASSOCIATED_BUSIF s_axil:m_axi_ctl:m_axi_load0:m_axi_load1:m_axi_load2:m_axi_load3, ASSOCIATED_RESET rst_n" *)
   input  wire         clk,
   // Synchronous to clk.
@@ -185,7 +186,8 @@ module fqbert_axi #(
     .load_rlast_i(rlast[PORTS-1:0]),
     .load_rvalid_i(rvalid[PORTS-1:0]),
     .load_rready_o(rready[PORTS-1:0]),
-    .axi_size_o(size), .axi_burst_o(burst), .axi_cache_o(cache), .axi_prot_o(prot), .axi_wstrb_o(strb)
+    .axi_size_o(size), .axi_burst_o(burst),
+    .axi_cache_o(cache), .axi_prot_o(prot), .axi_wstrb_o(strb)
   );
 
   assign m_axi_ctl_arsize  = size;
@@ -205,7 +207,9 @@ module fqbert_axi #(
       assign araddr[255:64*PORTS] = {(256 - 64 * PORTS){1'b0}};
       assign arlen[31:8*PORTS]    = {(32 - 8 * PORTS){1'b0}};
       wire unused_ports;
-      assign unused_ports = ^{arready[3:PORTS], rvalid[3:PORTS], rlast[3:PORTS], rdata[511:128*PORTS], rresp[7:2*PORTS]};
+      assign unused_ports = ^{
+        arready[3:PORTS], rvalid[3:PORTS], rlast[3:PORTS], rdata[511:128*PORTS], rresp[7:2*PORTS]
+      };
     end
   endgenerate
 
@@ -227,8 +231,10 @@ module fqbert_axi #(
   assign m_axi_load1_arprot = prot;
   assign m_axi_load2_arprot = prot;
   assign m_axi_load3_arprot = prot;
-  assign {m_axi_load3_arvalid, m_axi_load2_arvalid, m_axi_load1_arvalid, m_axi_load0_arvalid} = arvalid;
-  assign arready = {m_axi_load3_arready, m_axi_load2_arready, m_axi_load1_arready, m_axi_load0_arready};
+  assign {m_axi_load3_arvalid, m_axi_load2_arvalid,
+          m_axi_load1_arvalid, m_axi_load0_arvalid} = arvalid;
+  assign arready = {m_axi_load3_arready, m_axi_load2_arready,
+                    m_axi_load1_arready, m_axi_load0_arready};
   assign rdata = {m_axi_load3_rdata, m_axi_load2_rdata, m_axi_load1_rdata, m_axi_load0_rdata};
   assign rresp = {m_axi_load3_rresp, m_axi_load2_rresp, m_axi_load1_rresp, m_axi_load0_rresp};
   assign rlast = {m_axi_load3_rlast, m_axi_load2_rlast, m_axi_load1_rlast, m_axi_load0_rlast};

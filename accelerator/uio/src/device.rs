@@ -4,7 +4,9 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use fqbert_contract::capability::{Capabilities, Requirements};
-use fqbert_contract::device::{Allocation, BufferId, Device, DeviceError, MemoryInfo};
+use fqbert_contract::device::{
+    Allocation, BufferId, Device, DeviceError, MemoryInfo, register_offset,
+};
 use fqbert_contract::region::{ALIGNMENT, Allocator};
 use fqbert_contract::registers::{self, control, status};
 use fqbert_contract::{Bytes, DeviceAddress, RegisterOffset, isa};
@@ -18,6 +20,10 @@ use uio_driver::{
 use crate::options::{ManagerCheck, UioOptions};
 use crate::{OpenError, memory};
 
+/// What to do about a memory that is too small.
+const MORE_MEMORY: &str = "free buffers, or reserve more: enlarge dma_size in \
+    device-tree/boards.toml and boot with the new tree (a u-dma-buf from CMA: enlarge its `size` \
+    and boot with a larger cma=)";
 /// Pause between two looks at a reset under way.
 const RESET_POLL: Duration = Duration::from_micros(20);
 
@@ -114,7 +120,7 @@ impl BoardDevice {
         check_contract(&capabilities)?;
         let count = interrupt.count();
         let mut device = Self {
-            allocator: Allocator::new(memory.size()),
+            allocator: Allocator::new(DeviceAddress(memory.base().0), memory.size()),
             registers,
             interrupt,
             memory,
@@ -155,19 +161,11 @@ impl BoardDevice {
         count.wrapping_sub(self.first)
     }
 
-    fn check_register(register: RegisterOffset) -> Result<u32, DeviceError> {
-        if register.0.is_multiple_of(4) && register.0 < registers::BLOCK_BYTES {
-            Ok(register.0)
-        } else {
-            Err(DeviceError::BadRegister(register))
-        }
-    }
-
     /// Where byte `offset` of a buffer lies in the memory, if `length` bytes from it are the
     /// buffer's.
     fn locate(&self, buffer: BufferId, offset: Bytes, length: u64) -> Result<u64, DeviceError> {
-        let span = self.allocator.covering(buffer, offset, length)?;
-        Ok(span.start + offset.0)
+        let block = self.allocator.covering(buffer, offset, length)?;
+        Ok(block.start + offset.0)
     }
 
     /// Takes note of an interrupt that ended a wait.
@@ -283,35 +281,16 @@ impl Device for BoardDevice {
     }
 
     fn memory(&self) -> MemoryInfo {
-        MemoryInfo {
-            base: DeviceAddress(self.memory.base().0),
-            total: Bytes(self.allocator.total()),
-            free: Bytes(self.allocator.free_bytes()),
-            largest_free: Bytes(self.allocator.largest_free()),
-        }
+        self.allocator.info()
     }
 
     fn allocate(&mut self, size: Bytes) -> Result<Allocation, DeviceError> {
-        let Some((id, span)) = self.allocator.allocate(size.0) else {
-            return Err(DeviceError::OutOfMemory {
-                wanted: size,
-                largest_free: Bytes(self.allocator.largest_free()),
-                total: Bytes(self.allocator.total()),
-                remedy: "free buffers, or reserve more: enlarge dma_size in device-tree/boards.toml and boot with the new tree \
-                         (a u-dma-buf from CMA: enlarge its `size` and boot with a larger cma=)",
-            });
-        };
-        Ok(Allocation {
-            id,
-            // The driver refuses memory whose end overflows.
-            address: DeviceAddress(self.memory.base().0 + span.start),
-            size,
-        })
+        // The driver refuses memory whose end overflows, so no address does.
+        self.allocator.allocate(size, MORE_MEMORY)
     }
 
     fn free(&mut self, buffer: BufferId) -> Result<(), DeviceError> {
-        let freed = self.allocator.free(buffer);
-        freed.map(drop).ok_or(DeviceError::UnknownBuffer(buffer))
+        self.allocator.free(buffer).map(drop)
     }
 
     fn write(&mut self, buffer: BufferId, offset: Bytes, data: &[u8]) -> Result<(), DeviceError> {
@@ -358,14 +337,14 @@ impl Device for BoardDevice {
     }
 
     fn read32(&mut self, register: RegisterOffset) -> Result<u32, DeviceError> {
-        let offset = Self::check_register(register)?;
+        let offset = register_offset(register)?;
         self.registers
             .read32(offset)
             .map_err(doing("reading a register"))
     }
 
     fn write32(&mut self, register: RegisterOffset, value: u32) -> Result<(), DeviceError> {
-        let offset = Self::check_register(register)?;
+        let offset = register_offset(register)?;
         if register != registers::DOORBELL {
             return self
                 .registers

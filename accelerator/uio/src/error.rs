@@ -7,15 +7,10 @@ use fqbert_contract::device::DeviceError;
 use uio_driver::PhysAddr;
 use uio_driver::fpga::{FpgaError, ManifestError};
 
-use crate::options::OptionError;
-
 /// Why the accelerator on a board cannot be opened.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// The text names no device or option.
-    #[error(transparent)]
-    Options(#[from] OptionError),
     /// The logic is not known to be configured.
     #[error(
         "{0}. If this kernel has no FPGA manager and the boot loader has loaded the bitstream, say so with manager=none"

@@ -7,7 +7,7 @@
 //! ```no_run
 //! use fqbert_contract::device::Device;
 //!
-//! let device = fqbert_uio::open("fqbert0")?;
+//! let device = fqbert_uio::open(&fqbert_uio::UioOptions::new("fqbert0"))?;
 //! println!("{} of {}", device.memory().free, device.capabilities().geometry.name);
 //! # Ok::<(), fqbert_uio::OpenError>(())
 //! ```
@@ -31,16 +31,14 @@ mod options;
 
 pub use device::{BoardDevice, Statistics, identity};
 pub use error::OpenError;
-pub use options::{ManagerCheck, OptionError, UioOptions};
+pub use options::{ManagerCheck, UioOptions};
 
 use uio_driver::Roots;
 
-/// Opens the accelerator described as
-/// `NAME[?memory=NAME&wait=SECONDS&deadline=MS&manager=none&cached=no&manifest=FILE]`, the part of
-/// a device URI behind `uio:`.
+/// Opens an accelerator of this machine.
 ///
 /// # Errors
-/// What is wrong with the text or the board, and what to do about it.
-pub fn open(uri_rest: &str) -> Result<BoardDevice, OpenError> {
-    BoardDevice::open(&Roots::system(), &UioOptions::parse(uri_rest)?)
+/// What is wrong with the board, and what to do about it.
+pub fn open(options: &UioOptions) -> Result<BoardDevice, OpenError> {
+    BoardDevice::open(&Roots::system(), options)
 }

@@ -13,7 +13,7 @@ use fqbert_contract::device::{Allocation, Device};
 use fqbert_contract::isa::{End, Header, Instruction, Nop, Operation};
 use fqbert_contract::registers::{self as regs, irq, irq_enable, status};
 use fqbert_contract::{Bytes, isa};
-use fqbert_uio::{BoardDevice, OpenError};
+use fqbert_uio::{BoardDevice, OpenError, UioOptions};
 use nix::time::{ClockId, clock_gettime};
 use uio_driver::Roots;
 
@@ -41,7 +41,11 @@ fn there() -> bool {
 
 /// The accelerator, when it is this test's turn.
 fn open() -> BoardDevice {
-    fqbert_uio::open(&format!("{}?wait=300", name())).unwrap()
+    let options = UioOptions {
+        wait: Duration::from_secs(300),
+        ..UioOptions::new(&name())
+    };
+    fqbert_uio::open(&options).unwrap()
 }
 
 /// A program in a buffer of its own: a NOP that waits for a token nobody sends, or nothing but an
@@ -218,7 +222,7 @@ fn killed_in_mid_run_the_next_start_works() {
     }
     drop(open());
     let mut role = Role::start("hang");
-    let error = fqbert_uio::open(&name()).unwrap_err();
+    let error = fqbert_uio::open(&UioOptions::new(&name())).unwrap_err();
     eprintln!("while it runs: {error}");
     let OpenError::Busy { holder, .. } = error else {
         panic!("{error}")

@@ -9,16 +9,23 @@ use common::{Board, MEMORY, PAGE};
 use fqbert_contract::capability::{Capabilities, IdentityError};
 use fqbert_contract::registers as regs;
 use fqbert_contract::{Geometry, isa};
-use fqbert_uio::{BoardDevice, OpenError, UioOptions};
+use fqbert_uio::{BoardDevice, ManagerCheck, OpenError, UioOptions};
 use uio_driver::{LockWait, UioDevice};
 
 fn tiny() -> &'static Geometry {
     Geometry::by_name("tiny").unwrap()
 }
 
-/// What `uio:TEXT` is refused with on a board.
-fn refused(board: &Board, text: &str) -> OpenError {
-    BoardDevice::open(&board.roots, &UioOptions::parse(text).unwrap()).unwrap_err()
+/// What the device `name` is refused with on a board.
+fn refused(board: &Board, name: &str) -> OpenError {
+    refused_with(board, |options| options.name = name.to_owned())
+}
+
+/// What the device `fqbert0` is refused with on a board, opened with other options.
+fn refused_with(board: &Board, change: impl FnOnce(&mut UioOptions)) -> OpenError {
+    let mut options = UioOptions::new("fqbert0");
+    change(&mut options);
+    BoardDevice::open(&board.roots, &options).unwrap_err()
 }
 
 /// Message and causes.
@@ -56,7 +63,7 @@ fn no_register_is_touched_before_the_manager_operates() {
         &refused(&board, "fqbert0"),
         &["no FPGA manager", "manager=none"],
     );
-    let error = refused(&board, "fqbert0?manager=none");
+    let error = refused_with(&board, |options| options.manager = ManagerCheck::None);
     assert!(matches!(error, OpenError::Device(_)), "{error}");
     says(&error, &["uio_pdrv_genirq"]);
 }
@@ -68,7 +75,7 @@ fn absent_devices_are_named_with_those_that_are_there() {
         &refused(&board, "fqbert1"),
         &["`fqbert1`", "fqbert0", "device-tree overlay"],
     );
-    let error = refused(&board, "fqbert0?memory=pool");
+    let error = refused_with(&board, |options| options.memory = "pool".into());
     assert!(matches!(error, OpenError::NoMemory { .. }), "{error}");
     says(
         &error,
@@ -76,7 +83,7 @@ fn absent_devices_are_named_with_those_that_are_there() {
     );
     board.udmabuf("other", MEMORY, 4 * PAGE);
     says(
-        &refused(&board, "fqbert0?memory=pool"),
+        &refused_with(&board, |options| options.memory = "pool".into()),
         &["(there: other)", "boot with `cma="],
     );
     board.uio(9, "fqbert0", 0xB000_0000, PAGE);
@@ -119,7 +126,10 @@ fn a_second_owner_is_refused_with_the_first_ones_number_or_waits() {
     assert_eq!(*holder, Some(4711));
     says(&error, &["uio3", "process 4711", "wait=SECONDS"]);
     let began = Instant::now();
-    says(&refused(&board, "fqbert0?wait=1"), &["in use"]);
+    says(
+        &refused_with(&board, |options| options.wait = Duration::from_secs(1)),
+        &["in use"],
+    );
     assert!(began.elapsed() >= Duration::from_secs(1));
 
     // The memory alone in other hands is refused too; then nothing is left locked.
@@ -165,7 +175,7 @@ fn a_manifest_is_read_before_and_compared_after() {
     let board = Board::new(tiny());
     let path = board.path("absent.toml");
     says(
-        &refused(&board, &format!("fqbert0?manifest={}", path.display())),
+        &refused_with(&board, |options| options.manifest = Some(path)),
         &["absent.toml"],
     );
     // Every field of the identity that the shipped manifests name is one the registers tell.
@@ -200,7 +210,9 @@ fn a_reset_that_does_not_end_is_bounded_and_explained() {
     // Nobody answers CONTROL in this file.
     let board = Board::new(tiny());
     let began = Instant::now();
-    let error = refused(&board, "fqbert0?deadline=50");
+    let error = refused_with(&board, |options| {
+        options.deadline = Duration::from_millis(50)
+    });
     assert!(matches!(error, OpenError::Reset(_)), "{error}");
     says(
         &error,

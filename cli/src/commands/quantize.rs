@@ -5,7 +5,8 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, bail, ensure};
-use fqbert_checkpoint::{Checkpoint, LoadOptions, Sequence, Task, Tokenizer};
+use fqbert_checkpoint::{Checkpoint, LoadOptions, load_tokenizer};
+use fqbert_host::{TaskKind, Tokenizer, Tokens};
 use fqbert_model::{FloatMetric, QuantizedModel};
 use fqbert_quantizer::{
     Calibration, Columns, Goal, Job, LearnedScales, Mix, Progress, QuantizeOptions, RangeMethod,
@@ -57,9 +58,9 @@ pub fn run(cli: &Cli, args: &Quantize) -> anyhow::Result<()> {
     let start = Instant::now();
     let folder = &args.checkpoint;
     let task = args.task.map(|t| match t {
-        TaskArg::Classification => Task::SequenceClassification,
-        TaskArg::Tagging => Task::TokenClassification,
-        TaskArg::Embedding => Task::Embedding,
+        TaskArg::Classification => TaskKind::SequenceClassification,
+        TaskArg::Tagging => TaskKind::TokenClassification,
+        TaskArg::Embedding => TaskKind::Embedding,
     });
     let checkpoint = Checkpoint::load(
         folder,
@@ -70,7 +71,7 @@ pub fn run(cli: &Cli, args: &Quantize) -> anyhow::Result<()> {
     )
     .with_context(|| format!("checkpoint {}", folder.display()))?;
     let tokenizer =
-        Tokenizer::load(folder).with_context(|| format!("tokenizer of {}", folder.display()))?;
+        load_tokenizer(folder).with_context(|| format!("tokenizer of {}", folder.display()))?;
     let learned = LearnedScales::load(folder)?;
     let calibration = args
         .calibrate
@@ -198,7 +199,7 @@ fn nothing_to_choose(args: &Quantize) -> anyhow::Result<()> {
 fn make(
     args: &Quantize,
     job: &Job<'_>,
-    held_out: &[Sequence],
+    held_out: &[Tokens],
     bar: &mut Bar,
 ) -> anyhow::Result<Made> {
     let budget = args.budget.map(Goal::Budget);
@@ -234,7 +235,7 @@ fn calibration(
     path: &Path,
     args: &Quantize,
     tokenizer: &Tokenizer,
-) -> anyhow::Result<(Calibration, Vec<Sequence>)> {
+) -> anyhow::Result<(Calibration, Vec<Tokens>)> {
     let judged = args.budget.is_some() || args.max_drop.is_some() || args.sensitivity.is_some();
     let held_out = if judged { args.held_out } else { 0 };
     let all = sample(path, args, tokenizer, args.samples.saturating_add(held_out))?;

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::process::Output;
 use std::sync::OnceLock;
 
-use fqbert_checkpoint::Task;
 use fqbert_checkpoint::testing::Spec;
+use fqbert_host::TaskKind;
 
 use super::common::{fqbert, s, stderr};
 
@@ -27,7 +27,7 @@ impl Fixture {
     }
 }
 
-pub fn spec(task: Task, labels: usize) -> Spec {
+pub fn spec(task: TaskKind, labels: usize) -> Spec {
     Spec {
         layers: LAYERS,
         hidden: 64,
@@ -41,7 +41,7 @@ pub fn spec(task: Task, labels: usize) -> Spec {
 }
 
 pub fn text(i: usize) -> String {
-    spec(Task::Embedding, 1).text(3 + i % 9, i as u64)
+    spec(TaskKind::Embedding, 1).text(3 + i % 9, i as u64)
 }
 
 pub fn fixture() -> &'static Fixture {
@@ -52,11 +52,11 @@ pub fn fixture() -> &'static Fixture {
         let calibrate = fixture.write("text.txt", &lines);
         let multi = r#""problem_type": "multi_label_classification", "#;
         for (name, task, labels, more) in [
-            ("classes", Task::SequenceClassification, 2, ""),
-            ("sets", Task::SequenceClassification, 3, multi),
-            ("number", Task::SequenceClassification, 1, ""),
-            ("vectors", Task::Embedding, 1, ""),
-            ("tags", Task::TokenClassification, 3, ""),
+            ("classes", TaskKind::SequenceClassification, 2, ""),
+            ("sets", TaskKind::SequenceClassification, 3, multi),
+            ("number", TaskKind::SequenceClassification, 1, ""),
+            ("vectors", TaskKind::Embedding, 1, ""),
+            ("tags", TaskKind::TokenClassification, 3, ""),
         ] {
             let folder = fixture.path(name);
             fs::create_dir_all(&folder).unwrap();

@@ -11,7 +11,8 @@ use std::fs;
 use std::path::Path;
 
 use fqbert_checkpoint::testing::Spec;
-use fqbert_checkpoint::{Checkpoint, LoadOptions, Observer, Site, Task, Tokenizer};
+use fqbert_checkpoint::{Checkpoint, LoadOptions, Observer, Site, load_tokenizer};
+use fqbert_host::{Encoding, TaskKind};
 use fqbert_model::QuantizedModel;
 use fqbert_model::reference::EncoderInput;
 use fqbert_numerics::host::{quantize_i8, quantize_i16};
@@ -30,10 +31,10 @@ fn near(found: &Value, expected: f64) {
 }
 
 /// The float checkpoint of a model, and the tokens of all rows.
-fn float(name: &str) -> (Checkpoint, Vec<fqbert_checkpoint::Encoding>) {
+fn float(name: &str) -> (Checkpoint, Vec<Encoding>) {
     let folder = fixture().path(name);
     let checkpoint = Checkpoint::load(&folder, &LoadOptions::default()).unwrap();
-    let tokenizer = Tokenizer::load(&folder).unwrap();
+    let tokenizer = load_tokenizer(&folder).unwrap();
     let rows = (0..ROWS).map(|i| tokenizer.encode(&text(i), 64).unwrap());
     (checkpoint, rows.collect())
 }

@@ -43,7 +43,7 @@ fn input_that_cannot_be_used() {
     fs::create_dir_all(f.path("small")).unwrap();
     let small = Spec {
         layers: 1,
-        ..spec(Task::SequenceClassification, 2)
+        ..spec(TaskKind::SequenceClassification, 2)
     };
     small.write(&f.path("small")).unwrap();
     refused(

@@ -1,7 +1,8 @@
 //! Writes a Hugging Face folder of BERT-base's shape with seeded random weights, to measure what
 //! quantizing one costs.
 //!
-//!     cargo run --release -p fqbert-checkpoint --features testing --example random-checkpoint -- FOLDER TOKENIZER_FOLDER
+//!     cargo run --release -p fqbert-checkpoint --features testing --example random-checkpoint \
+//!         -- FOLDER TOKENIZER_FOLDER
 //!
 //! The tokenizer is copied from another BERT's folder, so that real sentences become as many tokens
 //! as they would.
@@ -42,6 +43,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     if copied == 0 {
         return Err(format!("{}: no tokenizer files", tokenizer.display()).into());
     }
-    println!("{}: {spec:?}", folder.display());
+    println!(
+        "{}: {} layers of {} channels, {} words, seed {}",
+        folder.display(),
+        spec.layers,
+        spec.hidden,
+        spec.vocab,
+        spec.seed
+    );
     Ok(())
 }

@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use crate::config::{Family, Task};
+use fqbert_host::{Family, TaskKind, TokenizerError};
+
+const PICKLE: &str = "a pickled pytorch_model.bin is there, but is not read because a pickle can \
+    run code: convert it with `save_pretrained(..., safe_serialization=True)`";
 
 /// A checkpoint folder that cannot be loaded: the thing, the numbers and the remedy.
 #[derive(Debug, thiserror::Error)]
@@ -18,9 +21,9 @@ pub enum CheckpointError {
     },
     /// The folder has no weights that we read.
     #[error(
-        "{}: no model.safetensors and no model.safetensors.index.json{}", folder.display(),
-        if *pickle { "; a pickled pytorch_model.bin is there, but is not read because a pickle can run code: convert it with `save_pretrained(..., safe_serialization=True)`" }
-        else { "; give the folder that holds config.json and the weights" }
+        "{}: no model.safetensors and no model.safetensors.index.json; {}",
+        folder.display(),
+        if *pickle { PICKLE } else { "give the folder that holds config.json and the weights" }
     )]
     NoWeights {
         /// The folder.
@@ -133,7 +136,7 @@ pub enum CheckpointError {
         /// The family that was expected.
         family: Family,
         /// The use that was expected.
-        task: Task,
+        task: TaskKind,
     },
     /// A tensor has another shape than the configuration says.
     #[error("tensor {name}: expected shape {expected:?} from config.json, found {found:?}")]
@@ -155,7 +158,8 @@ pub enum CheckpointError {
     },
     /// A weight is NaN or infinite.
     #[error(
-        "tensor {name}: element {index} is {value}; the checkpoint is damaged, or overflowed when it was saved in half precision"
+        "tensor {name}: element {index} is {value}; the checkpoint is damaged, or overflowed when \
+         it was saved in half precision"
     )]
     NotFinite {
         /// Tensor name.
@@ -165,73 +169,21 @@ pub enum CheckpointError {
         /// The value.
         value: f32,
     },
-}
-
-/// Input that the model cannot take.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum InputError {
-    /// No token at all.
-    #[error("the sequence has no tokens; give at least one")]
-    Empty,
-    /// More tokens than positions.
-    #[error("the sequence has {tokens} tokens, the model has {max} positions; truncate it")]
-    TooLong {
-        /// Tokens given.
-        tokens: usize,
-        /// Longest sequence.
-        max: usize,
-    },
-    /// A token id beyond the vocabulary.
+    /// The folder has no tokenizer that we read.
     #[error(
-        "token {position} has id {id}, the vocabulary has {vocab} entries (0 to {}); \
-         the tokenizer does not belong to this model", vocab.saturating_sub(1)
+        "{0}: neither tokenizer.json nor vocab.txt; save the tokenizer with \
+         AutoTokenizer.from_pretrained(..., use_fast=True).save_pretrained(...)"
     )]
-    TokenId {
-        /// Place in the sequence.
-        position: usize,
-        /// The id.
-        id: u32,
-        /// Vocabulary size.
-        vocab: usize,
+    NoTokenizer(String),
+    /// `vocab.txt` is not a vocabulary.
+    #[error("vocab.txt line {line}: {reason}")]
+    Vocab {
+        /// Line from 1.
+        line: usize,
+        /// What is wrong.
+        reason: String,
     },
-    /// A token type (segment) beyond the table.
-    #[error("token {position} has type {type_id}, the model has {types} token types")]
-    TypeId {
-        /// Place in the sequence.
-        position: usize,
-        /// The type id.
-        type_id: u32,
-        /// Number of types.
-        types: usize,
-    },
-    /// A slice whose length does not fit its stated shape.
-    #[error("{what}: {found} values, expected {expected}")]
-    Length {
-        /// What the slice is.
-        what: &'static str,
-        /// Values expected.
-        expected: usize,
-        /// Values found.
-        found: usize,
-    },
-}
-
-impl InputError {
-    /// Checks `found == expected`.
-    pub(crate) fn check(
-        what: &'static str,
-        expected: usize,
-        found: usize,
-    ) -> Result<(), InputError> {
-        if expected == found {
-            Ok(())
-        } else {
-            Err(InputError::Length {
-                what,
-                expected,
-                found,
-            })
-        }
-    }
+    /// The tokenizer's file is there, but no tokenizer.
+    #[error(transparent)]
+    Tokenizer(#[from] TokenizerError),
 }

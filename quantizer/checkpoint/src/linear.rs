@@ -1,10 +1,9 @@
-//! Linear layers and layer norms in f32.
+//! FloatLinear layers and layer norms in f32.
 
+use fqbert_host::{InputError, layer_norm};
 use ndarray::linalg::general_mat_mul;
 use ndarray::{ArrayView2, ArrayViewMut2, Axis};
 use rayon::prelude::*;
-
-use crate::error::InputError;
 
 /// Output channels that one task computes. Fixed, not derived from the number of threads, and
 /// every sum is taken in the same order whatever the split: results do not depend on threads.
@@ -14,13 +13,13 @@ const SPLIT_FROM: usize = 4 << 20;
 
 /// `y = x * weight^T + bias`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Linear {
+pub struct FloatLinear {
     weight: Vec<f32>,
     bias: Vec<f32>,
     inputs: usize,
 }
 
-impl Linear {
+impl FloatLinear {
     /// From row-major `weight` `[outputs][inputs]` and `bias` `[outputs]`; the number of outputs is
     /// the bias's length.
     ///
@@ -32,7 +31,7 @@ impl Linear {
             bias.len().saturating_mul(inputs),
             weight.len(),
         )?;
-        Ok(Linear {
+        Ok(FloatLinear {
             weight,
             bias,
             inputs,
@@ -152,19 +151,6 @@ impl LayerNorm {
 
     /// Normalises each row of `x` `[rows][channels]` in place. A last, incomplete row is left.
     pub fn apply(&self, x: &mut [f32]) {
-        let channels = self.gamma.len();
-        if channels == 0 {
-            return;
-        }
-        let n = channels as f32;
-        for row in x.chunks_exact_mut(channels) {
-            // Two passes: the variance from centred values keeps its digits in f32.
-            let mean = row.iter().sum::<f32>() / n;
-            let variance = row.iter().map(|v| (v - mean) * (v - mean)).sum::<f32>() / n;
-            let scale = 1.0 / (variance + self.eps).sqrt();
-            for ((v, gamma), beta) in row.iter_mut().zip(&self.gamma).zip(&self.beta) {
-                *v = (*v - mean) * scale * gamma + beta;
-            }
-        }
+        layer_norm(x, &self.gamma, &self.beta, self.eps);
     }
 }

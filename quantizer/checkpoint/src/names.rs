@@ -1,6 +1,7 @@
 //! Tensor names of the three families.
 
-use crate::config::{BertConfig, Family, Task};
+use fqbert_host::{Family, ModelConfig, TaskKind};
+
 use crate::error::CheckpointError;
 use crate::store::TensorStore;
 
@@ -38,7 +39,7 @@ impl Names {
     }
 
     /// Finds the prefix by looking for the word embeddings.
-    pub fn detect(store: &TensorStore, config: &BertConfig) -> Result<Self, CheckpointError> {
+    pub fn detect(store: &TensorStore, config: &ModelConfig) -> Result<Self, CheckpointError> {
         let family = config.family;
         let with_head = Names::new(family, true);
         let bare = Names::new(family, false);
@@ -122,7 +123,7 @@ impl Names {
 
     /// Whether a tensor that `task` did not read may be left out without changing the result:
     /// buffers of position numbers, the pooler, heads of other tasks.
-    pub fn may_ignore(&self, store: &TensorStore, name: &str, task: Task) -> bool {
+    pub fn may_ignore(&self, store: &TensorStore, name: &str, task: TaskKind) -> bool {
         let inner = name.strip_prefix(self.prefix).unwrap_or(name);
         let buffer = matches!(
             inner,
@@ -132,6 +133,6 @@ impl Names {
         (buffer && store.is_integer(name))
             || inner.starts_with("pooler.dense.")
             || under(&["cls.", "lm_head.", "qa_outputs.", "vocab_"])
-            || (task == Task::Embedding && under(&["classifier.", "pre_classifier."]))
+            || (task == TaskKind::Embedding && under(&["classifier.", "pre_classifier."]))
     }
 }

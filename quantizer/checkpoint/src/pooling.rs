@@ -2,11 +2,11 @@
 
 use std::path::{Component, Path};
 
+use fqbert_host::{Head, Pooling};
 use serde_json::{Map, Value};
 
 use crate::error::CheckpointError;
 use crate::files::read_json;
-use crate::head::{Head, Pooling};
 
 const MODULES: &str = "modules.json";
 const POOLING: &str = "1_Pooling/config.json";

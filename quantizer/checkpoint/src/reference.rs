@@ -8,13 +8,11 @@
 
 use std::ops::Range;
 
+use fqbert_host::{HeadOutput, InputError, ModelConfig, Tokens};
 use ndarray::linalg::general_mat_mul;
 use ndarray::{ArrayView2, Axis, s};
 use rayon::prelude::*;
 
-use crate::config::BertConfig;
-use crate::error::InputError;
-use crate::head::HeadOutput;
 use crate::linear::{matrix, matrix_mut};
 use crate::weights::{Checkpoint, EncoderLayer};
 
@@ -81,15 +79,6 @@ impl<O: Observer + ?Sized> Observer for &mut O {
     }
 }
 
-/// One tokenized text without padding.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Sequence {
-    /// Token ids.
-    pub ids: Vec<u32>,
-    /// Token types, one for each id.
-    pub type_ids: Vec<u32>,
-}
-
 impl Checkpoint {
     /// Runs one sequence without padding.
     ///
@@ -138,7 +127,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// As [`Checkpoint::forward`], of a sequence that fails.
-    pub fn forward_batch(&self, sequences: &[Sequence]) -> Result<Vec<HeadOutput>, InputError> {
+    pub fn forward_batch(&self, sequences: &[Tokens]) -> Result<Vec<HeadOutput>, InputError> {
         let outputs = self.forward_batch_observed(sequences, |_| NoObserver)?;
         Ok(outputs.into_iter().map(|(output, _)| output).collect())
     }
@@ -151,7 +140,7 @@ impl Checkpoint {
     /// As [`Checkpoint::forward`], of a sequence that fails.
     pub fn forward_batch_observed<O: Observer + Send>(
         &self,
-        sequences: &[Sequence],
+        sequences: &[Tokens],
         observer: impl Fn(usize) -> O + Sync,
     ) -> Result<Vec<(HeadOutput, O)>, InputError> {
         let groups: Vec<_> = groups(sequences)
@@ -198,7 +187,7 @@ impl Checkpoint {
 }
 
 /// Consecutive sequences up to about [`GROUP_TOKENS`] tokens.
-fn groups(sequences: &[Sequence]) -> Vec<Range<usize>> {
+fn groups(sequences: &[Tokens]) -> Vec<Range<usize>> {
     let mut groups = Vec::new();
     let (mut start, mut tokens) = (0, 0);
     for (index, s) in sequences.iter().enumerate() {
@@ -229,7 +218,7 @@ fn parts<'v>(
 
 /// The sequences that are computed together.
 struct Group<'a, O> {
-    config: &'a BertConfig,
+    config: &'a ModelConfig,
     lengths: &'a [usize],
     observers: &'a mut [O],
 }
@@ -332,7 +321,7 @@ impl<O: Observer> Group<'_, O> {
 }
 
 /// `q * k^T / sqrt(d)` of each head, `[heads * rows][rows]`.
-fn scores(q: &[f32], k: &[f32], rows: usize, config: &BertConfig) -> Result<Vec<f32>, InputError> {
+fn scores(q: &[f32], k: &[f32], rows: usize, config: &ModelConfig) -> Result<Vec<f32>, InputError> {
     let (q, k) = (
         matrix(q, rows, config.hidden)?,
         matrix(k, rows, config.hidden)?,
@@ -356,7 +345,7 @@ fn context(
     probs: &[f32],
     v: &[f32],
     rows: usize,
-    config: &BertConfig,
+    config: &ModelConfig,
 ) -> Result<Vec<f32>, InputError> {
     let d = config.head_dim();
     let v = matrix(v, rows, config.hidden)?;

@@ -313,7 +313,8 @@ fn read_header(path: &Path) -> Result<(u64, Metadata), CheckpointError> {
     let header = u64::from_le_bytes(prefix);
     if header > MAX_HEADER.min(length - 8) {
         return Err(bad(format!(
-            "the header claims {header} bytes, the file has {} after it and the limit is {MAX_HEADER}",
+            "the header claims {header} bytes, the file has {} after it and the limit is \
+             {MAX_HEADER}",
             length - 8
         )));
     }

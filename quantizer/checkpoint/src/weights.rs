@@ -3,11 +3,14 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use crate::config::{BertConfig, Family, Task};
-use crate::embeddings::{Embeddings, WordTable};
+use fqbert_host::{
+    Dense, EmbeddingTables, Embeddings, Family, Head, HeadActivation, InputError, ModelConfig,
+    Pooling, Table, TaskKind,
+};
+
+use crate::config::ConfigFile;
 use crate::error::CheckpointError;
-use crate::head::{Head, HeadActivation};
-use crate::linear::{LayerNorm, Linear};
+use crate::linear::{FloatLinear, LayerNorm};
 use crate::names::{Names, Part};
 use crate::pooling::embedding_head;
 use crate::store::{TensorStore, Values};
@@ -16,28 +19,28 @@ use crate::store::{TensorStore, Values};
 #[derive(Debug, Clone, Default)]
 pub struct LoadOptions {
     /// Use, if not the one that `config.json` states.
-    pub task: Option<Task>,
-    /// Head for [`Task::Embedding`], if not the one of the sentence-transformers files.
-    pub embedding: Option<(crate::head::Pooling, bool)>,
+    pub task: Option<TaskKind>,
+    /// Head for [`TaskKind::Embedding`], if not the one of the sentence-transformers files.
+    pub embedding: Option<(Pooling, bool)>,
 }
 
 /// One encoder layer. Widths: `h` the hidden width, `m` the intermediate width.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EncoderLayer {
     /// Query projection, h to h; head `i` is outputs `i * head_dim ..`.
-    pub q: Linear,
+    pub q: FloatLinear,
     /// Key projection, h to h.
-    pub k: Linear,
+    pub k: FloatLinear,
     /// Value projection, h to h.
-    pub v: Linear,
+    pub v: FloatLinear,
     /// Attention output projection, h to h.
-    pub o: Linear,
+    pub o: FloatLinear,
     /// Norm of input plus attention.
     pub ln_attn: LayerNorm,
     /// First feed-forward layer, h to m.
-    pub ffn_in: Linear,
+    pub ffn_in: FloatLinear,
     /// Second feed-forward layer, m to h.
-    pub ffn_out: Linear,
+    pub ffn_out: FloatLinear,
     /// Norm of attention plus feed-forward.
     pub ln_out: LayerNorm,
 }
@@ -45,8 +48,8 @@ pub struct EncoderLayer {
 /// A float model, ready to be run or quantized.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Checkpoint {
-    /// What the model is. Its `labels` are filled in to the head's number of classes.
-    pub config: BertConfig,
+    /// What the model is. Task and labels are the head's, whatever `config.json` leaves out.
+    pub config: ModelConfig,
     /// Tokens to the first layer's input.
     pub embeddings: Embeddings,
     /// The encoder.
@@ -64,15 +67,16 @@ impl Checkpoint {
     /// # Errors
     /// [`CheckpointError`]: whatever is missing, damaged, contradictory or not supported.
     pub fn load(folder: &Path, options: &LoadOptions) -> Result<Self, CheckpointError> {
-        let mut config = BertConfig::load(folder)?;
+        let file = ConfigFile::load(folder)?;
         let task = match options.task {
             Some(task) => task,
             // sentence-transformers folders are complete even where the class is not named.
-            None if config.architecture.is_none() && folder.join("modules.json").is_file() => {
-                Task::Embedding
+            None if file.architecture.is_none() && folder.join("modules.json").is_file() => {
+                TaskKind::Embedding
             }
-            None => config.stated_task()?,
+            None => file.stated_task()?,
         };
+        let mut config = file.config;
         let store = TensorStore::open(folder)?;
         let names = Names::detect(&store, &config)?;
         let mut loader = Loader {
@@ -86,15 +90,17 @@ impl Checkpoint {
             .map(|i| loader.layer(i))
             .collect::<Result<Vec<_>, _>>()?;
         let head = match (task, options.embedding) {
-            (Task::SequenceClassification, _) => loader.sequence_head()?,
-            (Task::TokenClassification, _) => Head::TokenClassification {
+            (TaskKind::SequenceClassification, _) => loader.sequence_head()?,
+            (TaskKind::TokenClassification, _) => Head::TokenClassification {
                 out: loader.classifier("classifier")?,
             },
-            (Task::Embedding, Some((pooling, normalize))) => Head::Embedding { pooling, normalize },
-            (Task::Embedding, None) => embedding_head(folder)?,
+            (TaskKind::Embedding, Some((pooling, normalize))) => {
+                Head::Embedding { pooling, normalize }
+            }
+            (TaskKind::Embedding, None) => embedding_head(folder)?,
         };
         let ignored = loader.ignored(task)?;
-        settle_labels(&mut config, &head)?;
+        settle(&mut config, &head)?;
         Ok(Checkpoint {
             config,
             embeddings,
@@ -103,19 +109,12 @@ impl Checkpoint {
             ignored,
         })
     }
-
-    /// The use that the head serves.
-    pub fn task(&self) -> Task {
-        match self.head {
-            Head::SequenceClassification { .. } => Task::SequenceClassification,
-            Head::TokenClassification { .. } => Task::TokenClassification,
-            Head::Embedding { .. } => Task::Embedding,
-        }
-    }
 }
 
-/// Makes `config.labels` fit the head: default names where there are none, none for embeddings.
-fn settle_labels(config: &mut BertConfig, head: &Head) -> Result<(), CheckpointError> {
+/// Makes the configuration fit the head: its task, and labels with default names where there are
+/// none, none for embeddings.
+fn settle(config: &mut ModelConfig, head: &Head) -> Result<(), CheckpointError> {
+    config.task = head.task();
     let Some(outputs) = head.labels() else {
         config.labels.clear();
         return Ok(());
@@ -137,7 +136,7 @@ fn settle_labels(config: &mut BertConfig, head: &Head) -> Result<(), CheckpointE
 struct Loader<'a> {
     store: &'a TensorStore,
     names: &'a Names,
-    config: &'a BertConfig,
+    config: &'a ModelConfig,
     /// Names of the tensors in use.
     read: BTreeSet<String>,
 }
@@ -154,13 +153,31 @@ impl Loader<'_> {
         stem: &str,
         outputs: usize,
         inputs: usize,
-    ) -> Result<Linear, CheckpointError> {
-        let weight = self.tensor(format!("{stem}.weight"), &[outputs, inputs])?;
-        let bias = self.tensor(format!("{stem}.bias"), &[outputs])?;
-        Linear::new(weight, bias, inputs).map_err(|e| internal_shape(stem, &e))
+    ) -> Result<FloatLinear, CheckpointError> {
+        let Dense { weight, bias } = self.dense(stem, outputs, inputs)?;
+        FloatLinear::new(weight, bias, inputs).map_err(|e| internal_shape(stem, &e))
+    }
+
+    fn dense(
+        &mut self,
+        stem: &str,
+        outputs: usize,
+        inputs: usize,
+    ) -> Result<Dense, CheckpointError> {
+        Ok(Dense {
+            weight: self.tensor(format!("{stem}.weight"), &[outputs, inputs])?,
+            bias: self.tensor(format!("{stem}.bias"), &[outputs])?,
+        })
     }
 
     fn norm(&mut self, stem: &str) -> Result<LayerNorm, CheckpointError> {
+        let (gamma, beta) = self.norm_values(stem)?;
+        LayerNorm::new(gamma, beta, self.config.layer_norm_eps)
+            .map_err(|e| internal_shape(stem, &e))
+    }
+
+    /// Scale and offset of a layer norm.
+    fn norm_values(&mut self, stem: &str) -> Result<(Vec<f32>, Vec<f32>), CheckpointError> {
         let shape = [self.config.hidden];
         // Checkpoints converted from TensorFlow say gamma and beta.
         let name = |new: &str, old: &str| {
@@ -172,10 +189,7 @@ impl Loader<'_> {
             }
         };
         let (gamma, beta) = (name("weight", "gamma"), name("bias", "beta"));
-        let gamma = self.tensor(gamma, &shape)?;
-        let beta = self.tensor(beta, &shape)?;
-        LayerNorm::new(gamma, beta, self.config.layer_norm_eps)
-            .map_err(|e| internal_shape(stem, &e))
+        Ok((self.tensor(gamma, &shape)?, self.tensor(beta, &shape)?))
     }
 
     fn embeddings(&mut self) -> Result<Embeddings, CheckpointError> {
@@ -183,17 +197,25 @@ impl Loader<'_> {
         let hidden = config.hidden;
         let name = self.names.word();
         let word = match self.store.read_stored(&name, &[config.vocab, hidden])? {
-            Values::F32(v) => WordTable::F32(v),
-            Values::F16(v) => WordTable::F16(v),
+            Values::F32(v) => Table::F32(v),
+            Values::F16(v) => Table::F16(v),
         };
         self.read.insert(name);
-        let position = self.tensor(self.names.position(), &[config.max_positions, hidden])?;
-        let token_type = match config.type_vocab {
+        let positions = [config.max_positions, hidden];
+        let position = Table::F32(self.tensor(self.names.position(), &positions)?);
+        let token_type = Table::F32(match config.type_vocab {
             0 => Vec::new(),
             types => self.tensor(self.names.token_type(), &[types, hidden])?,
+        });
+        let (gamma, beta) = self.norm_values(&self.names.embedding_norm())?;
+        let tables = EmbeddingTables {
+            word,
+            position,
+            token_type,
+            gamma,
+            beta,
         };
-        let norm = self.norm(&self.names.embedding_norm())?;
-        Embeddings::new(word, position, token_type, norm, config.position_offset)
+        Embeddings::new(tables, config.layer_norm_eps, config.position_offset)
             .map_err(|e| internal_shape("embeddings", &e))
     }
 
@@ -225,18 +247,18 @@ impl Loader<'_> {
             ),
         };
         let out = self.classifier(out)?;
-        let pre = Some((self.linear(&pre, h, h)?, activation));
+        let pre = Some((self.dense(&pre, h, h)?, activation));
         Ok(Head::SequenceClassification { pre, out })
     }
 
     /// A classifier takes its number of labels from its own shape, as `config.json` need not
     /// name two labels.
-    fn classifier(&mut self, stem: &str) -> Result<Linear, CheckpointError> {
+    fn classifier(&mut self, stem: &str) -> Result<Dense, CheckpointError> {
         let hidden = self.config.hidden;
         let weight = format!("{stem}.weight");
         let named = self.config.labels.len();
         match self.store.shape(&weight) {
-            Some(&[labels, _]) if labels > 0 => self.linear(stem, labels, hidden),
+            Some(&[labels, _]) if labels > 0 => self.dense(stem, labels, hidden),
             Some(found) => Err(CheckpointError::Shape {
                 name: weight,
                 expected: vec![named.max(1), hidden],
@@ -253,7 +275,7 @@ impl Loader<'_> {
     }
 
     /// The tensors not read, all of which must be known to be without effect.
-    fn ignored(&self, task: Task) -> Result<Vec<String>, CheckpointError> {
+    fn ignored(&self, task: TaskKind) -> Result<Vec<String>, CheckpointError> {
         let unread = self.store.names().filter(|n| !self.read.contains(*n));
         let (ignored, unexpected): (Vec<&str>, Vec<&str>) =
             unread.partition(|n| self.names.may_ignore(self.store, n, task));
@@ -271,7 +293,7 @@ impl Loader<'_> {
 
 /// The store already compared every shape with the configuration; should a builder still object,
 /// it is reported instead of trusted never to happen.
-fn internal_shape(stem: &str, error: &crate::error::InputError) -> CheckpointError {
+fn internal_shape(stem: &str, error: &InputError) -> CheckpointError {
     CheckpointError::Disagreement {
         left: "config.json".into(),
         left_value: "shapes that fit".into(),

@@ -4,9 +4,8 @@
 use std::path::Path;
 
 use fqbert_checkpoint::testing::{Spec, Storage, TokenizerFiles};
-use fqbert_checkpoint::{
-    Activation, Checkpoint, Family, HeadOutput, LoadOptions, Pooling, Task, Tokenizer, WordTable,
-};
+use fqbert_checkpoint::{Checkpoint, LoadOptions, load_tokenizer};
+use fqbert_host::{Activation, Family, HeadOutput, Pooling, Table, TaskKind};
 use tempfile::TempDir;
 
 fn folder(spec: &Spec) -> TempDir {
@@ -40,9 +39,9 @@ fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
 fn every_family_and_task_loads_and_runs() {
     for family in [Family::Bert, Family::DistilBert, Family::Roberta] {
         for task in [
-            Task::SequenceClassification,
-            Task::TokenClassification,
-            Task::Embedding,
+            TaskKind::SequenceClassification,
+            TaskKind::TokenClassification,
+            TaskKind::Embedding,
         ] {
             let spec = Spec {
                 family,
@@ -53,14 +52,14 @@ fn every_family_and_task_loads_and_runs() {
             };
             let folder = folder(&spec);
             let checkpoint = load(folder.path());
-            assert_eq!(checkpoint.task(), task);
+            assert_eq!(checkpoint.config.task.kind(), task);
             assert_eq!(checkpoint.config.family, family);
             assert_eq!(checkpoint.config.max_sequence(), spec.max_sequence);
             assert_eq!(checkpoint.layers.len(), 3);
             assert!(checkpoint.ignored.is_empty());
             assert!(checkpoint.embeddings.fits(&checkpoint.config));
 
-            let tokenizer = Tokenizer::load(folder.path()).unwrap();
+            let tokenizer = load_tokenizer(folder.path()).unwrap();
             tokenizer.check_vocab(checkpoint.config.vocab).unwrap();
             let text = tokenizer
                 .encode_pair(&spec.text(9, 1), &spec.text(3, 2), 128)
@@ -68,12 +67,12 @@ fn every_family_and_task_loads_and_runs() {
             let output = checkpoint.forward(&text.ids, &text.type_ids).unwrap();
             assert!(output.values().iter().all(|v| v.is_finite()));
             match (task, output) {
-                (Task::SequenceClassification, HeadOutput::Logits(v)) => assert_eq!(v.len(), 5),
-                (Task::TokenClassification, HeadOutput::TokenLogits { values, labels }) => {
+                (TaskKind::SequenceClassification, HeadOutput::Logits(v)) => assert_eq!(v.len(), 5),
+                (TaskKind::TokenClassification, HeadOutput::TokenLogits { values, labels }) => {
                     assert_eq!((values.len(), labels), (5 * text.len(), 5));
                     assert_eq!(checkpoint.config.labels[4], "class 4");
                 }
-                (Task::Embedding, HeadOutput::Embedding(v)) => {
+                (TaskKind::Embedding, HeadOutput::Embedding(v)) => {
                     assert_eq!(v.len(), 128);
                     let norm: f32 = v.iter().map(|v| v * v).sum();
                     assert!((norm - 1.0).abs() < 1e-5);
@@ -118,7 +117,7 @@ fn half_precision_is_close_and_stays_half() {
                 .path(),
             );
             assert_eq!(
-                matches!(half.embeddings.word(), WordTable::F16(_)),
+                matches!(half.embeddings.tables().word, Table::F16(_)),
                 storage == Storage::F16
             );
             let difference = largest_difference(&single, &logits(&half, &spec));
@@ -174,7 +173,7 @@ fn the_caller_may_choose_another_use() {
     let spec = Spec::default();
     let folder = folder(&spec);
     let options = LoadOptions {
-        task: Some(Task::Embedding),
+        task: Some(TaskKind::Embedding),
         embedding: Some((Pooling::Cls, false)),
     };
     let checkpoint = Checkpoint::load(folder.path(), &options).unwrap();
@@ -200,12 +199,12 @@ fn the_caller_may_choose_another_use() {
 #[test]
 fn sentence_transformers_files_decide_the_pooling() {
     let spec = Spec {
-        task: Task::Embedding,
+        task: TaskKind::Embedding,
         ..Spec::default()
     };
     let folder = folder(&spec);
     let head = || load(folder.path()).head;
-    let expect = |pooling, normalize| fqbert_checkpoint::Head::Embedding { pooling, normalize };
+    let expect = |pooling, normalize| fqbert_host::Head::Embedding { pooling, normalize };
     assert_eq!(head(), expect(Pooling::Mean, true));
 
     std::fs::create_dir(folder.path().join("1_Pooling")).unwrap();
@@ -217,7 +216,8 @@ fn sentence_transformers_files_decide_the_pooling() {
     let modules = |json: &str| std::fs::write(folder.path().join("modules.json"), json).unwrap();
     modules(
         r#"[{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
-            {"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"}]"#,
+            {"idx": 1, "name": "1", "path": "1_Pooling",
+             "type": "sentence_transformers.models.Pooling"}]"#,
     );
     assert_eq!(head(), expect(Pooling::Cls, false));
     pooling(r#"{"word_embedding_dimension": 128, "pooling_mode": "mean"}"#);
@@ -253,8 +253,8 @@ fn a_vocabulary_file_makes_the_same_tokenizer() {
         ..spec.clone()
     });
     let (json, vocab) = (
-        Tokenizer::load(json.path()).unwrap(),
-        Tokenizer::load(vocab.path()).unwrap(),
+        load_tokenizer(json.path()).unwrap(),
+        load_tokenizer(vocab.path()).unwrap(),
     );
     for seed in 0..20 {
         let text = format!("{}, Ünï {}!", spec.text(6, seed), spec.text(2, seed + 100));

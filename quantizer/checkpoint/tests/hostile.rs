@@ -240,13 +240,16 @@ proptest! {
         tensor in any::<prop::sample::Index>(),
         shape in prop::collection::vec(prop_oneof![0..100u64, any::<u64>()], 0..5),
         offsets in (prop_oneof![0..9000u64, any::<u64>()], prop_oneof![0..9000u64, any::<u64>()]),
-        dtype in prop::sample::select(vec!["F32", "F16", "BF16", "I64", "BOOL", "F8_E4M3", "F4", "C64"]),
+        dtype in prop::sample::select(
+            vec!["F32", "F16", "BF16", "I64", "BOOL", "F8_E4M3", "F4", "C64"],
+        ),
     ) {
         let (header, data) = good();
         let mut header = header.clone();
         let names: Vec<String> = header.as_object().unwrap().keys().cloned().collect();
         let name = &names[tensor.index(names.len())];
-        header[name] = json!({"dtype": dtype, "shape": shape, "data_offsets": [offsets.0, offsets.1]});
+        let offsets = [offsets.0, offsets.1];
+        header[name] = json!({"dtype": dtype, "shape": shape, "data_offsets": offsets});
         open(tempfile::tempdir().unwrap().path(), &file(header.to_string().as_bytes(), data));
     }
 
@@ -258,6 +261,7 @@ proptest! {
     ) {
         let n = shape.iter().product::<usize>() * dtype.1;
         let header = json!({"t": {"dtype": dtype.0, "shape": shape, "data_offsets": [0, n]}});
-        open(tempfile::tempdir().unwrap().path(), &file(header.to_string().as_bytes(), &bytes[..n]));
+        let file = file(header.to_string().as_bytes(), &bytes[..n]);
+        open(tempfile::tempdir().unwrap().path(), &file);
     }
 }

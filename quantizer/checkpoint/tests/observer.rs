@@ -1,7 +1,8 @@
 //! What an observer sees, and that neither grouping nor threads change a result.
 
 use fqbert_checkpoint::testing::Spec;
-use fqbert_checkpoint::{Checkpoint, LoadOptions, Observer, Sequence, Site};
+use fqbert_checkpoint::{Checkpoint, LoadOptions, Observer, Site};
+use fqbert_host::Tokens;
 
 #[derive(Default, Debug, Clone, PartialEq)]
 struct Record(Vec<(usize, Site, usize, usize, Vec<f32>)>);
@@ -30,7 +31,7 @@ fn checkpoint(spec: &Spec) -> Checkpoint {
     Checkpoint::load(folder.path(), &LoadOptions::default()).unwrap()
 }
 
-fn observed(checkpoint: &Checkpoint, s: &Sequence) -> Record {
+fn observed(checkpoint: &Checkpoint, s: &Tokens) -> Record {
     let mut record = Record::default();
     checkpoint
         .forward_observed(&s.ids, &s.type_ids, &mut record)
@@ -202,7 +203,7 @@ fn bad_sequences_are_refused() {
     assert!(error(&[2, 5, 3], &[0, 2, 0]).contains("type 2"));
     assert!(error(&[2, 5, 3], &[0, 0]).contains("2 values, expected 3"));
     let good = spec.sequence(8, 1);
-    let bad = Sequence {
+    let bad = Tokens {
         ids: vec![7; 3],
         type_ids: vec![9; 3],
     };

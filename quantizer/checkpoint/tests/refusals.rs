@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use fqbert_checkpoint::testing::{Spec, Storage};
-use fqbert_checkpoint::{BertConfig, Checkpoint, Family, LoadOptions, Task};
+use fqbert_checkpoint::{Checkpoint, ConfigFile, LoadOptions};
+use fqbert_host::{Family, TaskKind};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -25,18 +26,26 @@ fn config_of(spec: &Spec) -> Value {
 }
 
 /// The error of a configuration in which one field is replaced; null removes it.
-fn with(family: Family, key: &str, value: Value) -> Result<BertConfig, String> {
+fn with(family: Family, key: &str, value: Value) -> Result<ConfigFile, String> {
     let mut config = config_of(&Spec {
         family,
         ..Spec::default()
     });
     config[key] = value;
-    BertConfig::from_json(&config).map_err(|e| e.to_string())
+    ConfigFile::from_json(&config).map_err(|e| e.to_string())
+}
+
+/// Each of BERT's fields with a value that is refused, and what the refusal says.
+fn refused(cases: &[(&str, Value, &str)]) {
+    for (key, value, expected) in cases {
+        let found = with(Family::Bert, key, value.clone()).expect_err(key);
+        assert!(found.contains(expected), "{key} = {value}: {found}");
+    }
 }
 
 #[test]
 fn configurations_that_we_do_not_run() {
-    let cases = [
+    refused(&[
         ("model_type", json!("deberta-v2"), "deberta-v2"),
         (
             "model_type",
@@ -75,6 +84,21 @@ fn configurations_that_we_do_not_run() {
             json!({"bits": 8}),
             "quantization_config",
         ),
+        ("problem_type", json!("ranking"), "ranking"),
+    ]);
+    for (key, value, expected) in [
+        ("dim", Value::Null, "lacks \"dim\""),
+        ("n_layers", Value::Null, "lacks \"n_layers\""),
+        ("activation", json!("silu"), "silu"),
+    ] {
+        let found = with(Family::DistilBert, key, value).expect_err(key);
+        assert!(found.contains(expected), "{key}: {found}");
+    }
+}
+
+#[test]
+fn numbers_and_labels_out_of_range() {
+    refused(&[
         ("hidden_size", Value::Null, "lacks \"hidden_size\""),
         ("hidden_size", json!(129), "expected a divisor of 129"),
         ("hidden_size", json!(-128), "\"hidden_size\" is -128"),
@@ -111,27 +135,14 @@ fn configurations_that_we_do_not_run() {
             json!(3),
             "num_labels says 3, but id2label says 2 labels",
         ),
-        ("problem_type", json!("ranking"), "ranking"),
-    ];
-    for (key, value, expected) in cases {
-        let found = with(Family::Bert, key, value.clone()).expect_err(key);
-        assert!(found.contains(expected), "{key} = {value}: {found}");
-    }
-    for (key, value, expected) in [
-        ("dim", Value::Null, "lacks \"dim\""),
-        ("n_layers", Value::Null, "lacks \"n_layers\""),
-        ("activation", json!("silu"), "silu"),
-    ] {
-        let found = with(Family::DistilBert, key, value).expect_err(key);
-        assert!(found.contains(expected), "{key}: {found}");
-    }
+    ]);
     let found = with(Family::Roberta, "max_position_embeddings", json!(2)).unwrap_err();
     assert!(
         found.contains("more than the 2 positions kept for padding"),
         "{found}"
     );
     assert!(
-        BertConfig::from_json(&json!([]))
+        ConfigFile::from_json(&json!([]))
             .unwrap_err()
             .to_string()
             .contains("an object")
@@ -151,12 +162,12 @@ fn configurations_with_defaults() {
     ] {
         config[key] = Value::Null;
     }
-    let config = BertConfig::from_json(&config).unwrap();
+    let file = ConfigFile::from_json(&config).unwrap();
+    let config = &file.config;
     assert_eq!((config.family, config.pad_token_id), (Family::Bert, 0));
     assert_eq!(config.layer_norm_eps, 1e-12);
     assert!(
-        config
-            .stated_task()
+        file.stated_task()
             .unwrap_err()
             .to_string()
             .contains("choose one")
@@ -164,12 +175,14 @@ fn configurations_with_defaults() {
     assert_eq!(
         with(Family::Roberta, "pad_token_id", Value::Null)
             .unwrap()
+            .config
             .position_offset,
         2
     );
     assert_eq!(
         with(Family::Roberta, "layer_norm_eps", Value::Null)
             .unwrap()
+            .config
             .layer_norm_eps,
         1e-5
     );
@@ -181,7 +194,7 @@ fn configurations_with_defaults() {
     config["architectures"] = Value::Null;
     config["model_type"] = Value::Null;
     assert!(
-        BertConfig::from_json(&config)
+        ConfigFile::from_json(&config)
             .unwrap_err()
             .to_string()
             .contains("model_type")
@@ -201,7 +214,7 @@ fn heads_that_we_do_not_run_may_still_embed() {
         "{text}"
     );
     let options = LoadOptions {
-        task: Some(Task::Embedding),
+        task: Some(TaskKind::Embedding),
         ..LoadOptions::default()
     };
     assert!(Checkpoint::load(folder.path(), &options).is_ok());
@@ -257,11 +270,11 @@ fn configuration_and_weights_that_disagree() {
         }
     }
     let folder = folder(&Spec {
-        task: Task::Embedding,
+        task: TaskKind::Embedding,
         ..Spec::default()
     });
     let options = LoadOptions {
-        task: Some(Task::SequenceClassification),
+        task: Some(TaskKind::SequenceClassification),
         ..LoadOptions::default()
     };
     let text = Checkpoint::load(folder.path(), &options)

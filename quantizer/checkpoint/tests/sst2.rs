@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use fqbert_checkpoint::testing::data_folder;
-use fqbert_checkpoint::{Checkpoint, HeadOutput, LoadOptions, Sequence, Tokenizer};
+use fqbert_checkpoint::{Checkpoint, LoadOptions, load_tokenizer};
+use fqbert_host::{HeadOutput, Tokenizer, Tokens};
 
 struct Sst2 {
     checkpoint: Checkpoint,
@@ -15,7 +16,7 @@ fn sst2(test: &str) -> Option<Sst2> {
     let folder = data_folder(test)?;
     let model = folder.join("minilm-l6-sst2");
     let checkpoint = Checkpoint::load(&model, &LoadOptions::default()).unwrap();
-    let tokenizer = Tokenizer::load(&model).unwrap();
+    let tokenizer = load_tokenizer(&model).unwrap();
     tokenizer.check_vocab(checkpoint.config.vocab).unwrap();
     Some(Sst2 {
         checkpoint,
@@ -25,9 +26,9 @@ fn sst2(test: &str) -> Option<Sst2> {
 }
 
 impl Sst2 {
-    fn sequence(&self, text: &str) -> Sequence {
+    fn sequence(&self, text: &str) -> Tokens {
         let encoding = self.tokenizer.encode(text, 128).unwrap();
-        Sequence {
+        Tokens {
             ids: encoding.ids,
             type_ids: encoding.type_ids,
         }

@@ -3,13 +3,14 @@
 use std::time::{Duration, Instant};
 
 use fqbert_checkpoint::testing::{Spec, TokenizerFiles, data_folder};
-use fqbert_checkpoint::{Encoding, Family, Tokenizer, TokenizerError};
+use fqbert_checkpoint::{CheckpointError, load_tokenizer};
+use fqbert_host::{Encoding, Family, Tokenizer, TokenizerError};
 use proptest::prelude::*;
 
 fn tokenizer(spec: &Spec) -> Tokenizer {
     let folder = tempfile::tempdir().unwrap();
     spec.write(folder.path()).unwrap();
-    Tokenizer::load(folder.path()).unwrap()
+    load_tokenizer(folder.path()).unwrap()
 }
 
 fn bert() -> Tokenizer {
@@ -24,7 +25,7 @@ fn real_ids() {
     let Some(data) = data_folder("real_ids") else {
         return;
     };
-    let tokenizer = Tokenizer::load(&data.join("minilm-l6-sst2")).unwrap();
+    let tokenizer = load_tokenizer(&data.join("minilm-l6-sst2")).unwrap();
     let encoding = tokenizer
         .encode("a gorgeous, witty, seductive movie.", 128)
         .unwrap();
@@ -205,8 +206,8 @@ fn looking_at_a_prefix_changes_nothing() {
 fn bytes_and_digest_make_the_round_trip() {
     let t = bert();
     let again = Tokenizer::from_bytes(t.json().to_vec()).unwrap();
-    assert_eq!(again.digest(), t.digest());
-    assert_eq!(again.digest_hex().len(), 64);
+    assert_eq!(again.sha256(), t.sha256());
+    assert_eq!(again.sha256().len(), 64);
     assert_eq!(
         again.encode("hello", 9).unwrap(),
         t.encode("hello", 9).unwrap()
@@ -217,8 +218,8 @@ fn bytes_and_digest_make_the_round_trip() {
             vocab: 201,
             ..Spec::default()
         })
-        .digest(),
-        t.digest()
+        .sha256(),
+        t.sha256()
     );
 }
 
@@ -233,7 +234,7 @@ fn settings_of_the_older_files() {
     spec.write(folder.path()).unwrap();
     let config = |json: &str| {
         std::fs::write(folder.path().join("tokenizer_config.json"), json).unwrap();
-        Tokenizer::load(folder.path())
+        load_tokenizer(folder.path())
     };
     let tokens = |t: Tokenizer| t.encode("Aé", 9).unwrap().tokens[1].clone();
     assert_eq!(tokens(config("{}").unwrap()), "a");
@@ -256,7 +257,7 @@ fn settings_of_the_older_files() {
     config("{}").unwrap();
     let vocab = |bytes: &[u8]| {
         std::fs::write(folder.path().join("vocab.txt"), bytes).unwrap();
-        Tokenizer::load(folder.path()).unwrap_err().to_string()
+        load_tokenizer(folder.path()).unwrap_err().to_string()
     };
     assert!(vocab(b"[PAD]\n[UNK]\n\xff").contains("line 3: not UTF-8"));
     assert!(vocab(b"[PAD]\n[UNK]\n[PAD]").contains("line 3: the token \"[PAD]\" stands twice"));
@@ -264,8 +265,8 @@ fn settings_of_the_older_files() {
     assert!(vocab(b"").contains("[PAD]"));
     std::fs::remove_file(folder.path().join("vocab.txt")).unwrap();
     assert!(matches!(
-        Tokenizer::load(folder.path()),
-        Err(TokenizerError::Missing(_))
+        load_tokenizer(folder.path()),
+        Err(CheckpointError::NoTokenizer(_))
     ));
 }
 
@@ -273,7 +274,10 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
-    fn any_text_is_encoded_or_refused(text in "\\PC{0,60}|[a-z ,\\[\\]A-Z\u{0}-\u{20}]{0,60}", max_len in 3..20usize) {
+    fn any_text_is_encoded_or_refused(
+        text in "\\PC{0,60}|[a-z ,\\[\\]A-Z\u{0}-\u{20}]{0,60}",
+        max_len in 3..20usize,
+    ) {
         let t = bert();
         match t.encode(&text, max_len) {
             Ok(e) => {

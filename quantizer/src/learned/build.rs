@@ -1,28 +1,26 @@
 //! A checkpoint and complete scales to the integer model: nothing is chosen here.
 
-use fqbert_checkpoint::{
-    Checkpoint, EncoderLayer, LayerNorm, Linear as Float, Sequence, Tokenizer,
-};
+use fqbert_checkpoint::{Checkpoint, EncoderLayer, FloatLinear, LayerNorm};
 use fqbert_contract::geometry::Mode;
-use fqbert_contract::layout::{ChannelParams, LayerNormHeader};
+use fqbert_host::{ModelConfig, Tokenizer};
 use fqbert_model::{
-    LayerScales, Linear, ModelConfig, Quantization, QuantizedLayer, QuantizedLayerNorm,
-    QuantizedLinear, QuantizedModel, Scheme as Kept,
+    LayerScales, Linear, ModelError, Quantization, QuantizedLayer,
+    QuantizedLinear, QuantizedModel, ScaleScheme,
 };
-use fqbert_numerics::layernorm;
+use fqbert_numerics::layernorm::{self, LayerNormParams};
 use fqbert_numerics::requant::Requant;
 
-use super::{LearnedScales, Record, Weights, bad};
+use super::scales::{LearnedScales, Record, Weights, bad};
+use crate::assemble::assemble;
 use crate::calibration::Calibration;
+use crate::compare;
+use crate::error::QuantizeError;
 use crate::layer::tables;
 use crate::options::{QuantizeOptions, RangeMethod, Rounding, Scheme};
 use crate::progress::Progress;
+use crate::quantize::quantize;
 use crate::report::{LayerReport, LinearReport, Report, decibels};
-use crate::stages::channel_params;
-use crate::{QuantizeError, compare, convert};
 
-/// Sequences of the calibration data that the report compares models on.
-const COMPARED: usize = 32;
 /// Accumulator steps that a bias may have (docs/numerics.md, section 3).
 const BIAS_LIMIT: f64 = (1u32 << 26) as f64 - 1.0;
 
@@ -41,12 +39,12 @@ pub fn quantize_learned(
     options: &QuantizeOptions,
     progress: &mut dyn Progress,
 ) -> Result<(QuantizedModel, Report), QuantizeError> {
-    let config = convert::config(checkpoint);
-    config.validate()?;
+    let config = &checkpoint.config;
+    config.validate().map_err(ModelError::from)?;
     if let Some(tokenizer) = tokenizer {
         tokenizer.check_vocab(config.vocab)?;
     }
-    learned.fits(&config)?;
+    learned.fits(config)?;
     if options.scheme != Scheme::W4A8 {
         return Err(bad(format!(
             "scheme {} has scales of its own; remove the file from a copy of the folder to use it",
@@ -60,7 +58,7 @@ pub fn quantize_learned(
     for (index, (float, record)) in checkpoint.layers.iter().zip(&complete.layers).enumerate() {
         let (layer, of_layer) = Builder {
             index,
-            config: &config,
+            config,
             checkpoint,
             float,
             record,
@@ -72,7 +70,7 @@ pub fn quantize_learned(
             return Err(QuantizeError::Cancelled);
         }
     }
-    let how = words(learned, &config);
+    let how = words(learned, config);
     let mut provenance = options.provenance.clone();
     if provenance.calibration.is_empty() {
         provenance.calibration = match calibration {
@@ -80,22 +78,12 @@ pub fn quantize_learned(
             _ => "none".to_owned(),
         };
     }
-    let (head_pre, classifier) = convert::head(&checkpoint.head);
-    let model = QuantizedModel {
-        config,
-        quantization: Quantization {
-            scheme: Kept::W4a8,
-            ranges: format!("learned: {how}"),
-            weights: "one learned scale per output channel, rounded to nearest".into(),
-        },
-        provenance,
-        embeddings: convert::embeddings(&checkpoint.embeddings),
-        layers,
-        head_pre,
-        classifier,
-        tokenizer: tokenizer.map(|t| fqbert_model::Tokenizer::new(t.json().to_vec())),
+    let quantization = Quantization {
+        scheme: ScaleScheme::W4a8,
+        ranges: format!("learned: {how}"),
+        weights: "one learned scale per output channel, rounded to nearest".into(),
     };
-    model.validate()?;
+    let model = assemble(checkpoint, tokenizer, layers, quantization, provenance)?;
     let report = report(checkpoint, &model, calibration, how, figures)?;
     Ok((model, report))
 }
@@ -124,7 +112,7 @@ fn complete(
         rounding: Rounding::Nearest,
         ..QuantizeOptions::default()
     };
-    let (calibrated, _) = crate::quantize(checkpoint, None, calibration, &plain, progress)?;
+    let (calibrated, _) = quantize(checkpoint, None, calibration, &plain, progress)?;
     complete.fill(&calibrated)?;
     Ok(complete)
 }
@@ -201,7 +189,7 @@ impl Builder<'_> {
     fn linear(
         &self,
         which: Linear,
-        float: &Float,
+        float: &FloatLinear,
         (s_in, s_out): (f64, f64),
         zero: i32,
     ) -> Result<(QuantizedLinear, LinearReport), QuantizeError> {
@@ -258,15 +246,13 @@ impl Builder<'_> {
         Ok((linear, report))
     }
 
-    fn factor(&self, what: &str, factor: f64, bias: i32) -> Result<ChannelParams, QuantizeError> {
+    fn factor(&self, what: &str, factor: f64, bias: i32) -> Result<Requant, QuantizeError> {
         let requant = Requant::from_scale(factor, bias);
-        requant
-            .map(channel_params)
-            .map_err(|source| QuantizeError::Factor {
-                layer: self.index,
-                what: what.into(),
-                source,
-            })
+        requant.map_err(|source| QuantizeError::Factor {
+            layer: self.index,
+            what: what.into(),
+            source,
+        })
     }
 
     fn norm(
@@ -274,34 +260,20 @@ impl Builder<'_> {
         norm: &'static str,
         float: &LayerNorm,
         scales: [f32; 3],
-    ) -> Result<QuantizedLayerNorm, QuantizeError> {
+    ) -> Result<LayerNormParams, QuantizeError> {
         let [input, y16, y8] = scales.map(f64::from);
         let (n, eps) = (self.config.hidden, f64::from(float.eps()));
         let p = layernorm::quantize(float.gamma(), float.beta(), eps, n, input, y16, y8);
-        let p = p.map_err(|source| QuantizeError::LayerNorm {
+        p.map_err(|source| QuantizeError::LayerNorm {
             layer: self.index,
             norm,
             source,
-        })?;
-        let header = LayerNormHeader {
-            inv: p.inv,
-            eps: p.eps,
-            m16: p.m16,
-            m8: p.m8,
-            s16: p.s16,
-            s8: p.s8,
-            q: p.q,
-        };
-        Ok(QuantizedLayerNorm {
-            header,
-            gamma: p.gamma,
-            beta: p.beta,
         })
     }
 }
 
 /// Nearest codes, `[outputs][inputs]`, halves to even, computed in f64.
-fn codes(float: &Float, w: &Weights, limit: f64) -> Vec<i8> {
+fn codes(float: &FloatLinear, w: &Weights, limit: f64) -> Vec<i8> {
     let rows = float.weight().chunks_exact(float.inputs().max(1));
     rows.zip(&w.scales)
         .flat_map(|(row, scale)| {
@@ -313,7 +285,7 @@ fn codes(float: &Float, w: &Weights, limit: f64) -> Vec<i8> {
 }
 
 /// Of the codes against the checkpoint's weights, in dB.
-fn weight_sqnr(float: &Float, codes: &[i8], scales: &[f32]) -> f64 {
+fn weight_sqnr(float: &FloatLinear, codes: &[i8], scales: &[f32]) -> f64 {
     let k = float.inputs().max(1);
     let rows = float.weight().chunks_exact(k).zip(codes.chunks_exact(k));
     let (mut signal, mut noise) = (0.0, 0.0);
@@ -328,7 +300,7 @@ fn weight_sqnr(float: &Float, codes: &[i8], scales: &[f32]) -> f64 {
 }
 
 /// Mean over channels of the share of the largest weight that codes hold.
-fn mean_clip(float: &Float, scales: &[f32], limit: f64) -> f64 {
+fn mean_clip(float: &FloatLinear, scales: &[f32], limit: f64) -> f64 {
     let rows = float.weight().chunks_exact(float.inputs().max(1));
     let clip = |(row, scale): (&[f32], &f32)| {
         let largest = f64::from(row.iter().fold(0.0f32, |m, v| m.max(v.abs())));
@@ -348,11 +320,7 @@ fn report(
     how: String,
     figures: Vec<Vec<LinearReport>>,
 ) -> Result<Report, QuantizeError> {
-    let all = calibration.map_or(&[][..], Calibration::sequences);
-    let compared: Vec<&Sequence> = all
-        .iter()
-        .step_by(all.len().div_ceil(COMPARED).max(1))
-        .collect();
+    let compared = calibration.map_or_else(Vec::new, Calibration::compared);
     let mut sites = match compared.is_empty() {
         true => Vec::new(),
         false => compare::compare(checkpoint, model, &compared)?,

@@ -86,6 +86,7 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use fqbert_random::Random;
     use proptest::prelude::*;
 
     #[test]
@@ -100,12 +101,8 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(24))]
         #[test]
         fn the_factor_multiplies_back(n in 1usize..150, seed: u64) {
-            let mut state = seed | 1;
-            let mut next = || {
-                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                (state >> 33) as f64 / f64::from(1u32 << 31) - 0.5
-            };
-            let b: Vec<f64> = (0..n * n).map(|_| next()).collect();
+            let mut random = Random::new(seed);
+            let b: Vec<f64> = (0..n * n).map(|_| 0.5 * f64::from(random.signed_unit())).collect();
             let mut a = vec![0.0; n * n];
             for i in 0..n {
                 for j in 0..n {

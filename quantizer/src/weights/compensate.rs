@@ -14,9 +14,10 @@
 
 use rayon::prelude::*;
 
-use super::moments::Residual;
-use super::{CLIPS, Coded, Moments, clips, largest, per_channel};
-use crate::weights::cholesky::factor;
+use super::cholesky::factor;
+use super::coded::{CLIPS, Coded, clips, largest};
+use super::moments::{Moments, Residual};
+use super::rtn::per_channel;
 
 /// Added to the covariance's diagonal, as a share of its mean: GPTQ's, against directions that the
 /// calibration data hardly has.

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::{Coded, clips, largest, round, rounding_error};
+use super::coded::{Coded, clips, largest, round, rounding_error};
 
 /// One scale for each of the output channels of `w` `[outputs][inputs]`. `importance` has one
 /// weight for the error of each input, its second moment; `floor` is the smallest scale that each
@@ -92,9 +92,11 @@ mod tests {
     proptest! {
         #[test]
         fn codes_are_legal_and_no_weight_within_range_is_off_by_more_than_half_a_step(
-            w in proptest::collection::vec(-1f32..1.0, 16), limit in prop_oneof![Just(7f32), Just(127f32)]
+            w in proptest::collection::vec(-1f32..1.0, 16),
+            limit in prop_oneof![Just(7f32), Just(127f32)],
         ) {
-            for c in [per_channel(&w, &[1.0; 8], &[1e-9; 2], limit), per_tensor(&w, 2, 1e-9, limit)] {
+            let by_channel = per_channel(&w, &[1.0; 8], &[1e-9; 2], limit);
+            for c in [by_channel, per_tensor(&w, 2, 1e-9, limit)] {
                 for (i, (w, code)) in w.iter().zip(&c.codes).enumerate() {
                     let scale = c.scales[i / 8];
                     prop_assert!(f32::from(code.abs()) <= limit);

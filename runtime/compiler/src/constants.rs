@@ -6,13 +6,13 @@
 //! tiles is one copy.
 
 use fqbert_contract::geometry::{Geometry, Mode};
-use fqbert_contract::layout::{
-    ChannelParams, pack_exp_table, pack_gelu_table, pack_layer_norm, pack_params,
-};
+use fqbert_contract::layout::{pack_exp_table, pack_gelu_table, pack_layer_norm, pack_params};
 use fqbert_contract::program::Span;
 use fqbert_model::{Linear, QuantizedLayer, QuantizedModel, WeightCodes};
+use fqbert_numerics::requant::Requant;
 
 use crate::error::CompileError;
+use crate::place::Placer;
 use crate::plan::check_model;
 
 /// Every part begins at a multiple of this many bytes: a whole burst of four beats.
@@ -111,15 +111,8 @@ impl ConstantsLayout {
     /// The layout for a model on a geometry. It is that of [`pack_constants`] if that accepts the
     /// model.
     pub fn new(model: &QuantizedModel, g: &Geometry) -> Self {
-        let mut next = 0u64;
-        let mut place = |length: u64| {
-            let span = Span {
-                offset: next,
-                length,
-            };
-            next = (next + length).next_multiple_of(ALIGNMENT);
-            span
-        };
+        let mut parts = Placer::new(ALIGNMENT);
+        let mut place = |length| parts.place(length);
         let hidden = model.config.hidden as u64;
         let layers = model
             .layers
@@ -148,14 +141,14 @@ impl ConstantsLayout {
             .collect();
         Self {
             layers,
-            bytes: next,
+            bytes: parts.end(),
         }
     }
 }
 
 /// The records of a set in order of channel. Scores and context take a whole word each, since a
 /// base is a word.
-fn records(layer: &QuantizedLayer, set: ParamSet) -> impl Iterator<Item = ChannelParams> {
+fn records(layer: &QuantizedLayer, set: ParamSet) -> impl Iterator<Item = Requant> {
     let (linears, uniform): (&[Linear], _) = match set {
         ParamSet::Attention => (&[Linear::Q, Linear::K, Linear::V], true),
         ParamSet::Output => (&[Linear::O], false),
@@ -223,8 +216,7 @@ pub fn pack_constants_in_parts<E: From<CompileError>>(
         next(at.exp, &mut |out| out.copy_from_slice(&exp))?;
         next(at.gelu, &mut |out| out.copy_from_slice(&gelu))?;
         for (norm, span) in [&layer.ln_attn, &layer.ln_out].into_iter().zip(at.norms) {
-            let image = pack_layer_norm(norm.header, &norm.gamma, &norm.beta)
-                .map_err(CompileError::from)?;
+            let image = pack_layer_norm(norm).map_err(CompileError::from)?;
             next(span, &mut |out| out.copy_from_slice(&image))?;
         }
     }

@@ -54,7 +54,8 @@ pub enum CompileError {
     },
     /// More instructions than a program may have.
     #[error(
-        "the program has {found} instructions, at most {limit} are allowed; use a shorter sequence or a geometry of more rows"
+        "the program has {found} instructions, at most {limit} are allowed; use a shorter \
+         sequence or a geometry of more rows"
     )]
     TooLong {
         /// Its length.

@@ -14,6 +14,8 @@ use crate::error::CompileError;
 const MAX_TILES: u32 = 255;
 /// Heads whose scores are in flight at once: one being written, one in the softmax, one ready.
 const ATTENTION_DEPTH: u32 = 3;
+/// One would be correct too, but two are what hides the softmax.
+const LEAST_IN_FLIGHT: u32 = 2;
 
 const SHORTER: &str = "use a shorter sequence or a larger geometry";
 const LARGER: &str = "use a larger geometry";
@@ -87,6 +89,15 @@ impl Plan {
                 rule: format!("a multiple of its blocks of {block}"),
             });
         }
+        let plan = Self::sizes(model, g, sequence, block);
+        plan.check_streams(g, model)?;
+        plan.check_attention(g)?;
+        plan.check_parameters(g, model)?;
+        Ok(plan)
+    }
+
+    /// Sizes and places, whether they fit or not.
+    fn sizes(model: &QuantizedModel, g: &Geometry, sequence: u32, block: u32) -> Self {
         let c = &model.config;
         let (hidden, heads, mid) = (c.hidden as u32, c.heads as u32, c.intermediate as u32);
         let head_dim = c.head_dim() as u32;
@@ -95,72 +106,25 @@ impl Plan {
         let (mid_words, res_words) = (mid / lanes, hidden / 2);
         let (block_tiles, count) = (block / g.rows, sequence / block);
         let (score_words, prob_words) = (block / 2, block / lanes);
-        let fit = Fit { g };
 
         let work_base = row_tiles * act_words;
-        let all = 2 * work_base;
-        fit.check(MemoryId::Act, all, SHORTER, || {
-            format!("{sequence} tokens by 2 x {hidden} channels")
-        })?;
-        let room = g.act_words - work_base;
-        fit.check(MemoryId::Act, work_base + mid_words, LARGER, || {
-            format!(
-                "{sequence} tokens by {hidden} and {} by {mid} channels",
-                g.rows
-            )
-        })?;
-        fit.check(MemoryId::Resx, row_tiles * res_words, SHORTER, || {
-            format!("{sequence} tokens by {hidden} channels of residual stream")
-        })?;
-        fit.check(MemoryId::Resb, res_words, LARGER, || {
-            format!("{} tokens by {hidden} channels of a branch", g.rows)
-        })?;
+        let ffn_room = g.act_words.saturating_sub(work_base);
         let resb_tiles = g.resb_words / res_words;
-
         let key_block_words = block.div_ceil(g.pairs) * act_words;
         let value_head_words = head_dim.div_ceil(g.pairs) * prob_words;
-        let value_block_words = heads * value_head_words;
-        let values_base = count * key_block_words;
-        fit.check(
-            MemoryId::Opd,
-            values_base + count * value_block_words,
-            SHORTER,
-            || format!("keys and values of {sequence} tokens by {hidden} channels"),
-        )?;
 
         let in_flight = |depth: u32| {
             let scr = g.scr_words / depth / score_words;
             scr.min(g.prb_words / depth / prob_words).min(block_tiles)
         };
-        // One piece in flight would be correct too, but two are what hides the softmax.
-        fit.check(MemoryId::Scr, 2 * score_words, SHORTER, || {
-            format!("two row tiles of scores over {block} keys")
-        })?;
-        fit.check(MemoryId::Prb, 2 * prob_words, SHORTER, || {
-            format!("two row tiles of probabilities over {block} keys")
-        })?;
         let pieces_in_flight = if in_flight(ATTENTION_DEPTH) == block_tiles {
             ATTENTION_DEPTH
         } else {
-            2
+            LEAST_IN_FLIGHT
         };
-        let pieces = block_tiles.div_ceil(in_flight(pieces_in_flight));
-
-        let par_first = (3 * hidden / 2 + 2).max(mid / 2);
-        fit.check(MemoryId::Par, par_first + hidden / 2, LARGER, || {
-            format!("records of {} and {hidden} channels", 2 * par_first)
-        })?;
+        let pieces = block_tiles.div_ceil(in_flight(pieces_in_flight).max(1));
         let norm_words = 2 + hidden / 2;
-        fit.check(MemoryId::Lnp, 2 * norm_words, LARGER, || {
-            format!("parameters of two layer norms of {hidden} channels")
-        })?;
-        for which in Linear::ALL {
-            let (_, inputs) = which.shape(c);
-            fit.check(MemoryId::Wgt0, inputs as u32 / lanes, LARGER, || {
-                format!("one column tile of {inputs} terms ({})", which.name())
-            })?;
-        }
-        Ok(Self {
+        Self {
             sequence,
             row_tiles,
             block_tiles,
@@ -174,19 +138,89 @@ impl Plan {
             score_words,
             prob_words,
             work_base,
-            values_base,
+            values_base: count * key_block_words,
             key_block_words,
             value_head_words,
-            value_block_words,
+            value_block_words: heads * value_head_words,
             piece_tiles: block_tiles.div_ceil(pieces),
             pieces_in_flight,
             output_blocks: blocks(row_tiles, resb_tiles),
-            ffn_blocks: blocks(row_tiles, resb_tiles.min(room / mid_words)),
+            ffn_blocks: blocks(row_tiles, resb_tiles.min(ffn_room / mid_words)),
             resb_whole: resb_tiles >= row_tiles,
-            par_second: par_first,
+            par_second: (3 * hidden / 2 + 2).max(mid / 2),
             norm_sets: if 4 * norm_words <= g.lnp_words { 2 } else { 1 },
             norm_words,
+        }
+    }
+
+    /// Whether activations and residual stream fit their memories.
+    fn check_streams(&self, g: &Geometry, model: &QuantizedModel) -> Result<(), CompileError> {
+        let (fit, mid) = (Fit { g }, model.config.intermediate);
+        let Self {
+            sequence,
+            hidden,
+            work_base,
+            mid_words,
+            res_words,
+            ..
+        } = *self;
+        fit.check(MemoryId::Act, 2 * work_base, SHORTER, || {
+            format!("{sequence} tokens by 2 x {hidden} channels")
+        })?;
+        fit.check(MemoryId::Act, work_base + mid_words, LARGER, || {
+            format!(
+                "{sequence} tokens by {hidden} and {} by {mid} channels",
+                g.rows
+            )
+        })?;
+        fit.check(MemoryId::Resx, self.row_tiles * res_words, SHORTER, || {
+            format!("{sequence} tokens by {hidden} channels of residual stream")
+        })?;
+        fit.check(MemoryId::Resb, res_words, LARGER, || {
+            format!("{} tokens by {hidden} channels of a branch", g.rows)
         })
+    }
+
+    /// Whether keys and values, scores and probabilities do.
+    fn check_attention(&self, g: &Geometry) -> Result<(), CompileError> {
+        let fit = Fit { g };
+        let Self {
+            sequence,
+            block,
+            hidden,
+            ..
+        } = *self;
+        let values = sequence / block * self.value_block_words;
+        fit.check(MemoryId::Opd, self.values_base + values, SHORTER, || {
+            format!("keys and values of {sequence} tokens by {hidden} channels")
+        })?;
+        let scores = LEAST_IN_FLIGHT * self.score_words;
+        fit.check(MemoryId::Scr, scores, SHORTER, || {
+            format!("two row tiles of scores over {block} keys")
+        })?;
+        let probabilities = LEAST_IN_FLIGHT * self.prob_words;
+        fit.check(MemoryId::Prb, probabilities, SHORTER, || {
+            format!("two row tiles of probabilities over {block} keys")
+        })
+    }
+
+    /// Whether records, layer-norm parameters and weights do.
+    fn check_parameters(&self, g: &Geometry, model: &QuantizedModel) -> Result<(), CompileError> {
+        let (fit, hidden, par_first) = (Fit { g }, self.hidden, self.par_second);
+        fit.check(MemoryId::Par, par_first + hidden / 2, LARGER, || {
+            format!("records of {} and {hidden} channels", 2 * par_first)
+        })?;
+        fit.check(MemoryId::Lnp, 2 * self.norm_words, LARGER, || {
+            format!("parameters of two layer norms of {hidden} channels")
+        })?;
+        for which in Linear::ALL {
+            let (_, inputs) = which.shape(&model.config);
+            let words = inputs as u32 / g.lanes;
+            fit.check(MemoryId::Wgt0, words, LARGER, || {
+                format!("one column tile of {inputs} terms ({})", which.name())
+            })?;
+        }
+        Ok(())
     }
 
     /// Row tile of RESB that holds row tile `row` of a block.

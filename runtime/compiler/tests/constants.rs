@@ -2,7 +2,7 @@
 
 use fqbert_compiler::{ConstantsLayout, ParamSet, pack_constants};
 use fqbert_contract::Geometry;
-use fqbert_contract::layout::{pack_params, pack_weight_tile};
+use fqbert_contract::layout::{encode_requant, pack_params, pack_weight_tile};
 use fqbert_model::Linear;
 use fqbert_model::testing::{Shape, random_model};
 
@@ -39,8 +39,11 @@ fn every_tile_is_what_the_contract_packs() {
             let q = pack_params(&layer.q.params);
             assert_eq!(found[..q.len()], q);
             // Scores and context: the last two words, which a uniform MATMUL reads.
-            assert_eq!(found[found.len() - 32..][..8], layer.scores.to_bytes());
-            assert_eq!(found[found.len() - 16..][..8], layer.context.to_bytes());
+            assert_eq!(found[found.len() - 32..][..8], encode_requant(layer.scores));
+            assert_eq!(
+                found[found.len() - 16..][..8],
+                encode_requant(layer.context)
+            );
         }
     }
 }

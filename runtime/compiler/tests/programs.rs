@@ -212,57 +212,18 @@ fn what_does_not_fit_is_named_with_numbers_and_remedy() {
         text.contains("WGT0") && text.contains("192 terms (ffn_out) needs 24"),
         "{text}"
     );
-    for (g, memory) in [
-        (
-            Geometry {
-                resx_words: 191,
-                ..cramped()
-            },
-            "RESX",
-        ),
-        (
-            Geometry {
-                resb_words: 31,
-                ..cramped()
-            },
-            "RESB",
-        ),
-        (
-            Geometry {
-                opd_words: 90,
-                ..cramped()
-            },
-            "OPD",
-        ),
-        (
-            Geometry {
-                scr_words: 23,
-                ..cramped()
-            },
-            "SCR",
-        ),
-        (
-            Geometry {
-                prb_words: 5,
-                ..cramped()
-            },
-            "PRB",
-        ),
-        (
-            Geometry {
-                par_words: 129,
-                ..cramped()
-            },
-            "PAR",
-        ),
-        (
-            Geometry {
-                lnp_words: 67,
-                ..cramped()
-            },
-            "LNP",
-        ),
-    ] {
+    let cases: [(fn(&mut Geometry), &str); 7] = [
+        (|g| g.resx_words = 191, "RESX"),
+        (|g| g.resb_words = 31, "RESB"),
+        (|g| g.opd_words = 90, "OPD"),
+        (|g| g.scr_words = 23, "SCR"),
+        (|g| g.prb_words = 5, "PRB"),
+        (|g| g.par_words = 129, "PAR"),
+        (|g| g.lnp_words = 67, "LNP"),
+    ];
+    for (change, memory) in cases {
+        let mut g = cramped();
+        change(&mut g);
         assert!(refuse(&g, 24).starts_with(&format!("{memory} of geometry cramped")));
     }
     assert!(refuse(&cramped(), 20).contains("must be a multiple of 8"));

@@ -1,14 +1,13 @@
 //! Whether a model is consistent.
 
-use fqbert_contract::layout::ChannelParams;
+use fqbert_numerics::layernorm::LayerNormParams;
+use fqbert_numerics::requant::Requant;
+use fqbert_host::{Dense, ModelConfig, Table, Task};
 use fqbert_numerics::layernorm::mean_reciprocal;
 
-use crate::config::{ModelConfig, Task};
 use crate::error::ModelError;
 use crate::linear::{QuantizedLinear, WeightCodes, limits, position};
-use crate::model::{
-    Dense, LayerScales, Linear, QuantizedLayer, QuantizedLayerNorm, QuantizedModel, Table,
-};
+use crate::model::{LayerScales, Linear, QuantizedLayer, QuantizedModel};
 
 impl QuantizedModel {
     /// Checks sizes against the configuration and values against their ranges. Loading and saving
@@ -205,7 +204,7 @@ fn shift(name: &str, index: usize, s: u8) -> Result<(), ModelError> {
     Err(value(name.into(), index, s, "a shift of 1..=40"))
 }
 
-fn params(name: &str, params: &[ChannelParams]) -> Result<(), ModelError> {
+fn params(name: &str, params: &[Requant]) -> Result<(), ModelError> {
     let name = format!("{name}.shift");
     params
         .iter()
@@ -244,27 +243,22 @@ fn linear(name: &str, l: &QuantizedLinear, shape: (usize, usize)) -> Result<(), 
     floats(&name, &l.weight_scales, scales)
 }
 
-fn norm(name: &str, n: &QuantizedLayerNorm, hidden: usize) -> Result<(), ModelError> {
+fn norm(name: &str, n: &LayerNormParams, hidden: usize) -> Result<(), ModelError> {
     count(&format!("{name}.gamma"), n.gamma.len(), hidden)?;
     count(&format!("{name}.beta"), n.beta.len(), hidden)?;
     codes(&format!("{name}.gamma"), &n.gamma)?;
     let header = format!("{name}.header");
     let (inv, q) = mean_reciprocal(hidden);
-    if n.header.inv != inv {
-        return Err(value(
-            header,
-            0,
-            n.header.inv,
-            "the reciprocal of the hidden size",
-        ));
+    if n.inv != inv {
+        return Err(value(header, 0, n.inv, "the reciprocal of the hidden size"));
     }
-    if n.header.eps == 0 {
+    if n.eps == 0 {
         return Err(value(header, 1, 0, "at least 1"));
     }
-    shift(&header, 3, n.header.s16)?;
-    shift(&header, 5, n.header.s8)?;
-    if n.header.q != q {
-        return Err(value(header, 6, n.header.q, "the shift that goes with inv"));
+    shift(&header, 3, n.s16)?;
+    shift(&header, 5, n.s8)?;
+    if n.q != q {
+        return Err(value(header, 6, n.q, "the shift that goes with inv"));
     }
     Ok(())
 }

@@ -2,8 +2,8 @@
 
 use fqbert_contract::geometry::Mode;
 
-use crate::config::Scheme;
 use crate::model::{Linear, QuantizedModel};
+use crate::provenance::ScaleScheme;
 
 /// Bytes of the encoder's parameters before and after quantization.
 ///
@@ -70,8 +70,8 @@ impl QuantizedModel {
                 };
                 c.bias_bytes += 4 * n;
                 c.scale_bytes += match self.quantization.scheme {
-                    Scheme::Paper => 3,
-                    Scheme::W4a8 => 3 * n,
+                    ScaleScheme::Paper => 3,
+                    ScaleScheme::W4a8 => 3 * n,
                 };
             }
             for norm in [&layer.ln_attn, &layer.ln_out] {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use fqbert_contract::capability::Difference;
+use fqbert_host::ConfigError;
 
 /// A model file that cannot be used, or a model that is not consistent.
 #[derive(Debug, thiserror::Error)]
@@ -39,7 +40,8 @@ pub enum ModelError {
     },
     /// Made for a contract this program does not implement.
     #[error(
-        "the model was made for another contract: {}; quantize the checkpoint again with this version",
+        "the model was made for another contract: {}; \
+         quantize the checkpoint again with this version",
         list(differences)
     )]
     Contract {
@@ -55,15 +57,8 @@ pub enum ModelError {
         reason: String,
     },
     /// A number of the configuration outside its bounds, or two that disagree.
-    #[error("configuration: {field} is {found}, expected {expected}")]
-    Config {
-        /// The field.
-        field: &'static str,
-        /// Its value.
-        found: String,
-        /// What it must be.
-        expected: String,
-    },
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// A tensor that must be there is not.
     #[error("tensor {name} is missing")]
     MissingTensor {

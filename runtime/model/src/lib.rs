@@ -13,24 +13,24 @@
 
 mod check;
 mod compression;
-mod config;
 mod error;
 pub mod file;
 mod linear;
 mod map;
 mod model;
+mod provenance;
 pub mod reference;
 #[cfg(feature = "testing")]
 pub mod testing;
 
 pub use compression::Compression;
-pub use config::{
-    Activation, Family, FloatMetric, HeadActivation, ModelConfig, Pooling, ProblemType, Provenance,
-    Quantization, Scheme, Task,
-};
 pub use error::ModelError;
+pub use fqbert_host::{
+    Activation, Dense, EmbeddingTables, Family, HeadActivation, ModelConfig, Pooling, ProblemType,
+    Table, Task,
+};
 pub use linear::{QuantizedLinear, WeightCodes};
 pub use model::{
-    Dense, Embeddings, LayerScales, Linear, QuantizedLayer, QuantizedLayerNorm, QuantizedModel,
-    Table, Tokenizer,
+    LayerScales, Linear, QuantizedLayer, QuantizedModel, TokenizerFile,
 };
+pub use provenance::{FloatMetric, Provenance, Quantization, ScaleScheme};

@@ -1,7 +1,7 @@
 //! A linear layer in integer codes.
 
 use fqbert_contract::geometry::Mode;
-use fqbert_contract::layout::ChannelParams;
+use fqbert_numerics::requant::Requant;
 
 use crate::error::ModelError;
 
@@ -163,7 +163,7 @@ pub struct QuantizedLinear {
     /// Weight codes, `[out][in]`.
     pub weights: WeightCodes,
     /// Bias, multiplier and shift of each output channel.
-    pub params: Vec<ChannelParams>,
+    pub params: Vec<Requant>,
     /// Real value of a weight code step: one for each output channel, or one for all. For reports
     /// only; the accelerator has its effect in the multipliers.
     pub weight_scales: Vec<f32>,
@@ -180,7 +180,7 @@ impl QuantizedLinear {
         outputs: usize,
         inputs: usize,
         codes: &[i8],
-        params: Vec<ChannelParams>,
+        params: Vec<Requant>,
         weight_scales: Vec<f32>,
     ) -> Result<Self, ModelError> {
         let weights = WeightCodes::from_codes(mode, outputs, inputs, codes)?;

@@ -1,11 +1,12 @@
 //! The types of a quantized model.
 
-use fqbert_contract::layout::{ChannelParams, LayerNormHeader};
-use half::f16;
-use sha2::{Digest, Sha256};
+use fqbert_numerics::layernorm::LayerNormParams;
+use fqbert_numerics::requant::Requant;
+use fqbert_files::sha256_hex;
+use fqbert_host::{Dense, EmbeddingTables, Embeddings, Head, Host, HostError, ModelConfig};
 
-use crate::config::{ModelConfig, Provenance, Quantization};
 use crate::linear::QuantizedLinear;
+use crate::provenance::{Provenance, Quantization};
 
 /// A quantized model: everything an inference needs.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,8 +17,9 @@ pub struct QuantizedModel {
     pub quantization: Quantization,
     /// Where it came from.
     pub provenance: Provenance,
-    /// Tokens to the first layer's input, on the host in f32.
-    pub embeddings: Embeddings,
+    /// Tokens to the first layer's input, on the host in f32. The normalised sum enters the
+    /// accelerator at [`QuantizedModel::input_scales`].
+    pub embeddings: EmbeddingTables,
     /// The encoder.
     pub layers: Vec<QuantizedLayer>,
     /// Dense layer before a sequence classifier, `[hidden][hidden]`; there if the task names its
@@ -26,88 +28,20 @@ pub struct QuantizedModel {
     /// The classifier, `[labels][hidden]`; absent for embeddings.
     pub classifier: Option<Dense>,
     /// The tokenizer; absent for models that take token ids alone.
-    pub tokenizer: Option<Tokenizer>,
-}
-
-/// An embedding table, row-major.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Table {
-    /// Half precision.
-    F16(Vec<f16>),
-    /// Single precision.
-    F32(Vec<f32>),
-}
-
-impl Table {
-    /// Number of values.
-    pub fn len(&self) -> usize {
-        match self {
-            Table::F16(v) => v.len(),
-            Table::F32(v) => v.len(),
-        }
-    }
-
-    /// Whether there is no value.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Adds row `index` of `out.len()` channels to `out`. `None`, and `out` untouched, if there is
-    /// no such row.
-    pub fn add_row(&self, index: usize, out: &mut [f32]) -> Option<()> {
-        let start = index.checked_mul(out.len())?;
-        let end = start.checked_add(out.len())?;
-        match self {
-            Table::F16(v) => {
-                let row = v.get(start..end)?;
-                out.iter_mut().zip(row).for_each(|(o, r)| *o += r.to_f32());
-            }
-            Table::F32(v) => {
-                let row = v.get(start..end)?;
-                out.iter_mut().zip(row).for_each(|(o, r)| *o += r);
-            }
-        }
-        Some(())
-    }
-}
-
-/// Tables and layer norm of the embeddings. The normalised sum enters the accelerator at
-/// [`QuantizedModel::input_scales`].
-#[derive(Clone, Debug, PartialEq)]
-pub struct Embeddings {
-    /// `[vocab][hidden]`.
-    pub word: Table,
-    /// `[max_positions][hidden]`.
-    pub position: Table,
-    /// `[type_vocab][hidden]`, empty if there are no token types.
-    pub token_type: Table,
-    /// Layer-norm weight, `[hidden]`.
-    pub gamma: Vec<f32>,
-    /// Layer-norm bias, `[hidden]`.
-    pub beta: Vec<f32>,
-}
-
-/// A linear layer in f32, for the head.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Dense {
-    /// `[out][in]`, row-major.
-    pub weight: Vec<f32>,
-    /// `[out]`.
-    pub bias: Vec<f32>,
+    pub tokenizer: Option<TokenizerFile>,
 }
 
 /// A `tokenizer.json`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tokenizer {
+pub struct TokenizerFile {
     json: Vec<u8>,
     sha256: String,
 }
 
-impl Tokenizer {
+impl TokenizerFile {
     /// Takes the bytes of a `tokenizer.json`.
     pub fn new(json: Vec<u8>) -> Self {
-        let digest = Sha256::digest(&json);
-        let sha256 = digest.iter().map(|b| format!("{b:02x}")).collect();
+        let sha256 = sha256_hex([json.as_slice()]);
         Self { json, sha256 }
     }
 
@@ -188,17 +122,17 @@ pub struct QuantizedLayer {
     /// Second feed-forward layer, to the scale of the residual stream.
     pub ffn_out: QuantizedLinear,
     /// Requantization of all scores, with `1 / sqrt(head_dim)`; bias 0.
-    pub scores: ChannelParams,
+    pub scores: Requant,
     /// Requantization of attention times values; bias 0.
-    pub context: ChannelParams,
+    pub context: Requant,
     /// Softmax table.
     pub exp_table: [u16; 256],
     /// Table of the feed-forward activation.
     pub gelu_table: [i8; 256],
     /// Norm of input plus attention.
-    pub ln_attn: QuantizedLayerNorm,
+    pub ln_attn: LayerNormParams,
     /// Norm of that plus feed-forward.
-    pub ln_out: QuantizedLayerNorm,
+    pub ln_out: LayerNormParams,
     /// Real values of the steps between operations.
     pub scales: LayerScales,
 }
@@ -226,109 +160,60 @@ impl QuantizedLayer {
     }
 }
 
-/// Parameters of a layer norm (`docs/numerics.md`, section 7).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct QuantizedLayerNorm {
-    /// Constants for all channels.
-    pub header: LayerNormHeader,
-    /// Weight codes, `[hidden]`.
-    pub gamma: Vec<i8>,
-    /// Bias, `[hidden]`.
-    pub beta: Vec<i32>,
-}
-
-/// Real value of one step at each site of a layer. The accelerator has their ratios in its
-/// multipliers; the host needs the first layer's `x8` and `x16` and the last layer's `y16`, and
-/// reports use the rest.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct LayerScales {
-    /// 8-bit input.
-    pub x8: f32,
-    /// 16-bit input, and the attention output added to it.
-    pub x16: f32,
-    /// Queries.
-    pub q: f32,
-    /// Keys.
-    pub k: f32,
-    /// Values.
-    pub v: f32,
-    /// Scores.
-    pub scores: f32,
-    /// Context: probabilities times values.
-    pub context: f32,
-    /// 8-bit output of the attention's layer norm.
-    pub attn8: f32,
-    /// Its 16-bit output, and the feed-forward output added to it.
-    pub attn16: f32,
-    /// Input of the GELU table.
-    pub gelu_in: f32,
-    /// Output of the GELU table, whose codes start at [`QuantizedLayer::mid_zero`].
-    pub mid: f32,
-    /// 8-bit output of the layer: the next layer's `x8`.
-    pub y8: f32,
-    /// 16-bit output of the layer: the next layer's `x16`.
-    pub y16: f32,
-}
-
-impl LayerScales {
-    /// Names in the order of [`LayerScales::to_array`].
-    pub const NAMES: [&'static str; 13] = [
-        "x8", "x16", "q", "k", "v", "scores", "context", "attn8", "attn16", "gelu_in", "mid", "y8",
-        "y16",
-    ];
-
-    /// The scales in order.
-    pub fn to_array(self) -> [f32; 13] {
-        [
-            self.x8,
-            self.x16,
-            self.q,
-            self.k,
-            self.v,
-            self.scores,
-            self.context,
-            self.attn8,
-            self.attn16,
-            self.gelu_in,
-            self.mid,
-            self.y8,
-            self.y16,
-        ]
-    }
-
-    /// Inverse of [`LayerScales::to_array`].
-    pub fn from_array(a: [f32; 13]) -> Self {
-        let [
-            x8,
-            x16,
-            q,
-            k,
-            v,
-            scores,
-            context,
-            attn8,
-            attn16,
-            gelu_in,
-            mid,
-            y8,
-            y16,
-        ] = a;
-        Self {
-            x8,
-            x16,
-            q,
-            k,
-            v,
-            scores,
-            context,
-            attn8,
-            attn16,
-            gelu_in,
-            mid,
-            y8,
-            y16,
+macro_rules! layer_scales {
+    ($($(#[$doc:meta])* $site:ident,)*) => {
+        /// Real value of one step at each site of a layer. The accelerator has their ratios in its
+        /// multipliers; the host needs the first layer's `x8` and `x16` and the last layer's
+        /// `y16`, and reports use the rest.
+        #[derive(Clone, Copy, Debug, PartialEq)]
+        pub struct LayerScales {
+            $($(#[$doc])* pub $site: f32,)*
         }
-    }
+
+        impl LayerScales {
+            /// Names in the order of [`LayerScales::to_array`].
+            pub const NAMES: [&'static str; 13] = [$(stringify!($site)),*];
+
+            /// The scales in order.
+            pub fn to_array(self) -> [f32; 13] {
+                [$(self.$site),*]
+            }
+
+            /// Inverse of [`LayerScales::to_array`].
+            pub fn from_array([$($site),*]: [f32; 13]) -> Self {
+                Self { $($site),* }
+            }
+        }
+    };
+}
+
+layer_scales! {
+    /// 8-bit input.
+    x8,
+    /// 16-bit input, and the attention output added to it.
+    x16,
+    /// Queries.
+    q,
+    /// Keys.
+    k,
+    /// Values.
+    v,
+    /// Scores.
+    scores,
+    /// Context: probabilities times values.
+    context,
+    /// 8-bit output of the attention's layer norm.
+    attn8,
+    /// Its 16-bit output, and the feed-forward output added to it.
+    attn16,
+    /// Input of the GELU table.
+    gelu_in,
+    /// Output of the GELU table, whose codes start at [`QuantizedLayer::mid_zero`].
+    mid,
+    /// 8-bit output of the layer: the next layer's `x8`.
+    y8,
+    /// 16-bit output of the layer: the next layer's `x16`.
+    y16,
 }
 
 impl QuantizedModel {
@@ -337,6 +222,20 @@ impl QuantizedModel {
         self.layers
             .first()
             .map_or((1.0, 1.0), |l| (l.scales.x8, l.scales.x16))
+    }
+
+    /// What of the model runs on the CPU.
+    ///
+    /// # Errors
+    /// [`HostError`] for a model that [`QuantizedModel::validate`] refuses: tables of other sizes,
+    /// a head without its layers.
+    pub fn host(&self) -> Result<Host, HostError> {
+        let c = &self.config;
+        let tables = self.embeddings.clone();
+        let embeddings = Embeddings::new(tables, c.layer_norm_eps, c.position_offset)?;
+        let head = Head::new(c.task, self.head_pre.clone(), self.classifier.clone())?;
+        let scales = (self.input_scales(), self.output_scale());
+        Ok(Host::new(embeddings, head, scales.0, scales.1))
     }
 
     /// Scale of the encoder's 16-bit output.

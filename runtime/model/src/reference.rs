@@ -3,17 +3,15 @@
 //! Written after `docs/numerics.md` on the scalar kernels of `fqbert-numerics`; knows nothing of
 //! tiles, memories or instructions. Slow, and what every device's result is compared against.
 
-use fqbert_contract::layout::ChannelParams;
 use fqbert_numerics::dot::{context, linear, linear_i16, scores};
 use fqbert_numerics::gelu::lookup;
 use fqbert_numerics::layernorm::{LayerNormParams, layernorm_row};
 use fqbert_numerics::packed::K_MAX;
-use fqbert_numerics::requant::Requant;
 use fqbert_numerics::residual_add;
 use fqbert_numerics::softmax::softmax_row;
 
 use crate::linear::QuantizedLinear;
-use crate::model::{QuantizedLayer, QuantizedLayerNorm, QuantizedModel};
+use crate::model::{QuantizedLayer, QuantizedModel};
 
 /// The input of an encoder, row-major `[tokens][hidden]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,7 +59,7 @@ pub struct LayerTrace {
 /// The shape of an input disagrees with the model or itself.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("{what}: {found} values for {tokens} tokens, expected {expected}")]
-pub struct InputError {
+pub struct EncoderInputError {
     /// Which field.
     pub what: &'static str,
     /// Its length.
@@ -76,9 +74,9 @@ impl QuantizedModel {
     /// Runs the encoder and returns `y16` of the last layer, `[tokens][hidden]`.
     ///
     /// # Errors
-    /// [`InputError`] if a field has the wrong length, or there are more than 4096 tokens (the
-    /// longest dot product).
-    pub fn reference(&self, input: &EncoderInput) -> Result<Vec<i16>, InputError> {
+    /// [`EncoderInputError`] if a field has the wrong length, or there are more than 4096 tokens
+    /// (the longest dot product).
+    pub fn reference(&self, input: &EncoderInput) -> Result<Vec<i16>, EncoderInputError> {
         let mut last = None;
         self.reference_layers(input, |_, trace| last = Some(trace))?;
         Ok(last.map_or_else(|| input.x16.clone(), |t| t.y16))
@@ -92,10 +90,10 @@ impl QuantizedModel {
         &self,
         input: &EncoderInput,
         mut visit: impl FnMut(usize, LayerTrace),
-    ) -> Result<(), InputError> {
+    ) -> Result<(), EncoderInputError> {
         let tokens = input.ranges.len();
         if tokens > K_MAX {
-            return Err(InputError {
+            return Err(EncoderInputError {
                 what: "ranges",
                 found: tokens,
                 tokens,
@@ -105,7 +103,7 @@ impl QuantizedModel {
         let expected = tokens * self.config.hidden;
         for (what, found) in [("x8", input.x8.len()), ("x16", input.x16.len())] {
             if found != expected {
-                return Err(InputError {
+                return Err(EncoderInputError {
                     what,
                     found,
                     tokens,
@@ -149,14 +147,7 @@ fn run_layer(
                 .copied()
                 .collect()
         };
-        let s = scores(
-            &part(&q),
-            tokens,
-            head_dim,
-            &part(&k),
-            tokens,
-            requant(layer.scores),
-        );
+        let s = scores(&part(&q), tokens, head_dim, &part(&k), tokens, layer.scores);
         let mut p = vec![0u8; s.len()];
         for ((row, out), &(lo, hi)) in s
             .chunks_exact(tokens)
@@ -165,14 +156,7 @@ fn run_layer(
         {
             softmax_row(row, lo.into()..hi.into(), &layer.exp_table, out);
         }
-        let c = context(
-            &p,
-            tokens,
-            tokens,
-            &part(&v),
-            head_dim,
-            &[requant(layer.context)],
-        );
+        let c = context(&p, tokens, tokens, &part(&v), head_dim, &[layer.context]);
         for (row, c) in ctx.chunks_exact_mut(hidden).zip(c.chunks_exact(head_dim)) {
             row[head * head_dim..(head + 1) * head_dim].copy_from_slice(c);
         }
@@ -204,44 +188,18 @@ fn run_layer(
     }
 }
 
-fn requant(p: ChannelParams) -> Requant {
-    Requant {
-        bias: p.bias,
-        multiplier: p.multiplier,
-        shift: p.shift,
-    }
-}
-
 fn dense(l: &QuantizedLinear, x: &[i8], tokens: usize) -> Vec<i8> {
-    let (w, params) = (
-        &l.weights,
-        l.params.iter().map(|p| requant(*p)).collect::<Vec<_>>(),
-    );
-    linear(x, tokens, w.inputs(), &w.to_codes(), w.outputs(), &params)
+    let w = &l.weights;
+    linear(x, tokens, w.inputs(), &w.to_codes(), w.outputs(), &l.params)
 }
 
 fn branch(l: &QuantizedLinear, x: &[i8], tokens: usize) -> Vec<i16> {
-    let (w, params) = (
-        &l.weights,
-        l.params.iter().map(|p| requant(*p)).collect::<Vec<_>>(),
-    );
-    linear_i16(x, tokens, w.inputs(), &w.to_codes(), w.outputs(), &params)
+    let w = &l.weights;
+    linear_i16(x, tokens, w.inputs(), &w.to_codes(), w.outputs(), &l.params)
 }
 
-fn add_norm(norm: &QuantizedLayerNorm, x: &[i16], branch: &[i16]) -> (Vec<i16>, Vec<i8>) {
+fn add_norm(norm: &LayerNormParams, x: &[i16], branch: &[i16]) -> (Vec<i16>, Vec<i8>) {
     let n = norm.gamma.len();
-    let h = norm.header;
-    let params = LayerNormParams {
-        gamma: norm.gamma.clone(),
-        beta: norm.beta.clone(),
-        inv: h.inv,
-        q: h.q,
-        eps: h.eps,
-        m16: h.m16,
-        s16: h.s16,
-        m8: h.m8,
-        s8: h.s8,
-    };
     let sum: Vec<i16> = x
         .iter()
         .zip(branch)
@@ -253,7 +211,7 @@ fn add_norm(norm: &QuantizedLayerNorm, x: &[i16], branch: &[i16]) -> (Vec<i16>, 
         .zip(y16.chunks_exact_mut(n))
         .zip(y8.chunks_exact_mut(n))
     {
-        layernorm_row(row, &params, y16, y8);
+        layernorm_row(row, norm, y16, y8);
     }
     (y16, y8)
 }

@@ -2,22 +2,21 @@
 //! operation saturates everywhere.
 
 use fqbert_contract::geometry::Mode;
-use fqbert_contract::layout::{ChannelParams, LayerNormHeader};
+use fqbert_host::{
+    Activation, Dense, EmbeddingTables, Family, HeadActivation, ModelConfig, Table, Task,
+};
 use fqbert_numerics::gelu::gelu_table;
-use fqbert_numerics::layernorm::mean_reciprocal;
+use fqbert_numerics::layernorm::{LayerNormParams, mean_reciprocal};
 use fqbert_numerics::requant::Requant;
 use fqbert_numerics::softmax::exp_table;
 use fqbert_random::Random;
 use half::f16;
 
-use crate::config::{
-    Activation, Family, HeadActivation, ModelConfig, Provenance, Quantization, Scheme, Task,
-};
 use crate::linear::QuantizedLinear;
 use crate::model::{
-    Dense, Embeddings, LayerScales, Linear, QuantizedLayer, QuantizedLayerNorm, QuantizedModel,
-    Table, Tokenizer,
+    LayerScales, Linear, QuantizedLayer, QuantizedModel, TokenizerFile,
 };
+use crate::provenance::{Provenance, Quantization, ScaleScheme};
 use crate::reference::EncoderInput;
 
 /// Shape of a random model.
@@ -99,7 +98,7 @@ pub fn random_model(shape: Shape, seed: u64) -> QuantizedModel {
                 .collect(),
         )
     };
-    let embeddings = Embeddings {
+    let embeddings = EmbeddingTables {
         word: table(r, shape.vocab),
         position: table(r, shape.max_positions),
         token_type: table(r, 2),
@@ -117,7 +116,7 @@ pub fn random_model(shape: Shape, seed: u64) -> QuantizedModel {
     };
     QuantizedModel {
         quantization: Quantization {
-            scheme: Scheme::W4a8,
+            scheme: ScaleScheme::W4a8,
             ranges: "made up".into(),
             weights: "random codes".into(),
         },
@@ -129,7 +128,7 @@ pub fn random_model(shape: Shape, seed: u64) -> QuantizedModel {
         layers,
         head_pre: Some(dense(r, h)),
         classifier: Some(dense(r, 2)),
-        tokenizer: Some(Tokenizer::new(b"{\"version\":\"1.0\"}".to_vec())),
+        tokenizer: Some(TokenizerFile::new(b"{\"version\":\"1.0\"}".to_vec())),
         config,
     }
 }
@@ -185,14 +184,9 @@ fn layer(r: &mut Random, c: &ModelConfig, wide: u64, index: usize) -> QuantizedL
     }
 }
 
-fn record(factor: f64, bias: i32) -> ChannelParams {
+fn record(factor: f64, bias: i32) -> Requant {
     // Factors here are below 1 by construction, far inside what a record holds.
-    let q = Requant::from_scale(factor, bias).unwrap_or_else(|e| unreachable!("{e}"));
-    ChannelParams {
-        bias: q.bias,
-        multiplier: q.multiplier,
-        shift: q.shift,
-    }
+    Requant::from_scale(factor, bias).unwrap_or_else(|e| unreachable!("{e}"))
 }
 
 fn linear(r: &mut Random, mode: Mode, shape: (usize, usize), deviation: f64) -> QuantizedLinear {
@@ -216,7 +210,7 @@ fn linear(r: &mut Random, mode: Mode, shape: (usize, usize), deviation: f64) -> 
         .unwrap_or_else(|e| unreachable!("{e}"))
 }
 
-fn norm(r: &mut Random, hidden: usize) -> QuantizedLayerNorm {
+fn norm(r: &mut Random, hidden: usize) -> LayerNormParams {
     let (inv, q) = mean_reciprocal(hidden);
     // h has 11 fraction bits times a gamma of about 100: one is 2^11 * 100, and 1000 steps of y16,
     // and 35 of y8.
@@ -224,16 +218,14 @@ fn norm(r: &mut Random, hidden: usize) -> QuantizedLayerNorm {
         record(1000.0 / (2048.0 * 100.0), 0),
         record(35.0 / 1000.0, 0),
     );
-    QuantizedLayerNorm {
-        header: LayerNormHeader {
-            inv,
-            eps: range(r, 1, 1 << 20) as u32,
-            m16: y16.multiplier,
-            m8: y8.multiplier,
-            s16: y16.shift,
-            s8: y8.shift,
-            q,
-        },
+    LayerNormParams {
+        inv,
+        eps: range(r, 1, 1 << 20) as u32,
+        m16: y16.multiplier,
+        m8: y8.multiplier,
+        s16: y16.shift,
+        s8: y8.shift,
+        q,
         gamma: (0..hidden).map(|_| range(r, 70, 127) as i8).collect(),
         beta: (0..hidden)
             .map(|_| range(r, -40_000, 40_000) as i32)

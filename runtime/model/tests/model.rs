@@ -2,7 +2,7 @@
 
 use fqbert_contract::geometry::Mode;
 use fqbert_model::testing::{Shape, random_input, random_model};
-use fqbert_model::{Scheme, WeightCodes};
+use fqbert_model::{ScaleScheme, WeightCodes};
 use fqbert_random::Random;
 use proptest::prelude::*;
 
@@ -17,14 +17,14 @@ fn bert_base_is_7_94_times_smaller_as_the_paper_counts() {
         },
         1,
     );
-    model.quantization.scheme = Scheme::Paper;
+    model.quantization.scheme = ScaleScheme::Paper;
     let c = model.weight_compression();
     assert_eq!(12 * c.float_bytes, 4 * 85_054_464);
     assert_eq!(12 * c.weight_bytes, 42_467_328);
     assert_eq!(12 * c.scale_bytes, 216);
     assert_eq!(format!("{:.2}", c.paper_ratio()), "7.94");
     assert!(c.stored_ratio() < c.paper_ratio());
-    model.quantization.scheme = Scheme::W4a8;
+    model.quantization.scheme = ScaleScheme::W4a8;
     assert_eq!(
         format!("{:.2}", model.weight_compression().paper_ratio()),
         "7.90"
@@ -129,7 +129,8 @@ proptest! {
     fn packed_codes_unpack(rows in 1usize..6, k in 1usize..20, wide: bool, seed: u64) {
         let (mode, limit) = if wide { (Mode::W8, 127) } else { (Mode::W4, 7) };
         let mut r = Random::new(seed);
-        let codes: Vec<i8> = (0..2 * rows * k).map(|_| (r.within(0, 2 * limit as u64) as i64 - limit) as i8).collect();
+        let mut code = || (r.within(0, 2 * limit as u64) as i64 - limit) as i8;
+        let codes: Vec<i8> = (0..2 * rows * k).map(|_| code()).collect();
         let packed = WeightCodes::from_codes(mode, 2 * rows, k, &codes).unwrap();
         prop_assert_eq!(packed.to_codes(), codes);
     }

@@ -5,8 +5,10 @@ use std::fmt::Write;
 use anyhow::Result;
 
 use super::formula::Formula;
-use super::model::{Geometries, Isa, PARAMETERS};
+use super::geometry_source::Geometries;
+use super::isa_source::{Field, Isa};
 use super::peakrdl::{ADDRESS_WIDTH, Register};
+use super::text::capital;
 
 pub fn render(isa: &Isa, geometries: &Geometries, registers: &[Register]) -> Result<String> {
     let mut out = String::new();
@@ -119,8 +121,8 @@ fn memories(o: &mut String, isa: &Isa, geometries: &Geometries) -> Result<()> {
     let mut totals = vec![0u64; geometries.geometry.len()];
     for memory in &isa.memory {
         let (depth, word) = (
-            Formula::parse(&memory.depth)?,
-            Formula::parse(&memory.word)?,
+            Formula::parse(&memory.depth, geometries)?,
+            Formula::parse(&memory.word, geometries)?,
         );
         let mut row = vec![format!("`{}`", memory.name)];
         for (geometry, total) in geometries.geometry.iter().zip(&mut totals) {
@@ -179,7 +181,7 @@ fn instructions(o: &mut String, isa: &Isa) -> Result<()> {
     Ok(())
 }
 
-fn field(f: &super::model::Field) -> Vec<String> {
+fn field(f: &Field) -> Vec<String> {
     let bits = match f.width {
         1 => f.lsb.to_string(),
         width => format!("{}:{}", f.lsb + width - 1, f.lsb),
@@ -223,10 +225,10 @@ fn geometry_table(o: &mut String, geometries: &Geometries) -> Result<()> {
     let mut head = vec!["Parameter"];
     head.extend(geometries.geometry.iter().map(|g| g.name.as_str()));
     let mut rows = Vec::new();
-    for parameter in PARAMETERS {
-        let mut row = vec![format!("`{parameter}`")];
+    for parameter in &geometries.parameter {
+        let mut row = vec![format!("`{}`", parameter.name)];
         for g in &geometries.geometry {
-            row.push(g.number(parameter)?.to_string());
+            row.push(g.number(&parameter.name)?.to_string());
         }
         rows.push(row);
     }
@@ -235,14 +237,4 @@ fn geometry_table(o: &mut String, geometries: &Geometries) -> Result<()> {
     o.truncate(o.trim_end().len());
     o.push('\n');
     Ok(())
-}
-
-fn capital(text: &str) -> String {
-    let mut chars = text.chars();
-    chars
-        .next()
-        .map(|c| c.to_ascii_uppercase())
-        .into_iter()
-        .chain(chars)
-        .collect()
 }

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 
-use super::model::{Geometry, PARAMETERS};
+use super::geometry_source::{Geometries, Geometry};
 
 /// A size as a product of geometry parameters and numbers, with an optional divisor: `4*R`,
 /// `max_seq/4`.
@@ -15,26 +15,25 @@ pub struct Formula {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Factor {
     Number(u32),
-    Parameter(&'static str),
+    Parameter(String),
 }
 
 impl Formula {
-    pub fn parse(text: &str) -> Result<Self> {
+    /// `geometries` has the parameters that a formula may name.
+    pub fn parse(text: &str, geometries: &Geometries) -> Result<Self> {
         let (product, divisor) = match text.split_once('/') {
             Some((product, divisor)) => (product, divisor.trim().parse()?),
             None => (text, 1),
         };
         ensure!(divisor != 0, "`{text}` divides by zero");
-        let factors = product.split('*').map(|factor| match factor.trim() {
-            "R" => Ok(Factor::Parameter("rows")),
-            "C" => Ok(Factor::Parameter("pairs")),
-            "L" => Ok(Factor::Parameter("lanes")),
-            factor => match PARAMETERS.iter().find(|p| **p == factor) {
-                Some(parameter) => Ok(Factor::Parameter(parameter)),
+        let factors = product.split('*').map(|factor| {
+            let factor = factor.trim();
+            match geometries.parameter(factor) {
+                Some(parameter) => Ok(Factor::Parameter(parameter.name.clone())),
                 None => Ok(Factor::Number(factor.parse().with_context(|| {
                     format!("`{factor}` in `{text}` is neither a number nor a geometry parameter")
                 })?)),
-            },
+            }
         });
         Ok(Formula {
             factors: factors.collect::<Result<_>>()?,
@@ -51,7 +50,7 @@ impl Formula {
             };
             product = product
                 .checked_mul(factor)
-                .with_context(|| format!("{self:?} overflows for geometry {}", geometry.name))?;
+                .with_context(|| format!("a size overflows for geometry {}", geometry.name))?;
         }
         Ok(product / self.divisor)
     }
@@ -59,7 +58,6 @@ impl Formula {
 
 #[cfg(test)]
 mod tests {
-    use super::super::model::Geometries;
     use super::*;
 
     const GEOMETRY: &str = include_str!("../../../accelerator/contract/geometry.toml");
@@ -73,10 +71,10 @@ mod tests {
             .find(|g| g.name == "zcu102")
             .expect("listed");
         for (formula, value) in [("R*L", 128), ("C*L", 144), ("4*R", 64), ("max_seq/4", 128)] {
-            let formula = Formula::parse(formula).expect("a formula");
+            let formula = Formula::parse(formula, &all).expect("a formula");
             assert_eq!(formula.value(zcu102).expect("in range"), value);
         }
-        let huge = Formula::parse("clock_hz*clock_hz").expect("a formula");
+        let huge = Formula::parse("clock_hz*clock_hz", &all).expect("a formula");
         assert!(huge.value(zcu102).is_err());
     }
 }

@@ -7,13 +7,15 @@
 mod c_header;
 mod document;
 mod formula;
-mod model;
+mod geometry_source;
+mod isa_source;
 mod peakrdl;
 mod rust_codec;
 mod rust_geometry;
 mod rust_isa;
 mod rust_registers;
 mod systemverilog;
+mod text;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -22,6 +24,8 @@ use std::process::{Command, ExitCode, Stdio};
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::host::{root, write_atomically};
+use geometry_source::Geometries;
+use isa_source::Isa;
 
 const ISA: &str = "accelerator/contract/isa.toml";
 const GEOMETRY: &str = "accelerator/contract/geometry.toml";
@@ -84,8 +88,8 @@ fn render(root: &Path) -> Result<Vec<Output>> {
     let read = |path: &str| {
         std::fs::read_to_string(root.join(path)).with_context(|| format!("cannot read {path}"))
     };
-    let isa = model::Isa::parse(&read(ISA)?)?;
-    let geometries = model::Geometries::parse(&read(GEOMETRY)?)?;
+    let geometries = Geometries::parse(&read(GEOMETRY)?)?;
+    let isa = Isa::parse(&read(ISA)?, &geometries)?;
     let peakrdl = peakrdl::PeakRdl::prepare(root, &isa.contract)?;
     let registers = peakrdl.registers()?;
 
@@ -104,11 +108,14 @@ fn render(root: &Path) -> Result<Vec<Output>> {
         },
         Output {
             path: "accelerator/contract/src/generated/isa.rs",
-            text: rust(&[ISA], rust_isa::render(&isa)?)?,
+            text: rust(&[ISA], rust_isa::render(&isa, &geometries)?)?,
         },
         Output {
             path: "accelerator/contract/src/generated/geometry.rs",
-            text: rust(&[GEOMETRY], rust_geometry::render(&geometries)?)?,
+            text: rust(
+                &[GEOMETRY, REGISTERS],
+                rust_geometry::render(&geometries, &registers)?,
+            )?,
         },
         Output {
             path: "accelerator/contract/src/generated/registers.rs",
@@ -191,7 +198,8 @@ fn report(root: &Path, outputs: &[Output], stale: &[PathBuf]) -> Result<()> {
     );
     ensure!(
         drift.is_empty(),
-        "generated files do not match the contract:\n  {}\nrun `cargo xtask gen` and commit the result",
+        "generated files do not match the contract:\n  {}\n\
+         run `cargo xtask gen` and commit the result",
         drift.join("\n  ")
     );
     println!("{} generated files match the contract", outputs.len());

@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
-use super::model::Contract;
+use super::isa_source::Contract;
 use crate::host::output;
 use crate::python;
 

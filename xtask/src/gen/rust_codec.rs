@@ -5,8 +5,8 @@ use std::fmt::Write;
 
 use anyhow::Result;
 
-use super::model::{Field, Isa, camel};
-use super::rust_isa::rust_type;
+use super::isa_source::{Field, Instruction, Isa};
+use super::text::camel;
 
 /// Header fields as (name, expression on `header`, word, lsb, width).
 fn header(isa: &Isa) -> Vec<(String, String, usize, u32, u32)> {
@@ -25,13 +25,24 @@ fn header(isa: &Isa) -> Vec<(String, String, usize, u32, u32)> {
         .collect()
 }
 
-/// Errors, `reserved_bits` and `impl Instruction`.
+/// Errors, `reserved_bits`, the codec of each operation and `impl Instruction`.
 pub fn render(out: &mut String, isa: &Isa) -> Result<()> {
     out.push_str(ERRORS);
+    reserved_bits(out, isa)?;
+    for i in isa.instruction.iter().filter(|i| !i.fields.is_empty()) {
+        operation(out, i)?;
+    }
+    header_codec(out, isa)?;
+    instruction(out, isa)
+}
+
+fn reserved_bits(out: &mut String, isa: &Isa) -> Result<()> {
     writeln!(
         out,
-        "/// Bits of each word that must be 0 in an instruction of this opcode, or `None` for an unknown opcode.\n\
-         pub const fn reserved_bits(opcode: u8) -> Option<[u32; INSTRUCTION_WORDS]> {{\nmatch opcode {{"
+        "/// Bits of each word that must be 0 in an instruction of this opcode, or `None` for an\n\
+         /// unknown opcode.\n\
+         pub const fn reserved_bits(opcode: u8) -> Option<[u32; INSTRUCTION_WORDS]> {{\n\
+         match opcode {{"
     )?;
     for i in &isa.instruction {
         let words: Vec<String> = isa
@@ -42,65 +53,58 @@ pub fn render(out: &mut String, isa: &Isa) -> Result<()> {
         writeln!(out, "opcode::{} => Some([{}]),", i.name, words.join(", "))?;
     }
     writeln!(out, "_ => None,\n}}\n}}\n")?;
+    Ok(())
+}
 
-    let mut encode = String::new();
-    let mut decode = String::new();
+/// Packing and unpacking of the fields of one operation.
+fn operation(out: &mut String, i: &Instruction) -> Result<()> {
+    let (mut pack, mut unpack) = (String::new(), String::new());
+    for field in i.logical() {
+        let part = |p: &Field| format!("{}, {}, {}", p.word, p.lsb, p.width);
+        let n = field.name;
+        match field.parts.as_slice() {
+            [one] => {
+                writeln!(pack, "packer.put({n:?}, self.{n}, {})?;", part(one))?;
+                let get = format!("get(words, {})", part(one));
+                match field.rust_type() {
+                    "bool" => writeln!(unpack, "{n}: {get} != 0,")?,
+                    "u32" => writeln!(unpack, "{n}: {get},")?,
+                    ty => writeln!(unpack, "{n}: {get} as {ty},")?,
+                }
+            }
+            [low, high] => {
+                let (low, high) = (part(low), part(high));
+                writeln!(
+                    pack,
+                    "packer.put({n:?}, self.{n} as u32, {low})?;\n\
+                     packer.put({n:?}, (self.{n} >> 32) as u32, {high})?;"
+                )?;
+                writeln!(
+                    unpack,
+                    "{n}: u64::from(get(words, {low})) | u64::from(get(words, {high})) << 32,"
+                )?;
+            }
+            parts => anyhow::bail!("{}.{n} has {} parts", i.name, parts.len()),
+        }
+    }
+    write!(
+        out,
+        "impl {name} {{\n\
+         fn pack(&self, packer: &mut Packer) -> Result<(), EncodeError> {{\n{pack}Ok(())\n}}\n\n\
+         fn unpack(words: &[u32; INSTRUCTION_WORDS]) -> Self {{\nSelf {{ {unpack} }}\n}}\n}}\n\n",
+        name = camel(&i.name),
+    )?;
+    Ok(())
+}
+
+fn header_codec(out: &mut String, isa: &Isa) -> Result<()> {
+    let mut pack = String::new();
     for (name, place, word, lsb, width) in header(isa) {
         writeln!(
-            encode,
-            "packer.put({name:?}, header.{place}, {word}, {lsb}, {width})?;"
+            pack,
+            "packer.put({name:?}, self.{place}, {word}, {lsb}, {width})?;"
         )?;
     }
-    writeln!(encode, "match &self.operation {{")?;
-    for i in &isa.instruction {
-        let name = camel(&i.name);
-        if i.fields.is_empty() {
-            writeln!(encode, "Operation::{name}({name} {{}}) => {{}}")?;
-            writeln!(
-                decode,
-                "opcode::{} => Operation::{name}({name} {{}}),",
-                i.name
-            )?;
-            continue;
-        }
-        writeln!(encode, "Operation::{name}(op) => {{")?;
-        writeln!(decode, "opcode::{} => Operation::{name}({name} {{", i.name)?;
-        for field in i.logical() {
-            let part = |p: &Field| format!("{}, {}, {}", p.word, p.lsb, p.width);
-            let n = field.name;
-            match field.parts.as_slice() {
-                [one] => {
-                    writeln!(encode, "packer.put({n:?}, op.{n}, {})?;", part(one))?;
-                    let get = format!("get(words, {})", part(one));
-                    match rust_type(&field) {
-                        "bool" => writeln!(decode, "{n}: {get} != 0,")?,
-                        "u32" => writeln!(decode, "{n}: {get},")?,
-                        ty => writeln!(decode, "{n}: {get} as {ty},")?,
-                    }
-                }
-                [low, high] => {
-                    writeln!(encode, "packer.put({n:?}, op.{n} as u32, {})?;", part(low))?;
-                    writeln!(
-                        encode,
-                        "packer.put({n:?}, (op.{n} >> 32) as u32, {})?;",
-                        part(high)
-                    )?;
-                    writeln!(
-                        decode,
-                        "{n}: u64::from(get(words, {})) | u64::from(get(words, {})) << 32,",
-                        part(low),
-                        part(high)
-                    )?;
-                }
-                parts => anyhow::bail!("{}.{n} has {} parts", i.name, parts.len()),
-            }
-        }
-        writeln!(encode, "}}")?;
-        writeln!(decode, "}}),")?;
-    }
-    writeln!(encode, "}}")?;
-
-    let opcode = isa.common_field("opcode")?;
     let group = |prefix: &str| -> String {
         let list: Vec<String> = isa
             .header()
@@ -111,34 +115,10 @@ pub fn render(out: &mut String, isa: &Isa) -> Result<()> {
     };
     write!(
         out,
-        "impl Instruction {{\n\
-         /// The instruction's words.\n///\n/// # Errors\n/// A field whose value does not fit its bits.\n\
-         pub fn encode(&self) -> Result<[u32; INSTRUCTION_WORDS], EncodeError> {{\n\
-         let mut packer = Packer::new(self.operation.mnemonic());\nlet header = &self.header;\n\
-         packer.put(\"opcode\", self.operation.opcode(), {ow}, {ol}, {owidth})?;\n\
-         {encode}\nOk(packer.words)\n}}\n\n\
-         /// The instruction that the words hold.\n///\n/// # Errors\n/// An opcode that the contract lacks, or a reserved bit that is set.\n\
-         pub fn decode(words: &[u32; INSTRUCTION_WORDS]) -> Result<Self, DecodeError> {{\n\
-         let opcode = get(words, {ow}, {ol}, {owidth}) as u8;\n\
-         let Some(reserved) = reserved_bits(opcode) else {{ return Err(DecodeError::IllegalOpcode {{ opcode }}); }};\n\
-         for (word, (value, reserved)) in words.iter().zip(reserved).enumerate() {{\n\
-         if value & reserved != 0 {{ return Err(DecodeError::ReservedBits {{ word, bits: value & reserved }}); }}\n}}\n\
-         let header = Header {{ layer: {layer}, wait: [{wait}], signal: [{signal}] }};\n\
-         let operation = match opcode {{ {decode} _ => return Err(DecodeError::IllegalOpcode {{ opcode }}), }};\n\
-         Ok(Self {{ header, operation }})\n}}\n\n\
-         /// The instruction as it lies in DDR, little endian.\n///\n/// # Errors\n/// As [`Self::encode`].\n\
-         pub fn to_bytes(&self) -> Result<[u8; INSTRUCTION_BYTES], EncodeError> {{\n\
-         let mut bytes = [0; INSTRUCTION_BYTES];\n\
-         for (chunk, word) in bytes.chunks_exact_mut(4).zip(self.encode()?) {{ chunk.copy_from_slice(&word.to_le_bytes()); }}\n\
-         Ok(bytes)\n}}\n\n\
-         /// The instruction that the bytes of DDR hold.\n///\n/// # Errors\n/// As [`Self::decode`].\n\
-         pub fn from_bytes(bytes: &[u8; INSTRUCTION_BYTES]) -> Result<Self, DecodeError> {{\n\
-         let mut words = [0; INSTRUCTION_WORDS];\n\
-         for (word, chunk) in words.iter_mut().zip(bytes.as_chunks::<4>().0) {{ *word = u32::from_le_bytes(*chunk); }}\n\
-         Self::decode(&words)\n}}\n}}\n",
-        ow = opcode.word,
-        ol = opcode.lsb,
-        owidth = opcode.width,
+        "impl Header {{\n\
+         fn pack(&self, packer: &mut Packer) -> Result<(), EncodeError> {{\n{pack}Ok(())\n}}\n\n\
+         fn unpack(words: &[u32; INSTRUCTION_WORDS]) -> Self {{\n\
+         Self {{ layer: {layer}, wait: [{wait}], signal: [{signal}] }}\n}}\n}}\n\n",
         layer = group("layer"),
         wait = group("wait"),
         signal = group("signal"),
@@ -146,9 +126,88 @@ pub fn render(out: &mut String, isa: &Isa) -> Result<()> {
     Ok(())
 }
 
+fn instruction(out: &mut String, isa: &Isa) -> Result<()> {
+    let (mut pack, mut unpack) = (String::new(), String::new());
+    for i in &isa.instruction {
+        let name = camel(&i.name);
+        if i.fields.is_empty() {
+            writeln!(pack, "Operation::{name}({name} {{}}) => {{}}")?;
+            writeln!(
+                unpack,
+                "opcode::{} => Operation::{name}({name} {{}}),",
+                i.name
+            )?;
+        } else {
+            writeln!(pack, "Operation::{name}(op) => op.pack(&mut packer)?,")?;
+            writeln!(
+                unpack,
+                "opcode::{} => Operation::{name}({name}::unpack(words)),",
+                i.name
+            )?;
+        }
+    }
+    let opcode = isa.common_field("opcode")?;
+    let opcode = format!("{}, {}, {}", opcode.word, opcode.lsb, opcode.width);
+    write!(
+        out,
+        "impl Instruction {{\n\
+         /// The instruction's words.\n///\n\
+         /// # Errors\n/// A field whose value does not fit its bits.\n\
+         pub fn encode(&self) -> Result<[u32; INSTRUCTION_WORDS], EncodeError> {{\n\
+         let mut packer = Packer::new(self.operation.mnemonic());\n\
+         packer.put(\"opcode\", self.operation.opcode(), {opcode})?;\n\
+         self.header.pack(&mut packer)?;\n\
+         match &self.operation {{ {pack} }}\nOk(packer.words)\n}}\n\n\
+         /// The instruction that the words hold.\n///\n\
+         /// # Errors\n/// An opcode that the contract lacks, or a reserved bit that is set.\n\
+         pub fn decode(words: &[u32; INSTRUCTION_WORDS]) -> Result<Self, DecodeError> {{\n\
+         let opcode = get(words, {opcode}) as u8;\n\
+         let Some(reserved) = reserved_bits(opcode) else {{\n\
+         return Err(DecodeError::IllegalOpcode {{ opcode }});\n}};\n\
+         for (word, (value, reserved)) in words.iter().zip(reserved).enumerate() {{\n\
+         let bits = value & reserved;\n\
+         if bits != 0 {{ return Err(DecodeError::ReservedBits {{ word, bits }}); }}\n}}\n\
+         let header = Header::unpack(words);\n\
+         let operation = match opcode {{ {unpack}\n\
+         _ => return Err(DecodeError::IllegalOpcode {{ opcode }}), }};\n\
+         Ok(Self {{ header, operation }})\n}}\n\n"
+    )?;
+    out.push_str(BYTES);
+    Ok(())
+}
+
+const BYTES: &str = "/// The instruction as it lies in DDR, little endian.
+///
+/// # Errors
+/// As [`Self::encode`].
+pub fn to_bytes(&self) -> Result<[u8; INSTRUCTION_BYTES], EncodeError> {
+    let mut bytes = [0; INSTRUCTION_BYTES];
+    for (chunk, word) in bytes.chunks_exact_mut(4).zip(self.encode()?) {
+        chunk.copy_from_slice(&word.to_le_bytes());
+    }
+    Ok(bytes)
+}
+
+/// The instruction that the bytes of DDR hold.
+///
+/// # Errors
+/// As [`Self::decode`].
+pub fn from_bytes(bytes: &[u8; INSTRUCTION_BYTES]) -> Result<Self, DecodeError> {
+    let mut words = [0; INSTRUCTION_WORDS];
+    for (word, chunk) in words.iter_mut().zip(bytes.as_chunks::<4>().0) {
+        *word = u32::from_le_bytes(*chunk);
+    }
+    Self::decode(&words)
+}
+}
+";
+
 const ERRORS: &str = r#"/// A field that its bits cannot hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{mnemonic}.{field} = {value} does not fit its {width} bits (at most {max})", max = (1u64 << width) - 1)]
+#[error(
+    "{mnemonic}.{field} = {value} does not fit its {width} bits (at most {max})",
+    max = (1u64 << width) - 1
+)]
 pub struct EncodeError {
     /// Instruction.
     pub mnemonic: &'static str,

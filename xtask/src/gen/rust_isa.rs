@@ -5,15 +5,17 @@ use std::fmt::Write;
 use anyhow::Result;
 
 use super::formula::{Factor, Formula};
-use super::model::{Instruction, Isa, Logical, Memory, camel};
+use super::geometry_source::Geometries;
+use super::isa_source::{Instruction, Isa, Memory};
 use super::rust_codec;
+use super::text::{camel, sentence};
 
-pub fn render(isa: &Isa) -> Result<String> {
+pub fn render(isa: &Isa, geometries: &Geometries) -> Result<String> {
     let mut out = String::new();
     constants(&mut out, isa)?;
     features(&mut out, isa)?;
     engines(&mut out, isa)?;
-    memories(&mut out, isa)?;
+    memories(&mut out, isa, geometries)?;
     faults(&mut out, isa)?;
     structs(&mut out, isa)?;
     operation(&mut out, isa)?;
@@ -27,9 +29,10 @@ fn constants(out: &mut String, isa: &Isa) -> Result<()> {
         out,
         "//! Instruction set: constants, enumerations and the strict codec.\n\
          //!\n\
-         //! An instruction is {words} little-endian 32-bit words. Decoding is total: every {bytes}-byte pattern is\n\
-         //! either one instruction or a [`DecodeError`], and what decodes encodes to the same bits.\n\n\
-         use crate::geometry::Geometry;\n\n\
+         //! An instruction is {words} little-endian 32-bit words. Decoding is total: every {bytes}-byte\n\
+         //! pattern is either one instruction or a [`DecodeError`], and what decodes encodes to the\n\
+         //! same bits.\n\n\
+         use super::geometry::Geometry;\n\n\
          /// The ID register of a device.\npub const MAGIC: u32 = {magic:#010x};\n\
          /// Contracts of another major version are not understood.\npub const CONTRACT_MAJOR: u16 = {major};\n\
          /// A higher minor version only adds.\npub const CONTRACT_MINOR: u16 = {minor};\n\
@@ -141,7 +144,7 @@ fn engines(out: &mut String, isa: &Isa) -> Result<()> {
     )
 }
 
-fn memories(out: &mut String, isa: &Isa) -> Result<()> {
+fn memories(out: &mut String, isa: &Isa, geometries: &Geometries) -> Result<()> {
     let variants: Vec<_> = isa
         .memory
         .iter()
@@ -183,7 +186,7 @@ fn memories(out: &mut String, isa: &Isa) -> Result<()> {
                 out,
                 "{} => {},",
                 arms.join(" | "),
-                expression(&Formula::parse(formula)?)
+                expression(&Formula::parse(formula, geometries)?)
             )?;
         }
         writeln!(out, "}}\n}}\n")?;
@@ -228,24 +231,14 @@ fn faults(out: &mut String, isa: &Isa) -> Result<()> {
     )
 }
 
-/// The Rust type of a field: a flag is a `bool`, except that a table is numbered.
-pub fn rust_type(field: &Logical<'_>) -> &'static str {
-    match field.width() {
-        1 if field.name != "table" => "bool",
-        1..=8 => "u8",
-        9..=16 => "u16",
-        17..=32 => "u32",
-        _ => "u64",
-    }
-}
-
 fn structs(out: &mut String, isa: &Isa) -> Result<()> {
     let derive = "#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]";
     write!(
         out,
         "/// What every instruction carries besides its operation.\n{derive}\npub struct Header {{\n\
          /// Encoder layer, for post-mortems only.\npub layer: u8,\n\
-         /// Semaphores that must be above zero before the instruction starts and are then decremented; 0 is none.\n\
+         /// Semaphores that must be above zero before the instruction starts and are then\n\
+         /// decremented; 0 is none.\n\
          pub wait: [u8; 3],\n\
          /// Semaphores incremented when all effects of the instruction are visible; 0 is none.\n\
          pub signal: [u8; 3],\n}}\n\n"
@@ -269,7 +262,7 @@ fn structs(out: &mut String, isa: &Isa) -> Result<()> {
                 "/// {}.\npub {}: {},",
                 sentence(&doc),
                 field.name,
-                rust_type(&field)
+                field.rust_type()
             )?;
         }
         writeln!(out, "}}\n")?;
@@ -308,7 +301,8 @@ fn operation(out: &mut String, isa: &Isa) -> Result<()> {
         if i.engine == "by flags" {
             // The field has as many codes as there are engines; the default is never reached.
             format!(
-                "Self::{name}(op) => match Engine::from_code(op.engine) {{ Some(engine) => engine, None => Engine::Load }},"
+                "Self::{name}(op) => match Engine::from_code(op.engine) {{\n\
+                 Some(engine) => engine, None => Engine::Load }},"
             )
         } else {
             format!("Self::{name}(_) => Engine::{},", camel(&i.engine))
@@ -321,7 +315,7 @@ fn operation(out: &mut String, isa: &Isa) -> Result<()> {
         }
         let list: Vec<String> = logical
             .iter()
-            .map(|f| match rust_type(f) {
+            .map(|f| match f.rust_type() {
                 "u64" => format!("({:?}, op.{})", f.name, f.name),
                 _ => format!("({:?}, u64::from(op.{}))", f.name, f.name),
             })
@@ -330,7 +324,8 @@ fn operation(out: &mut String, isa: &Isa) -> Result<()> {
     };
     write!(
         out,
-        "}}\n\n/// What an instruction does.\n#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]\npub enum Operation {{ {variants} }}\n\n\
+        "}}\n\n/// What an instruction does.\n#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]\n\
+         pub enum Operation {{ {variants} }}\n\n\
          impl Operation {{\n\
          /// The engine whose queue takes the instruction.\n\
          pub fn engine(&self) -> Engine {{\nmatch self {{ {engines} }}\n}}\n\n\
@@ -350,18 +345,6 @@ fn operation(out: &mut String, isa: &Isa) -> Result<()> {
         fields = each(&fields),
     )?;
     Ok(())
-}
-
-/// First letter up, no final stop: a doc comment's first sentence.
-fn sentence(text: &str) -> String {
-    let mut chars = text.trim_end_matches('.').chars();
-    // Names such as `word_bytes` or a digit stay as they are.
-    chars
-        .next()
-        .map(|c| c.to_ascii_uppercase())
-        .into_iter()
-        .chain(chars)
-        .collect()
 }
 
 /// `src_stride` as `src stride`.

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use anyhow::Result;
 
-use super::model::Named;
+use super::isa_source::Named;
 use super::peakrdl::{ADDRESS_WIDTH, Access, Register};
 
 pub fn render(registers: &[Register], units: &[Named]) -> Result<String> {
@@ -16,59 +16,71 @@ pub fn render(registers: &[Register], units: &[Named]) -> Result<String> {
          /// Bytes of the register block; offsets that no register takes read 0 and ignore writes.\n\
          pub const BLOCK_BYTES: u32 = 1 << {ADDRESS_WIDTH};\n\n"
     )?;
-    for r in registers {
-        let doc = format!("/// {}: {}", r.title, r.doc);
-        match (r.count, r.stride) {
-            (Some(count), Some(stride)) => write!(
-                out,
-                "{doc}\npub const {name}: RegisterOffset = RegisterOffset({offset:#05x});\n\
-                 /// Elements of [`{name}`].\npub const {name}_COUNT: u32 = {count};\n\
-                 /// Offset of element `index` of [`{name}`].\n///\n/// # Panics\n/// Past the last element.\n\
-                 pub const fn {lower}(index: u32) -> RegisterOffset {{\n\
-                 assert!(index < {name}_COUNT);\n\
-                 RegisterOffset({offset:#05x} + {stride} * index)\n}}\n\n",
-                name = r.name,
-                lower = r.name.to_lowercase(),
-                offset = r.offset,
-            )?,
-            _ => writeln!(
-                out,
-                "{doc}\npub const {}: RegisterOffset = RegisterOffset({:#05x});\n",
-                r.name, r.offset
-            )?,
-        }
+    registers.iter().try_for_each(|r| offset(&mut out, r))?;
+    for register in registers.iter().filter(|r| !r.is_number()) {
+        fields(&mut out, register)?;
     }
-    for r in registers.iter().filter(|r| !r.is_number()) {
+    units_of_counters(&mut out, units)?;
+    out.push_str(TYPES);
+    table(&mut out, registers)?;
+    Ok(out)
+}
+
+/// The offset of a register, or of the elements of an array.
+fn offset(out: &mut String, r: &Register) -> Result<()> {
+    let doc = format!("/// {}: {}", r.title, r.doc);
+    let (name, offset) = (&r.name, r.offset);
+    let (Some(count), Some(stride)) = (r.count, r.stride) else {
         writeln!(
             out,
-            "/// Fields of [`{}`].\npub mod {} {{",
-            r.name,
-            r.name.to_lowercase()
+            "{doc}\npub const {name}: RegisterOffset = RegisterOffset({offset:#05x});\n"
         )?;
-        for f in &r.fields {
-            let doc = if f.doc.is_empty() { &r.title } else { &f.doc };
-            if f.width == 1 {
-                writeln!(
-                    out,
-                    "/// {doc}.\npub const {}: u32 = 1 << {};",
-                    f.name, f.lsb
-                )?;
-            } else {
-                writeln!(
-                    out,
-                    "/// Lowest bit: {doc}.\npub const {name}_SHIFT: u32 = {};\n\
-                     /// Bits in place: {doc}.\npub const {name}_MASK: u32 = {:#010x};",
-                    f.lsb,
-                    f.mask(),
-                    name = f.name
-                )?;
-            }
-        }
-        writeln!(out, "}}\n")?;
-    }
+        return Ok(());
+    };
+    write!(
+        out,
+        "{doc}\npub const {name}: RegisterOffset = RegisterOffset({offset:#05x});\n\
+         /// Elements of [`{name}`].\npub const {name}_COUNT: u32 = {count};\n\
+         /// Offset of element `index` of [`{name}`].\n///\n\
+         /// # Panics\n/// Past the last element.\n\
+         pub const fn {lower}(index: u32) -> RegisterOffset {{\n\
+         assert!(index < {name}_COUNT);\n\
+         RegisterOffset({offset:#05x} + {stride} * index)\n}}\n\n",
+        lower = name.to_lowercase(),
+    )?;
+    Ok(())
+}
+
+fn fields(out: &mut String, r: &Register) -> Result<()> {
     writeln!(
         out,
-        "/// Bits that IRQ_ENABLE and IRQ_STATUS share.\npub mod irq {{\npub use super::irq_status::*;\n}}\n\n\
+        "/// Fields of [`{}`].\npub mod {} {{",
+        r.name,
+        r.name.to_lowercase()
+    )?;
+    for f in &r.fields {
+        let doc = if f.doc.is_empty() { &r.title } else { &f.doc };
+        let (name, lsb) = (&f.name, f.lsb);
+        if f.width == 1 {
+            writeln!(out, "/// {doc}.\npub const {name}: u32 = 1 << {lsb};")?;
+        } else {
+            writeln!(
+                out,
+                "/// Lowest bit: {doc}.\npub const {name}_SHIFT: u32 = {lsb};\n\
+                 /// Bits in place: {doc}.\npub const {name}_MASK: u32 = {:#010x};",
+                f.mask(),
+            )?;
+        }
+    }
+    writeln!(out, "}}\n")?;
+    Ok(())
+}
+
+fn units_of_counters(out: &mut String, units: &[Named]) -> Result<()> {
+    writeln!(
+        out,
+        "/// Bits that IRQ_ENABLE and IRQ_STATUS share.\n\
+         pub mod irq {{\npub use super::irq_status::*;\n}}\n\n\
          /// Units of the BUSY, STALL and RETIRED counters.\npub mod unit {{"
     )?;
     for unit in units {
@@ -85,12 +97,15 @@ pub fn render(registers: &[Register], units: &[Named]) -> Result<String> {
         units.len(),
         names.join(", ")
     )?;
-    out.push_str(TYPES);
+    Ok(())
+}
+
+fn table(out: &mut String, registers: &[Register]) -> Result<()> {
     writeln!(
         out,
-        "/// Every register in order of offset, arrays element by element."
+        "/// Every register in order of offset, arrays element by element.\n\
+         pub const ALL: &[RegisterInfo] = &["
     )?;
-    writeln!(out, "pub const ALL: &[RegisterInfo] = &[")?;
     for r in registers {
         for (name, offset) in r.elements() {
             writeln!(
@@ -104,7 +119,7 @@ pub fn render(registers: &[Register], units: &[Named]) -> Result<String> {
         }
     }
     writeln!(out, "];")?;
-    Ok(out)
+    Ok(())
 }
 
 const TYPES: &str = "/// How software may use a register.

@@ -6,7 +6,8 @@ use std::fmt::Write;
 use anyhow::{Result, ensure};
 
 use super::formula::{Factor, Formula};
-use super::model::{Geometries, Instruction, Isa, Memory, PARAMETERS, WORDS};
+use super::geometry_source::Geometries;
+use super::isa_source::{Instruction, Isa, Memory, WORDS};
 
 /// Field names of the contract that SystemVerilog reserves; the RTL writes them with a trailing
 /// underscore.
@@ -148,8 +149,8 @@ fn geometry(out: &mut String, isa: &Isa, geometries: &Geometries) -> Result<()> 
         "  // What a device is built with: the parameter of every module whose size depends on it."
     )?;
     writeln!(out, "  typedef struct packed {{")?;
-    for parameter in PARAMETERS {
-        writeln!(out, "    int unsigned {parameter};")?;
+    for parameter in &geometries.parameter {
+        writeln!(out, "    int unsigned {};", parameter.name)?;
     }
     writeln!(out, "  }} geometry_t;\n")?;
     for g in &geometries.geometry {
@@ -159,15 +160,12 @@ fn geometry(out: &mut String, isa: &Isa, geometries: &Geometries) -> Result<()> 
             "  localparam geometry_t GEOMETRY_{} = '{{",
             g.name.to_uppercase()
         )?;
-        for (index, parameter) in PARAMETERS.iter().enumerate() {
-            let comma = if index + 1 < PARAMETERS.len() {
-                ","
-            } else {
-                ""
-            };
-            writeln!(out, "    {parameter}: {}{comma}", g.number(parameter)?)?;
-        }
-        writeln!(out, "  }};\n")?;
+        let numbers: Vec<String> = geometries
+            .parameter
+            .iter()
+            .map(|p| Ok(format!("    {}: {}", p.name, g.number(&p.name)?)))
+            .collect::<Result<_>>()?;
+        writeln!(out, "{}\n  }};\n", numbers.join(",\n"))?;
     }
     let word: fn(&Memory) -> &String = |m| &m.word;
     let depth: fn(&Memory) -> &String = |m| &m.depth;
@@ -184,7 +182,7 @@ fn geometry(out: &mut String, isa: &Isa, geometries: &Geometries) -> Result<()> 
         )?;
         writeln!(out, "    case (memory)")?;
         for memory in &isa.memory {
-            let formula = expression(&Formula::parse(pick(memory))?);
+            let formula = expression(&Formula::parse(pick(memory), geometries)?);
             writeln!(out, "      MEMORY_{}: return {formula};", memory.name)?;
         }
         writeln!(out, "      default: return 0;\n    endcase\n  endfunction")?;

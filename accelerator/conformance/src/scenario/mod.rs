@@ -11,7 +11,7 @@ mod norm;
 use std::collections::HashMap;
 
 use fqbert_contract::isa::{BEAT_BYTES, Load, MemoryId, Operation, Store};
-use fqbert_contract::layout::{ChannelParams, LayoutError, pack_act, pack_params, pack_res};
+use fqbert_contract::layout::{LayoutError, pack_act, pack_params, pack_res};
 use fqbert_contract::program::{PerRegion, Program, Region};
 use fqbert_contract::{Bytes, Geometry};
 use fqbert_numerics::requant::Requant;
@@ -243,15 +243,7 @@ impl<'g> Composer<'g> {
 
     /// Loads requantization records; gives their first word.
     pub fn params(&mut self, params: &[Requant]) -> Result<usize, BuildError> {
-        let records: Vec<ChannelParams> = params
-            .iter()
-            .map(|p| ChannelParams {
-                bias: p.bias,
-                multiplier: p.multiplier,
-                shift: p.shift,
-            })
-            .collect();
-        let image = pack_params(&records);
+        let image = pack_params(params);
         let word = self.reserve(MemoryId::Par, image.len() / BEAT_BYTES)?;
         self.load(MemoryId::Par, word, Region::Constants, &image);
         Ok(word)

@@ -1,7 +1,7 @@
 //! Residual add and layer norm.
 
 use fqbert_contract::isa::{BEAT_BYTES, Layernorm, MemoryId, Operation};
-use fqbert_contract::layout::{LayerNormHeader, pack_layer_norm};
+use fqbert_contract::layout::pack_layer_norm;
 use fqbert_contract::program::Region;
 use fqbert_numerics::layernorm::{LayerNormParams, layernorm_row, quantize};
 use fqbert_numerics::residual_add;
@@ -86,26 +86,7 @@ impl Composer<'_> {
     }
 
     fn load_norm_params(&mut self, p: &LayerNormParams) -> Result<usize, BuildError> {
-        let LayerNormParams {
-            inv,
-            q,
-            eps,
-            m16,
-            s16,
-            m8,
-            s8,
-            ..
-        } = *p;
-        let header = LayerNormHeader {
-            inv,
-            eps,
-            m16,
-            m8,
-            s16,
-            s8,
-            q,
-        };
-        let image = pack_layer_norm(header, &p.gamma, &p.beta)?;
+        let image = pack_layer_norm(p)?;
         let word = self.reserve(MemoryId::Lnp, image.len() / BEAT_BYTES)?;
         self.load(MemoryId::Lnp, word, Region::Constants, &image);
         Ok(word)

@@ -2,10 +2,11 @@
 
 //! Instruction set: constants, enumerations and the strict codec.
 //!
-//! An instruction is 8 little-endian 32-bit words. Decoding is total: every 32-byte pattern is
-//! either one instruction or a [`DecodeError`], and what decodes encodes to the same bits.
+//! An instruction is 8 little-endian 32-bit words. Decoding is total: every 32-byte
+//! pattern is either one instruction or a [`DecodeError`], and what decodes encodes to the
+//! same bits.
 
-use crate::geometry::Geometry;
+use super::geometry::Geometry;
 
 /// The ID register of a device.
 pub const MAGIC: u32 = 0x54425146;
@@ -404,7 +405,8 @@ impl std::fmt::Display for FaultCause {
 pub struct Header {
     /// Encoder layer, for post-mortems only.
     pub layer: u8,
-    /// Semaphores that must be above zero before the instruction starts and are then decremented; 0 is none.
+    /// Semaphores that must be above zero before the instruction starts and are then
+    /// decremented; 0 is none.
     pub wait: [u8; 3],
     /// Semaphores incremented when all effects of the instruction are visible; 0 is none.
     pub signal: [u8; 3],
@@ -718,7 +720,10 @@ pub struct Instruction {
 
 /// A field that its bits cannot hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{mnemonic}.{field} = {value} does not fit its {width} bits (at most {max})", max = (1u64 << width) - 1)]
+#[error(
+    "{mnemonic}.{field} = {value} does not fit its {width} bits (at most {max})",
+    max = (1u64 << width) - 1
+)]
 pub struct EncodeError {
     /// Instruction.
     pub mnemonic: &'static str,
@@ -792,7 +797,8 @@ const fn get(words: &[u32; INSTRUCTION_WORDS], word: usize, lsb: u32, width: u32
     (words[word] >> lsb) & (u32::MAX >> (32 - width))
 }
 
-/// Bits of each word that must be 0 in an instruction of this opcode, or `None` for an unknown opcode.
+/// Bits of each word that must be 0 in an instruction of this opcode, or `None` for an
+/// unknown opcode.
 pub const fn reserved_bits(opcode: u8) -> Option<[u32; INSTRUCTION_WORDS]> {
     match opcode {
         opcode::NOP => Some([
@@ -827,6 +833,203 @@ pub const fn reserved_bits(opcode: u8) -> Option<[u32; INSTRUCTION_WORDS]> {
     }
 }
 
+impl Nop {
+    fn pack(&self, packer: &mut Packer) -> Result<(), EncodeError> {
+        packer.put("engine", self.engine, 0, 8, 2)?;
+        packer.put("port", self.port, 0, 10, 2)?;
+        Ok(())
+    }
+
+    fn unpack(words: &[u32; INSTRUCTION_WORDS]) -> Self {
+        Self {
+            engine: get(words, 0, 8, 2) as u8,
+            port: get(words, 0, 10, 2) as u8,
+        }
+    }
+}
+
+impl Load {
+    fn pack(&self, packer: &mut Packer) -> Result<(), EncodeError> {
+        packer.put("memory", self.memory, 0, 8, 4)?;
+        packer.put("port", self.port, 0, 12, 2)?;
+        packer.put("address", self.address as u32, 2, 0, 32)?;
+        packer.put("address", (self.address >> 32) as u32, 3, 0, 32)?;
+        packer.put("word_offset", self.word_offset, 4, 0, 16)?;
+        packer.put("beats", self.beats, 5, 0, 24)?;
+        Ok(())
+    }
+
+    fn unpack(words: &[u32; INSTRUCTION_WORDS]) -> Self {
+        Self {
+            memory: get(words, 0, 8, 4) as u8,
+            port: get(words, 0, 12, 2) as u8,
+            address: u64::from(get(words, 2, 0, 32)) | u64::from(get(words, 3, 0, 32)) << 32,
+            word_offset: get(words, 4, 0, 16) as u16,
+            beats: get(words, 5, 0, 24),
+        }
+    }
+}
+
+impl Store {
+    fn pack(&self, packer: &mut Packer) -> Result<(), EncodeError> {
+        packer.put("memory", self.memory, 0, 8, 4)?;
+        packer.put("address", self.address as u32, 2, 0, 32)?;
+        packer.put("address", (self.address >> 32) as u32, 3, 0, 32)?;
+        packer.put("word_offset", self.word_offset, 4, 0, 16)?;
+        packer.put("beats", self.beats, 5, 0, 24)?;
+        Ok(())
+    }
+
+    fn unpack(words: &[u32; INSTRUCTION_WORDS]) -> Self {
+        Self {
+            memory: get(words, 0, 8, 4) as u8,
+            address: u64::from(get(words, 2, 0, 32)) | u64::from(get(words, 3, 0, 32)) << 32,
+            word_offset: get(words, 4, 0, 16) as u16,
+            beats: get(words, 5, 0, 24),
+        }
+    }
+}
+
+impl Matmul {
+    fn pack(&self, packer: &mut Packer) -> Result<(), EncodeError> {
+        packer.put("mode8", self.mode8, 0, 8, 1)?;
+        packer.put("a_probs", self.a_probs, 0, 9, 1)?;
+        packer.put("b_opd", self.b_opd, 0, 10, 1)?;
+        packer.put("b_slot", self.b_slot, 0, 11, 2)?;
+        packer.put("gelu", self.gelu, 0, 13, 1)?;
+        packer.put("table", self.table, 0, 14, 1)?;
+        packer.put("uniform", self.uniform, 0, 15, 1)?;
+        packer.put("dest", self.dest, 0, 16, 3)?;
+        packer.put("a_base", self.a_base, 2, 0, 16)?;
+        packer.put("a_stride", self.a_stride, 2, 16, 16)?;
+        packer.put("b_base", self.b_base, 3, 0, 16)?;
+        packer.put("b_stride", self.b_stride, 3, 16, 16)?;
+        packer.put("k_chunks", self.k_chunks, 4, 0, 16)?;
+        packer.put("row_tiles", self.row_tiles, 4, 16, 8)?;
+        packer.put("col_tiles", self.col_tiles, 4, 24, 8)?;
+        packer.put("channels", self.channels, 5, 0, 16)?;
+        packer.put("dst_channel", self.dst_channel, 5, 16, 16)?;
+        packer.put("dst_base", self.dst_base, 6, 0, 16)?;
+        packer.put("dst_stride", self.dst_stride, 6, 16, 16)?;
+        packer.put("par_base", self.par_base, 7, 0, 16)?;
+        packer.put("head_dim", self.head_dim, 7, 16, 8)?;
+        packer.put("row_tile0", self.row_tile0, 7, 24, 8)?;
+        Ok(())
+    }
+
+    fn unpack(words: &[u32; INSTRUCTION_WORDS]) -> Self {
+        Self {
+            mode8: get(words, 0, 8, 1) != 0,
+            a_probs: get(words, 0, 9, 1) != 0,
+            b_opd: get(words, 0, 10, 1) != 0,
+            b_slot: get(words, 0, 11, 2) as u8,
+            gelu: get(words, 0, 13, 1) != 0,
+            table: get(words, 0, 14, 1) as u8,
+            uniform: get(words, 0, 15, 1) != 0,
+            dest: get(words, 0, 16, 3) as u8,
+            a_base: get(words, 2, 0, 16) as u16,
+            a_stride: get(words, 2, 16, 16) as u16,
+            b_base: get(words, 3, 0, 16) as u16,
+            b_stride: get(words, 3, 16, 16) as u16,
+            k_chunks: get(words, 4, 0, 16) as u16,
+            row_tiles: get(words, 4, 16, 8) as u8,
+            col_tiles: get(words, 4, 24, 8) as u8,
+            channels: get(words, 5, 0, 16) as u16,
+            dst_channel: get(words, 5, 16, 16) as u16,
+            dst_base: get(words, 6, 0, 16) as u16,
+            dst_stride: get(words, 6, 16, 16) as u16,
+            par_base: get(words, 7, 0, 16) as u16,
+            head_dim: get(words, 7, 16, 8) as u8,
+            row_tile0: get(words, 7, 24, 8) as u8,
+        }
+    }
+}
+
+impl Softmax {
+    fn pack(&self, packer: &mut Packer) -> Result<(), EncodeError> {
+        packer.put("table", self.table, 0, 8, 1)?;
+        packer.put("src_base", self.src_base, 2, 0, 16)?;
+        packer.put("src_stride", self.src_stride, 2, 16, 16)?;
+        packer.put("dst_base", self.dst_base, 3, 0, 16)?;
+        packer.put("dst_stride", self.dst_stride, 3, 16, 16)?;
+        packer.put("columns", self.columns, 4, 0, 16)?;
+        packer.put("row_tiles", self.row_tiles, 4, 16, 8)?;
+        packer.put("row0", self.row0, 5, 0, 16)?;
+        Ok(())
+    }
+
+    fn unpack(words: &[u32; INSTRUCTION_WORDS]) -> Self {
+        Self {
+            table: get(words, 0, 8, 1) as u8,
+            src_base: get(words, 2, 0, 16) as u16,
+            src_stride: get(words, 2, 16, 16) as u16,
+            dst_base: get(words, 3, 0, 16) as u16,
+            dst_stride: get(words, 3, 16, 16) as u16,
+            columns: get(words, 4, 0, 16) as u16,
+            row_tiles: get(words, 4, 16, 8) as u8,
+            row0: get(words, 5, 0, 16) as u16,
+        }
+    }
+}
+
+impl Layernorm {
+    fn pack(&self, packer: &mut Packer) -> Result<(), EncodeError> {
+        packer.put("x_base", self.x_base, 2, 0, 16)?;
+        packer.put("b_base", self.b_base, 2, 16, 16)?;
+        packer.put("y16_base", self.y16_base, 3, 0, 16)?;
+        packer.put("y8_base", self.y8_base, 3, 16, 16)?;
+        packer.put("stride", self.stride, 4, 0, 16)?;
+        packer.put("y8_stride", self.y8_stride, 4, 16, 16)?;
+        packer.put("channels", self.channels, 5, 0, 16)?;
+        packer.put("row_tiles", self.row_tiles, 5, 16, 8)?;
+        packer.put("par_base", self.par_base, 6, 0, 16)?;
+        Ok(())
+    }
+
+    fn unpack(words: &[u32; INSTRUCTION_WORDS]) -> Self {
+        Self {
+            x_base: get(words, 2, 0, 16) as u16,
+            b_base: get(words, 2, 16, 16) as u16,
+            y16_base: get(words, 3, 0, 16) as u16,
+            y8_base: get(words, 3, 16, 16) as u16,
+            stride: get(words, 4, 0, 16) as u16,
+            y8_stride: get(words, 4, 16, 16) as u16,
+            channels: get(words, 5, 0, 16) as u16,
+            row_tiles: get(words, 5, 16, 8) as u8,
+            par_base: get(words, 6, 0, 16) as u16,
+        }
+    }
+}
+
+impl Header {
+    fn pack(&self, packer: &mut Packer) -> Result<(), EncodeError> {
+        packer.put("layer", self.layer, 0, 24, 8)?;
+        packer.put("wait0", self.wait[0], 1, 0, 5)?;
+        packer.put("wait1", self.wait[1], 1, 5, 5)?;
+        packer.put("wait2", self.wait[2], 1, 10, 5)?;
+        packer.put("signal0", self.signal[0], 1, 15, 5)?;
+        packer.put("signal1", self.signal[1], 1, 20, 5)?;
+        packer.put("signal2", self.signal[2], 1, 25, 5)?;
+        Ok(())
+    }
+
+    fn unpack(words: &[u32; INSTRUCTION_WORDS]) -> Self {
+        Self {
+            layer: get(words, 0, 24, 8) as u8,
+            wait: [
+                get(words, 1, 0, 5) as u8,
+                get(words, 1, 5, 5) as u8,
+                get(words, 1, 10, 5) as u8,
+            ],
+            signal: [
+                get(words, 1, 15, 5) as u8,
+                get(words, 1, 20, 5) as u8,
+                get(words, 1, 25, 5) as u8,
+            ],
+        }
+    }
+}
+
 impl Instruction {
     /// The instruction's words.
     ///
@@ -834,83 +1037,17 @@ impl Instruction {
     /// A field whose value does not fit its bits.
     pub fn encode(&self) -> Result<[u32; INSTRUCTION_WORDS], EncodeError> {
         let mut packer = Packer::new(self.operation.mnemonic());
-        let header = &self.header;
         packer.put("opcode", self.operation.opcode(), 0, 0, 8)?;
-        packer.put("layer", header.layer, 0, 24, 8)?;
-        packer.put("wait0", header.wait[0], 1, 0, 5)?;
-        packer.put("wait1", header.wait[1], 1, 5, 5)?;
-        packer.put("wait2", header.wait[2], 1, 10, 5)?;
-        packer.put("signal0", header.signal[0], 1, 15, 5)?;
-        packer.put("signal1", header.signal[1], 1, 20, 5)?;
-        packer.put("signal2", header.signal[2], 1, 25, 5)?;
+        self.header.pack(&mut packer)?;
         match &self.operation {
-            Operation::Nop(op) => {
-                packer.put("engine", op.engine, 0, 8, 2)?;
-                packer.put("port", op.port, 0, 10, 2)?;
-            }
-            Operation::Load(op) => {
-                packer.put("memory", op.memory, 0, 8, 4)?;
-                packer.put("port", op.port, 0, 12, 2)?;
-                packer.put("address", op.address as u32, 2, 0, 32)?;
-                packer.put("address", (op.address >> 32) as u32, 3, 0, 32)?;
-                packer.put("word_offset", op.word_offset, 4, 0, 16)?;
-                packer.put("beats", op.beats, 5, 0, 24)?;
-            }
-            Operation::Store(op) => {
-                packer.put("memory", op.memory, 0, 8, 4)?;
-                packer.put("address", op.address as u32, 2, 0, 32)?;
-                packer.put("address", (op.address >> 32) as u32, 3, 0, 32)?;
-                packer.put("word_offset", op.word_offset, 4, 0, 16)?;
-                packer.put("beats", op.beats, 5, 0, 24)?;
-            }
+            Operation::Nop(op) => op.pack(&mut packer)?,
+            Operation::Load(op) => op.pack(&mut packer)?,
+            Operation::Store(op) => op.pack(&mut packer)?,
             Operation::End(End {}) => {}
-            Operation::Matmul(op) => {
-                packer.put("mode8", op.mode8, 0, 8, 1)?;
-                packer.put("a_probs", op.a_probs, 0, 9, 1)?;
-                packer.put("b_opd", op.b_opd, 0, 10, 1)?;
-                packer.put("b_slot", op.b_slot, 0, 11, 2)?;
-                packer.put("gelu", op.gelu, 0, 13, 1)?;
-                packer.put("table", op.table, 0, 14, 1)?;
-                packer.put("uniform", op.uniform, 0, 15, 1)?;
-                packer.put("dest", op.dest, 0, 16, 3)?;
-                packer.put("a_base", op.a_base, 2, 0, 16)?;
-                packer.put("a_stride", op.a_stride, 2, 16, 16)?;
-                packer.put("b_base", op.b_base, 3, 0, 16)?;
-                packer.put("b_stride", op.b_stride, 3, 16, 16)?;
-                packer.put("k_chunks", op.k_chunks, 4, 0, 16)?;
-                packer.put("row_tiles", op.row_tiles, 4, 16, 8)?;
-                packer.put("col_tiles", op.col_tiles, 4, 24, 8)?;
-                packer.put("channels", op.channels, 5, 0, 16)?;
-                packer.put("dst_channel", op.dst_channel, 5, 16, 16)?;
-                packer.put("dst_base", op.dst_base, 6, 0, 16)?;
-                packer.put("dst_stride", op.dst_stride, 6, 16, 16)?;
-                packer.put("par_base", op.par_base, 7, 0, 16)?;
-                packer.put("head_dim", op.head_dim, 7, 16, 8)?;
-                packer.put("row_tile0", op.row_tile0, 7, 24, 8)?;
-            }
-            Operation::Softmax(op) => {
-                packer.put("table", op.table, 0, 8, 1)?;
-                packer.put("src_base", op.src_base, 2, 0, 16)?;
-                packer.put("src_stride", op.src_stride, 2, 16, 16)?;
-                packer.put("dst_base", op.dst_base, 3, 0, 16)?;
-                packer.put("dst_stride", op.dst_stride, 3, 16, 16)?;
-                packer.put("columns", op.columns, 4, 0, 16)?;
-                packer.put("row_tiles", op.row_tiles, 4, 16, 8)?;
-                packer.put("row0", op.row0, 5, 0, 16)?;
-            }
-            Operation::Layernorm(op) => {
-                packer.put("x_base", op.x_base, 2, 0, 16)?;
-                packer.put("b_base", op.b_base, 2, 16, 16)?;
-                packer.put("y16_base", op.y16_base, 3, 0, 16)?;
-                packer.put("y8_base", op.y8_base, 3, 16, 16)?;
-                packer.put("stride", op.stride, 4, 0, 16)?;
-                packer.put("y8_stride", op.y8_stride, 4, 16, 16)?;
-                packer.put("channels", op.channels, 5, 0, 16)?;
-                packer.put("row_tiles", op.row_tiles, 5, 16, 8)?;
-                packer.put("par_base", op.par_base, 6, 0, 16)?;
-            }
+            Operation::Matmul(op) => op.pack(&mut packer)?,
+            Operation::Softmax(op) => op.pack(&mut packer)?,
+            Operation::Layernorm(op) => op.pack(&mut packer)?,
         }
-
         Ok(packer.words)
     }
 
@@ -924,90 +1061,21 @@ impl Instruction {
             return Err(DecodeError::IllegalOpcode { opcode });
         };
         for (word, (value, reserved)) in words.iter().zip(reserved).enumerate() {
-            if value & reserved != 0 {
-                return Err(DecodeError::ReservedBits {
-                    word,
-                    bits: value & reserved,
-                });
+            let bits = value & reserved;
+            if bits != 0 {
+                return Err(DecodeError::ReservedBits { word, bits });
             }
         }
-        let header = Header {
-            layer: get(words, 0, 24, 8) as u8,
-            wait: [
-                get(words, 1, 0, 5) as u8,
-                get(words, 1, 5, 5) as u8,
-                get(words, 1, 10, 5) as u8,
-            ],
-            signal: [
-                get(words, 1, 15, 5) as u8,
-                get(words, 1, 20, 5) as u8,
-                get(words, 1, 25, 5) as u8,
-            ],
-        };
+        let header = Header::unpack(words);
         let operation = match opcode {
-            opcode::NOP => Operation::Nop(Nop {
-                engine: get(words, 0, 8, 2) as u8,
-                port: get(words, 0, 10, 2) as u8,
-            }),
-            opcode::LOAD => Operation::Load(Load {
-                memory: get(words, 0, 8, 4) as u8,
-                port: get(words, 0, 12, 2) as u8,
-                address: u64::from(get(words, 2, 0, 32)) | u64::from(get(words, 3, 0, 32)) << 32,
-                word_offset: get(words, 4, 0, 16) as u16,
-                beats: get(words, 5, 0, 24),
-            }),
-            opcode::STORE => Operation::Store(Store {
-                memory: get(words, 0, 8, 4) as u8,
-                address: u64::from(get(words, 2, 0, 32)) | u64::from(get(words, 3, 0, 32)) << 32,
-                word_offset: get(words, 4, 0, 16) as u16,
-                beats: get(words, 5, 0, 24),
-            }),
+            opcode::NOP => Operation::Nop(Nop::unpack(words)),
+            opcode::LOAD => Operation::Load(Load::unpack(words)),
+            opcode::STORE => Operation::Store(Store::unpack(words)),
             opcode::END => Operation::End(End {}),
-            opcode::MATMUL => Operation::Matmul(Matmul {
-                mode8: get(words, 0, 8, 1) != 0,
-                a_probs: get(words, 0, 9, 1) != 0,
-                b_opd: get(words, 0, 10, 1) != 0,
-                b_slot: get(words, 0, 11, 2) as u8,
-                gelu: get(words, 0, 13, 1) != 0,
-                table: get(words, 0, 14, 1) as u8,
-                uniform: get(words, 0, 15, 1) != 0,
-                dest: get(words, 0, 16, 3) as u8,
-                a_base: get(words, 2, 0, 16) as u16,
-                a_stride: get(words, 2, 16, 16) as u16,
-                b_base: get(words, 3, 0, 16) as u16,
-                b_stride: get(words, 3, 16, 16) as u16,
-                k_chunks: get(words, 4, 0, 16) as u16,
-                row_tiles: get(words, 4, 16, 8) as u8,
-                col_tiles: get(words, 4, 24, 8) as u8,
-                channels: get(words, 5, 0, 16) as u16,
-                dst_channel: get(words, 5, 16, 16) as u16,
-                dst_base: get(words, 6, 0, 16) as u16,
-                dst_stride: get(words, 6, 16, 16) as u16,
-                par_base: get(words, 7, 0, 16) as u16,
-                head_dim: get(words, 7, 16, 8) as u8,
-                row_tile0: get(words, 7, 24, 8) as u8,
-            }),
-            opcode::SOFTMAX => Operation::Softmax(Softmax {
-                table: get(words, 0, 8, 1) as u8,
-                src_base: get(words, 2, 0, 16) as u16,
-                src_stride: get(words, 2, 16, 16) as u16,
-                dst_base: get(words, 3, 0, 16) as u16,
-                dst_stride: get(words, 3, 16, 16) as u16,
-                columns: get(words, 4, 0, 16) as u16,
-                row_tiles: get(words, 4, 16, 8) as u8,
-                row0: get(words, 5, 0, 16) as u16,
-            }),
-            opcode::LAYERNORM => Operation::Layernorm(Layernorm {
-                x_base: get(words, 2, 0, 16) as u16,
-                b_base: get(words, 2, 16, 16) as u16,
-                y16_base: get(words, 3, 0, 16) as u16,
-                y8_base: get(words, 3, 16, 16) as u16,
-                stride: get(words, 4, 0, 16) as u16,
-                y8_stride: get(words, 4, 16, 16) as u16,
-                channels: get(words, 5, 0, 16) as u16,
-                row_tiles: get(words, 5, 16, 8) as u8,
-                par_base: get(words, 6, 0, 16) as u16,
-            }),
+            opcode::MATMUL => Operation::Matmul(Matmul::unpack(words)),
+            opcode::SOFTMAX => Operation::Softmax(Softmax::unpack(words)),
+            opcode::LAYERNORM => Operation::Layernorm(Layernorm::unpack(words)),
+
             _ => return Err(DecodeError::IllegalOpcode { opcode }),
         };
         Ok(Self { header, operation })

@@ -10,7 +10,7 @@ mod options;
 mod read;
 mod write;
 
-use fqbert_emulator::{AxiFault, Ddr};
+use fqbert_simulated::{AxiFault, Ddr};
 
 use fqbert_random::Random;
 

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use fqbert_emulator::AxiFault;
+use fqbert_simulated::AxiFault;
 
 use super::check::{self, Channel};
 use super::{BEAT, Shared, Traffic, response};

@@ -19,6 +19,7 @@ use fqbert_contract::registers::{self as regs, irq_enable, status};
 use fqbert_contract::timing::{Counters, Matrix, Ports, Times, UNITS, Vector};
 use fqbert_contract::{Bytes, DeviceAddress, Geometry, RegisterOffset};
 use fqbert_cosim::{Companion, CosimDevice, CosimOptions, Memory, Model, OpenError, Port};
+use fqbert_emulator::{EmulatedDevice, EmulatorOptions};
 
 /// Longer than any program here takes.
 pub const DEADLINE: Duration = Duration::from_secs(30);
@@ -153,15 +154,9 @@ impl Companion for Played {
     }
 }
 
-/// The shell of the tiny accelerator, or `None` (said loudly) without Verilator.
-pub fn shell(memory: Memory) -> Option<CosimDevice> {
-    let options = CosimOptions {
-        memory,
-        ..CosimOptions::new(tiny())
-    };
-    match CosimDevice::of_top("system_shell", options, |model| {
-        Box::new(Played::new(model))
-    }) {
+/// The device, or `None` (said loudly) where its RTL was not verilated.
+pub fn or_skip(opened: Result<CosimDevice, OpenError>) -> Option<CosimDevice> {
+    match opened {
         Ok(device) => Some(device),
         Err(OpenError::Unavailable(error)) => {
             eprintln!("SKIPPED: {error}");
@@ -169,6 +164,32 @@ pub fn shell(memory: Memory) -> Option<CosimDevice> {
         }
         Err(error) => panic!("{error}"),
     }
+}
+
+/// The tiny accelerator with that memory.
+pub fn options(memory: Memory) -> CosimOptions {
+    CosimOptions {
+        memory,
+        ..CosimOptions::new(tiny())
+    }
+}
+
+/// The shell of the tiny accelerator, or `None` without Verilator.
+pub fn shell(memory: Memory) -> Option<CosimDevice> {
+    or_skip(CosimDevice::of_top(
+        "system_shell",
+        options(memory),
+        |model| Box::new(Played::new(model)),
+    ))
+}
+
+/// The emulator of the tiny accelerator.
+pub fn emulator() -> EmulatedDevice {
+    let options = EmulatorOptions {
+        threads: Some(1),
+        ..EmulatorOptions::new(tiny())
+    };
+    EmulatedDevice::new(options).unwrap()
 }
 
 /// How a run ended.

@@ -1,7 +1,7 @@
 //! Contents of the memories: what models have, corners, and noise.
 
 use fqbert_contract::isa::MemoryId;
-use fqbert_contract::layout::LayerNormHeader;
+use fqbert_contract::layout::pack_layer_norm;
 use fqbert_numerics::layernorm;
 use fqbert_numerics::softmax::exp_table;
 
@@ -102,16 +102,7 @@ fn parameters(bench: &mut Bench, random: &mut Random) {
         .map(|_| random.within(0, 100) as f32 / 50.0 - 1.0)
         .collect();
     let p = layernorm::quantize(&gamma, &beta, 1e-12, n, 1e-3, 1e-3, 0.04).unwrap();
-    let header = LayerNormHeader {
-        inv: p.inv,
-        eps: p.eps,
-        m16: p.m16,
-        m8: p.m8,
-        s16: p.s16,
-        s8: p.s8,
-        q: p.q,
-    }
-    .to_bytes();
+    let image = pack_layer_norm(&p).unwrap();
     let noise = random.one_in(3);
     let words = bench
         .memories
@@ -122,7 +113,7 @@ fn parameters(bench: &mut Bench, random: &mut Random) {
         if noise {
             word.copy_from_slice(&random.bytes(16));
         } else if random.one_in(4) {
-            word.copy_from_slice(&header[..16]);
+            word.copy_from_slice(&image[..16]);
         } else {
             for half in 0..2 {
                 let channel = (2 * index + half) % n;

@@ -2,8 +2,9 @@
 //! the memories.
 
 use fqbert_contract::isa::{Layernorm, MemoryId, Operation, Softmax};
-use fqbert_contract::layout::{LayerNormHeader, pack_res};
+use fqbert_contract::layout::{pack_layer_norm, pack_res};
 use fqbert_cosim::open_or_skip;
+use fqbert_numerics::layernorm::LayerNormParams;
 use serde_json::Value;
 
 use crate::bench::Bench;
@@ -42,7 +43,15 @@ fn layer_norm() {
                 continue;
             }
             let x: Vec<i16> = integers(input, "x", n).iter().map(|&x| x as i16).collect();
-            let header = LayerNormHeader {
+            let norm = LayerNormParams {
+                gamma: integers(input, "gamma", n)
+                    .iter()
+                    .map(|&v| v as i8)
+                    .collect(),
+                beta: integers(input, "beta", n)
+                    .iter()
+                    .map(|&v| v as i32)
+                    .collect(),
                 inv: integer(input, "inv") as u32,
                 eps: integer(input, "eps") as u32,
                 m16: integer(input, "m16") as u16,
@@ -55,15 +64,8 @@ fn layer_norm() {
             bench.memories.all_mut(MemoryId::Resx)[..image.len()].copy_from_slice(&image);
             bench.memories.all_mut(MemoryId::Resb)[..image.len()].fill(0);
             let params = bench.memories.all_mut(MemoryId::Lnp);
-            params[..32].copy_from_slice(&header.to_bytes());
-            let (gamma, beta) = (integers(input, "gamma", n), integers(input, "beta", n));
-            for (record, (gamma, beta)) in params[32..]
-                .chunks_exact_mut(8)
-                .zip(gamma.into_iter().zip(beta))
-            {
-                record[..4].copy_from_slice(&(beta as i32).to_le_bytes());
-                record[4] = gamma as u8;
-            }
+            let norm = pack_layer_norm(&norm).unwrap();
+            params[..norm.len()].copy_from_slice(&norm);
             let l = Layernorm {
                 y16_base: g.resx_words as u16 / 2,
                 stride: 1,

@@ -3,7 +3,7 @@
 
 use fqbert_contract::Geometry;
 use fqbert_contract::isa::{Layernorm, MemoryId, Operation, Softmax};
-use fqbert_contract::layout::LayerNormHeader;
+use fqbert_contract::layout::unpack_layer_norm;
 use fqbert_numerics::layernorm::{LayerNormParams, layernorm_row};
 use fqbert_numerics::residual_add;
 use fqbert_numerics::softmax::softmax_row;
@@ -140,20 +140,6 @@ impl Memories {
 
     fn layer_norm_params(&self, l: &Layernorm) -> LayerNormParams {
         let bytes = &self.all(MemoryId::Lnp)[16 * usize::from(l.par_base)..];
-        let header = LayerNormHeader::from_bytes(*bytes.first_chunk().unwrap());
-        let records = || bytes[32..].chunks_exact(8).take(usize::from(l.channels));
-        LayerNormParams {
-            gamma: records().map(|r| r[4] as i8).collect(),
-            beta: records()
-                .map(|r| i32::from_le_bytes(*r.first_chunk().unwrap()))
-                .collect(),
-            inv: header.inv,
-            q: header.q,
-            eps: header.eps,
-            m16: header.m16,
-            s16: header.s16,
-            m8: header.m8,
-            s8: header.s8,
-        }
+        unpack_layer_norm(bytes, usize::from(l.channels))
     }
 }

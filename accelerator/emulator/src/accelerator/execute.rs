@@ -6,8 +6,8 @@ use fqbert_contract::isa::{
 
 use super::joined::Transfer;
 use super::{Accelerator, axi_cause};
-use crate::ddr::Ddr;
 use crate::kernels;
+use fqbert_simulated::Ddr;
 
 impl Accelerator {
     /// Executes one instruction whose fields `check_operation` has accepted. An error is the

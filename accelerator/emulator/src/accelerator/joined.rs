@@ -13,9 +13,9 @@ use fqbert_contract::isa::{FaultCause, Matmul, MemoryId};
 use fqbert_numerics::requant::Requant;
 
 use super::{Accelerator, axi_cause};
-use crate::ddr::{AxiFault, Ddr};
 use crate::kernels;
 use crate::memories::Memories;
+use fqbert_simulated::{AxiFault, Ddr};
 
 /// What words of a weight slot stand for.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -28,9 +28,9 @@ use fqbert_contract::isa::{FaultCause, INSTRUCTION_BYTES, PROGRAM_MAX, SEMAPHORE
 use fqbert_contract::registers::{irq_status, status};
 use fqbert_contract::timing::{self, Policy, Queue};
 
-use crate::ddr::{AxiFault, Ddr};
 use crate::kernels::{Kernel, Workspace};
 use crate::memories::Memories;
+use fqbert_simulated::{AxiFault, Ddr};
 use joined::{Transfer, Waiting};
 use plan::{Ending, Plan, PlanCache};
 use registers::Registers;

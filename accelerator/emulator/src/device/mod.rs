@@ -5,25 +5,25 @@
 //! real one is, with no thread of its own and nothing left to chance.
 
 mod awake;
-pub(crate) mod dram;
 
 use std::time::{Duration, Instant};
 
 use fqbert_contract::capability::Capabilities;
-use fqbert_contract::device::{Allocation, BufferId, Device, DeviceError, MemoryInfo};
-use fqbert_contract::region::{Allocator, Span};
+use fqbert_contract::device::{
+    Allocation, BufferId, Device, DeviceError, MemoryInfo, register_offset,
+};
 use fqbert_contract::registers::{self, control};
-use fqbert_contract::simulated::{Refusal, Simulated};
-use fqbert_contract::{Bytes, DeviceAddress, RegisterOffset};
+use fqbert_contract::{Bytes, RegisterOffset};
+use fqbert_simulated::{DeviceMemory, Refusal, Simulated};
 use rayon::ThreadPool;
 
 use crate::accelerator::{Accelerator, RunState};
 use crate::kernels::{Kernel, KernelError};
-use crate::options::{EmulatorOptions, OptionError};
-use dram::Dram;
+use crate::options::EmulatorOptions;
 
-/// Device address of the first byte of memory: not 0, so that an address forgotten at 0 faults.
-const MEMORY_BASE: u64 = 0x1000_0000;
+/// What to do about a memory that is too small.
+const MORE_MEMORY: &str =
+    "free buffers, or open the emulator with more, such as emu:zcu102?memory=2GiB";
 /// A register read lets a running program go on for this long, so that polling makes progress and
 /// still returns.
 const POLL_SLICE: Duration = Duration::from_millis(5);
@@ -31,9 +31,9 @@ const POLL_SLICE: Duration = Duration::from_millis(5);
 /// Why an emulated accelerator cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The text names no device or option.
+    /// This CPU does not run the kernel that was asked for.
     #[error(transparent)]
-    Options(#[from] OptionError),
+    Kernel(KernelError),
     /// `FQBERT_KERNEL` names no kernel of this CPU.
     #[error("environment variable FQBERT_KERNEL: {0}")]
     Variable(KernelError),
@@ -50,22 +50,12 @@ pub enum OpenError {
     },
 }
 
-/// Opens an emulated accelerator described as
-/// `GEOMETRY[?threads=N&kernel=NAME&seed=N&memory=SIZE]`, the part of a device URI behind `emu:`.
-///
-/// # Errors
-/// An unknown geometry, option or kernel, or threads that cannot be started.
-pub fn open(uri_rest: &str) -> Result<EmulatedDevice, OpenError> {
-    EmulatedDevice::new(EmulatorOptions::parse(uri_rest)?)
-}
-
 /// The emulated accelerator.
 #[derive(Debug)]
 pub struct EmulatedDevice {
     capabilities: Capabilities,
     accelerator: Accelerator,
-    dram: Dram,
-    allocator: Allocator,
+    memory: DeviceMemory,
     pool: ThreadPool,
     /// Interrupts at the last wait.
     waited: u32,
@@ -84,7 +74,7 @@ impl EmulatedDevice {
                 .unwrap_or(Kernel::detect()),
         };
         if !kernel.is_supported() {
-            return Err(OptionError::Kernel(KernelError::Unsupported { kernel }).into());
+            return Err(OpenError::Kernel(KernelError::Unsupported { kernel }));
         }
         let threads = options.threads.unwrap_or(0);
         let pool = rayon::ThreadPoolBuilder::new()
@@ -92,12 +82,10 @@ impl EmulatedDevice {
             .thread_name(|i| format!("fqbert-emu-{i}"))
             .build()
             .map_err(|source| OpenError::Threads { threads, source })?;
-        let allocator = Allocator::new(options.memory_bytes.min(crate::options::MAX_MEMORY_BYTES));
         Ok(Self {
             capabilities: Capabilities::of(&options.geometry),
             accelerator: Accelerator::with(&options.geometry, kernel, options.schedule),
-            dram: Dram::new(MEMORY_BASE, allocator.total()),
-            allocator,
+            memory: DeviceMemory::new(options.memory_bytes, MORE_MEMORY),
             pool,
             waited: 0,
         })
@@ -118,7 +106,7 @@ impl EmulatedDevice {
         if !self.accelerator.is_busy() {
             return RunState::Idle;
         }
-        let (accelerator, dram) = (&mut self.accelerator, &mut self.dram);
+        let (accelerator, dram) = (&mut self.accelerator, self.memory.dma());
         awake::install(&self.pool, || {
             accelerator.run_pending(dram, &mut || Instant::now() >= deadline)
         })
@@ -128,45 +116,6 @@ impl EmulatedDevice {
     fn advance_a_little(&mut self) {
         self.advance(Instant::now() + POLL_SLICE);
     }
-
-    /// Where bytes `offset..offset + length` of a buffer lie.
-    fn locate(&self, buffer: BufferId, offset: Bytes, length: u64) -> Result<Range, DeviceError> {
-        let span = self.allocator.covering(buffer, offset, length)?;
-        match usize::try_from(length) {
-            Ok(bytes) => Ok(Range {
-                start: span.start + offset.0,
-                length: bytes,
-                end: end_of(&span),
-            }),
-            Err(_) => Err(DeviceError::OutOfBounds {
-                buffer,
-                size: Bytes(span.size),
-                offset,
-                length: Bytes(length),
-            }),
-        }
-    }
-
-    fn check_register(register: RegisterOffset) -> Result<u32, DeviceError> {
-        let offset = register.0;
-        if offset.is_multiple_of(4) && offset < registers::BLOCK_BYTES {
-            Ok(offset)
-        } else {
-            Err(DeviceError::BadRegister(register))
-        }
-    }
-}
-
-/// Bytes of a buffer, from the start of the memory.
-struct Range {
-    start: u64,
-    length: usize,
-    /// Where the buffer ends.
-    end: u64,
-}
-
-fn end_of(span: &Span) -> u64 {
-    span.start + span.size
 }
 
 impl Device for EmulatedDevice {
@@ -175,43 +124,19 @@ impl Device for EmulatedDevice {
     }
 
     fn memory(&self) -> MemoryInfo {
-        MemoryInfo {
-            base: DeviceAddress(self.dram.base()),
-            total: Bytes(self.allocator.total()),
-            free: Bytes(self.allocator.free_bytes()),
-            largest_free: Bytes(self.allocator.largest_free()),
-        }
+        self.memory.info()
     }
 
     fn allocate(&mut self, size: Bytes) -> Result<Allocation, DeviceError> {
-        let Some((id, span)) = self.allocator.allocate(size.0) else {
-            return Err(DeviceError::OutOfMemory {
-                wanted: size,
-                largest_free: Bytes(self.allocator.largest_free()),
-                total: Bytes(self.allocator.total()),
-                remedy: "free buffers, or open the emulator with more, such as emu:zcu102?memory=2GiB",
-            });
-        };
-        Ok(Allocation {
-            id,
-            address: DeviceAddress(self.dram.base() + span.start),
-            size,
-        })
+        self.memory.allocate(size)
     }
 
     fn free(&mut self, buffer: BufferId) -> Result<(), DeviceError> {
-        let span = self
-            .allocator
-            .free(buffer)
-            .ok_or(DeviceError::UnknownBuffer(buffer))?;
-        self.dram.forget(span.start, span.occupied());
-        Ok(())
+        self.memory.free(buffer)
     }
 
     fn write(&mut self, buffer: BufferId, offset: Bytes, data: &[u8]) -> Result<(), DeviceError> {
-        let range = self.locate(buffer, offset, data.len() as u64)?;
-        self.dram.cpu.write(range.start, data);
-        Ok(())
+        self.memory.write(buffer, offset, data)
     }
 
     fn read(
@@ -220,9 +145,7 @@ impl Device for EmulatedDevice {
         offset: Bytes,
         data: &mut [u8],
     ) -> Result<(), DeviceError> {
-        let range = self.locate(buffer, offset, data.len() as u64)?;
-        self.dram.cpu.read(range.start, data);
-        Ok(())
+        self.memory.read(buffer, offset, data)
     }
 
     fn sync_to_device(
@@ -231,10 +154,7 @@ impl Device for EmulatedDevice {
         offset: Bytes,
         length: Bytes,
     ) -> Result<(), DeviceError> {
-        let range = self.locate(buffer, offset, length.0)?;
-        self.dram
-            .sync_to_device(range.start, range.length, range.end);
-        Ok(())
+        self.memory.sync_to_device(buffer, offset, length)
     }
 
     fn sync_to_cpu(
@@ -243,20 +163,18 @@ impl Device for EmulatedDevice {
         offset: Bytes,
         length: Bytes,
     ) -> Result<(), DeviceError> {
-        let range = self.locate(buffer, offset, length.0)?;
         self.advance_a_little();
-        self.dram.sync_to_cpu(range.start, range.length, range.end);
-        Ok(())
+        self.memory.sync_to_cpu(buffer, offset, length)
     }
 
     fn read32(&mut self, register: RegisterOffset) -> Result<u32, DeviceError> {
-        let offset = Self::check_register(register)?;
+        let offset = register_offset(register)?;
         self.advance_a_little();
         Ok(self.accelerator.read32(offset))
     }
 
     fn write32(&mut self, register: RegisterOffset, value: u32) -> Result<(), DeviceError> {
-        let offset = Self::check_register(register)?;
+        let offset = register_offset(register)?;
         self.accelerator.write32(offset, value);
         Ok(())
     }
@@ -287,11 +205,11 @@ impl Device for EmulatedDevice {
 
 impl Simulated for EmulatedDevice {
     fn refuse(&mut self, refusals: Vec<Refusal>) {
-        self.dram.refuse(refusals);
+        self.memory.refuse(refusals);
     }
 
     fn advance(&mut self, cycles: u32) {
-        let (accelerator, dram) = (&mut self.accelerator, &mut self.dram);
+        let (accelerator, dram) = (&mut self.accelerator, self.memory.dma());
         let now = |accelerator: &Accelerator| {
             u64::from(accelerator.read32(registers::CYCLES_LOW.0))
                 | u64::from(accelerator.read32(registers::CYCLES_HIGH.0)) << 32

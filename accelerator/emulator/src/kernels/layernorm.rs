@@ -2,7 +2,7 @@
 
 use fqbert_contract::Geometry;
 use fqbert_contract::isa::{Layernorm, MemoryId};
-use fqbert_contract::layout::LayerNormHeader;
+use fqbert_contract::layout::unpack_layer_norm;
 use fqbert_numerics::layernorm::{LayerNormParams, layernorm_row};
 use fqbert_numerics::residual_add;
 use rayon::prelude::*;
@@ -151,33 +151,6 @@ fn gather(words: &[u8], rows: usize, row: usize, out: &mut [i16]) {
     }
 }
 
-/// Two header words, then beta and gamma of each channel.
 fn read_params(memories: &Memories, par_base: u16, n: usize) -> LayerNormParams {
-    let bytes = memories.words_from(MemoryId::Lnp, par_base);
-    let header = bytes.first_chunk::<32>().copied().unwrap_or([0; 32]);
-    let LayerNormHeader {
-        inv,
-        eps,
-        m16,
-        m8,
-        s16,
-        s8,
-        q,
-    } = LayerNormHeader::from_bytes(header);
-    let channels = bytes.get(32..).unwrap_or(&[]).as_chunks::<8>().0;
-    let channels = channels.get(..n).unwrap_or(channels);
-    LayerNormParams {
-        gamma: channels.iter().map(|c| c[4] as i8).collect(),
-        beta: channels
-            .iter()
-            .map(|c| i32::from_le_bytes([c[0], c[1], c[2], c[3]]))
-            .collect(),
-        inv,
-        q,
-        eps,
-        m16,
-        s16,
-        m8,
-        s8,
-    }
+    unpack_layer_norm(memories.words_from(MemoryId::Lnp, par_base), n)
 }

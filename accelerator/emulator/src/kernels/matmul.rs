@@ -3,15 +3,15 @@
 
 use fqbert_contract::Geometry;
 use fqbert_contract::isa::{Matmul, MemoryId};
-use fqbert_contract::layout::ChannelParams;
+use fqbert_contract::layout::decode_requant;
 use fqbert_contract::verify;
 use fqbert_numerics::requant::Requant;
 
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 use super::vector::{fused, path};
 use super::{Kernel, portable, scalar, write};
-use crate::ddr::Lent;
 use crate::memories::Memories;
+use fqbert_simulated::Lent;
 
 /// What a MATMUL computes from, with every address resolved.
 pub struct Operands<'a> {
@@ -394,15 +394,6 @@ pub fn add_params(memories: &Memories, m: &Matmul, params: &mut Vec<Requant>) {
     let step = usize::from(!m.uniform);
     params.extend((0..usize::from(m.channels)).map(|channel| {
         let record = records.get(channel * step).copied().unwrap_or_default();
-        let ChannelParams {
-            bias,
-            multiplier,
-            shift,
-        } = ChannelParams::from_bytes(record);
-        Requant {
-            bias,
-            multiplier,
-            shift,
-        }
+        decode_requant(record)
     }));
 }

@@ -23,12 +23,16 @@ module fqbert_multiply_add #(
     .AMULTSEL("A"), .BMULTSEL("B"), .PREADDINSEL("A"),
     .USE_MULT("MULTIPLY"), .USE_SIMD("ONE48"), .USE_PATTERN_DETECT("NO_PATDET"),
     .AREG(1), .ACASCREG(1), .DREG(0), .ADREG(0), .BREG(1), .BCASCREG(1), .CREG(1),
-    .MREG(1), .PREG(1), .INMODEREG(0), .OPMODEREG(0), .ALUMODEREG(0), .CARRYINREG(0), .CARRYINSELREG(0)
+    .MREG(1), .PREG(1), .INMODEREG(0), .OPMODEREG(0),
+    .ALUMODEREG(0), .CARRYINREG(0), .CARRYINSELREG(0)
   ) u_dsp (
     .CLK(clk_i),
-    .A({{(30-A_WIDTH){a_i[A_WIDTH-1]}}, a_i}), .B(18'(b_i)), .C(c_i), .D('0), .PCIN('0), .PCOUT(), .P(p_o),
-    .INMODE(5'b00000), .OPMODE(9'b000110101), .ALUMODE(4'b0000), .CARRYIN(1'b0), .CARRYINSEL(3'b000),
-    .CEA1(1'b0), .CEA2(1'b1), .CEB1(1'b0), .CEB2(1'b1), .CED(1'b0), .CEAD(1'b0), .CEC(1'b1), .CEM(1'b1), .CEP(1'b1),
+    .A({{(30-A_WIDTH){a_i[A_WIDTH-1]}}, a_i}), .B(18'(b_i)),
+    .C(c_i), .D('0), .PCIN('0), .PCOUT(), .P(p_o),
+    .INMODE(5'b00000), .OPMODE(9'b000110101),
+    .ALUMODE(4'b0000), .CARRYIN(1'b0), .CARRYINSEL(3'b000),
+    .CEA1(1'b0), .CEA2(1'b1), .CEB1(1'b0), .CEB2(1'b1),
+    .CED(1'b0), .CEAD(1'b0), .CEC(1'b1), .CEM(1'b1), .CEP(1'b1),
     .CECTRL(1'b0), .CEINMODE(1'b0), .CEALUMODE(1'b0), .CECARRYIN(1'b0),
     .RSTA(1'b0), .RSTB(1'b0), .RSTC(1'b0), .RSTD(1'b0), .RSTM(1'b0), .RSTP(1'b0),
     .RSTCTRL(1'b0), .RSTINMODE(1'b0), .RSTALUMODE(1'b0), .RSTALLCARRYIN(1'b0),

@@ -59,7 +59,9 @@ module fqbert_drain
   assign group_last = group_q == groups - 8'd1;
   assign step_last  = group_last && column_q == columns - 8'd1;
 
-  function automatic channel_t next_channels(channel_t c, logic [7:0] head_dim, logic [15:0] stride);
+  function automatic channel_t next_channels(
+    channel_t c, logic [7:0] head_dim, logic [15:0] stride
+  );
     channel_t n;
     n.output_ = c.output_ + 16'd2;
     n.channel = c.channel + 16'd2;
@@ -151,7 +153,8 @@ module fqbert_drain
   logic exists;
   assign exists     = channel_q.output_ < context_q.channels;
   assign par_ren_o  = active_q && exists;
-  assign par_addr_o = context_q.uniform ? context_q.par_base : context_q.par_base + {1'b0, channel_q.output_[15:1]};
+  assign par_addr_o = context_q.uniform ? context_q.par_base
+                                        : context_q.par_base + {1'b0, channel_q.output_[15:1]};
 
   step_t step;
   always_comb begin
@@ -198,7 +201,8 @@ module fqbert_drain
 
 `ifndef SYNTHESIS
   always_ff @(posedge clk_i) begin
-    assert (!(rst_ni && active_q && part_i.valid && !step_last)) else $fatal(1, "a part arrives before the last is drained");
+    assert (!(rst_ni && active_q && part_i.valid && !step_last))
+    else $fatal(1, "a part arrives before the last is drained");
   end
 `endif
 

@@ -26,13 +26,15 @@ module fqbert_dsp_packed #(
     .AMULTSEL("AD"), .BMULTSEL("B"), .PREADDINSEL("A"),
     .USE_MULT("MULTIPLY"), .USE_SIMD("ONE48"), .USE_PATTERN_DETECT("NO_PATDET"),
     .AREG(1), .ACASCREG(1), .DREG(1), .ADREG(1), .BREG(2), .BCASCREG(2), .CREG(0),
-    .MREG(1), .PREG(1), .INMODEREG(0), .OPMODEREG(1), .ALUMODEREG(0), .CARRYINREG(0), .CARRYINSELREG(0)
+    .MREG(1), .PREG(1), .INMODEREG(0), .OPMODEREG(1),
+    .ALUMODEREG(0), .CARRYINREG(0), .CARRYINSELREG(0)
   ) u_dsp (
     .CLK(clk_i),
     .A({{25{w_lo_i[4]}}, w_lo_i}), .B({{9{a_i[8]}}, a_i}), .C('1), .D({w_hi_i, 23'b0}),
     .PCIN(CASCADED ? pcin_i : 48'b0), .PCOUT(pcout_o), .P(p_o),
     .INMODE(5'b00100), .OPMODE(opmode), .ALUMODE(4'b0000), .CARRYIN(1'b0), .CARRYINSEL(3'b000),
-    .CEA1(1'b0), .CEA2(1'b1), .CEB1(1'b1), .CEB2(1'b1), .CED(1'b1), .CEAD(1'b1), .CEC(1'b0), .CEM(1'b1), .CEP(1'b1),
+    .CEA1(1'b0), .CEA2(1'b1), .CEB1(1'b1), .CEB2(1'b1),
+    .CED(1'b1), .CEAD(1'b1), .CEC(1'b0), .CEM(1'b1), .CEP(1'b1),
     .CECTRL(1'b1), .CEINMODE(1'b0), .CEALUMODE(1'b0), .CECARRYIN(1'b0),
     .RSTA(1'b0), .RSTB(1'b0), .RSTC(1'b0), .RSTD(1'b0), .RSTM(1'b0), .RSTP(1'b0),
     .RSTCTRL(1'b0), .RSTINMODE(1'b0), .RSTALUMODE(1'b0), .RSTALLCARRYIN(1'b0),
@@ -57,7 +59,8 @@ module fqbert_dsp_packed #(
     b2_q         <= b1_q;
     m_q          <= ad_q * b2_q;
     accumulate_q <= accumulate_i;
-    p_q          <= 48'(m_q) + (CASCADED ? pcin_i : 48'b0) + (ACCUMULATE && accumulate_q ? p_q : 48'b0);
+    p_q          <= 48'(m_q) + (CASCADED ? pcin_i : 48'b0)
+                  + (ACCUMULATE && accumulate_q ? p_q : 48'b0);
   end
 
   assign pcout_o = p_q;

@@ -56,7 +56,8 @@ module fqbert_inflight
   assign key_o     = keys[read_q];
 
   // An instruction takes two cycles and a slot; its chunks are under way for L + 6 more.
-  if ((LANES + MEMORY_CYCLES + OPERAND_CYCLES + SLICE_CYCLES) / (2 + PAIRS / 2) + 2 > INFLIGHT) begin : gen_short
+  localparam int unsigned SUMMING = LANES + MEMORY_CYCLES + OPERAND_CYCLES + SLICE_CYCLES;
+  if (SUMMING / (2 + PAIRS / 2) + 2 > INFLIGHT) begin : gen_short
     $error("more instructions than fit can be under way");
   end
   if (LANES + 5 < PLACE_CYCLES + 1) begin : gen_late

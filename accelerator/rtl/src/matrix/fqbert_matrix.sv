@@ -1,6 +1,6 @@
 // The MATRIX engine: takes MATMUL instructions, whose fields and semaphores have been checked, and
 // retires them in order. It reads its operands and writes its results as docs/contract.md lays them
-// out, in the cycles of accelerator/contract/src/timing.rs.
+// out, in the cycles of accelerator/contract/src/timing.
 //
 // An instruction starts in the cycle of cmd_valid_i and cmd_ready_o; cmd_ready_o rises `issue`
 // cycles later and retire_o `latency` cycles later, when everything it has written can be read.
@@ -63,7 +63,8 @@ module fqbert_matrix
   output logic [PAIRS-1:0][LANES-1:0]                            opd_wbe_o
 );
 
-  localparam int unsigned INTAKE = MEMORY_CYCLES + OPERAND_CYCLES; // from a chunk's read to the array
+  // From a chunk's read to the array.
+  localparam int unsigned INTAKE = MEMORY_CYCLES + OPERAND_CYCLES;
   // From a part's last read to its capture, in which the last lane's P holds it.
   localparam int unsigned CAPTURE = INTAKE + SLICE_CYCLES + LANES - 1;
 
@@ -78,7 +79,8 @@ module fqbert_matrix
     .clk_i, .rst_ni,
     .cmd_valid_i, .cmd_ready_o, .cmd_i(fqbert_pkg::matmul_t'(cmd_i)),
     .context_valid_o(context_valid), .context_o(context_new),
-    .ren_o(ren), .a_addr_o(a_addr), .b_addr_o(b_addr), .source_o(source), .first_o(first), .part_o(part)
+    .ren_o(ren), .a_addr_o(a_addr), .b_addr_o(b_addr),
+    .source_o(source), .first_o(first), .part_o(part)
   );
 
   assign act_ren_o   = ren && !source.a_probs;
@@ -151,9 +153,15 @@ module fqbert_matrix
   step_t step1, step2, step6, step6_data;
   logic  write6;
   fqbert_delay #(.WIDTH($bits(step_t)), .CYCLES(1)) u_step1 (.clk_i, .data_i(step), .data_o(step1));
-  fqbert_delay #(.WIDTH($bits(step_t)), .CYCLES(1)) u_step2 (.clk_i, .data_i(step1), .data_o(step2));
-  fqbert_delay #(.WIDTH($bits(step_t)), .CYCLES(4)) u_step6 (.clk_i, .data_i(step2), .data_o(step6_data));
-  fqbert_marker_delay #(.WIDTH(1), .CYCLES(6)) u_write (.clk_i, .rst_ni, .marker_i(step.write), .marker_o(write6));
+  fqbert_delay #(.WIDTH($bits(step_t)), .CYCLES(1)) u_step2 (
+    .clk_i, .data_i(step1), .data_o(step2)
+  );
+  fqbert_delay #(.WIDTH($bits(step_t)), .CYCLES(4)) u_step6 (
+    .clk_i, .data_i(step2), .data_o(step6_data)
+  );
+  fqbert_marker_delay #(.WIDTH(1), .CYCLES(6)) u_write (
+    .clk_i, .rst_ni, .marker_i(step.write), .marker_o(write6)
+  );
   always_comb begin
     step6       = step6_data;
     step6.write = write6;

@@ -1,6 +1,6 @@
 // What the stages of the matrix engine tell each other. Cycle counts that couple stages are
 // constants here, with the equation that makes their sum the latency of
-// accelerator/contract/src/timing.rs.
+// accelerator/contract/src/timing.
 /* verilator lint_off UNUSEDPARAM */ // a part of the engine built alone uses some of it
 package fqbert_matrix_pkg;
 
@@ -12,8 +12,8 @@ package fqbert_matrix_pkg;
   localparam int unsigned SLICE_CYCLES = 4;
   // The drain's first step selects a column in the cycle after the capture, and is in the
   // destination's write register DRAIN_CYCLES later; the write takes one more. So an instruction
-  // retires L + 15 + drain cycles after its last read cycle, which with START_CYCLES is timing.rs:
-  // issue + L + MATRIX_PIPELINE (6) + drain + REQUANTIZE_PIPELINE (9).
+  // retires L + 15 + drain cycles after its last read cycle, which with START_CYCLES is the timing
+  // model's issue + L + MATRIX_PIPELINE (6) + drain + REQUANTIZE_PIPELINE (9).
   localparam int unsigned DRAIN_CYCLES = 8;
 
   // Terms of a part at most: sums of so many products keep the packed lanes apart
@@ -71,28 +71,35 @@ package fqbert_matrix_pkg;
     logic                       part_last;
     logic                       mode8;
     logic                       uniform;
-    logic [7:0]                 column;   // step of the tile: channels 2 * column and 2 * column + 1 of it
+    // Step of the tile: channels 2 * column and 2 * column + 1 of it.
+    logic [7:0]                 column;
     logic                       write;    // last part, and a channel that exists
     fqbert_pkg::matmul_dest_e   dest;
     logic                       gelu;
     logic                       table_;
-    logic [15:0]                word;     // word of the destination that holds channel (values: token) 0
+    // Word of the destination that holds channel (values: token) 0.
+    logic [15:0]                word;
     logic [15:0]                word_next; // keys: the same of the next key tile
     logic [15:0]                position; // channel; values: token of the group's first row
-    logic [7:0]                 pair;     // keys: pair of the group's first token; values: pair of the first channel
+    // Keys: pair of the group's first token; values: pair of the first channel.
+    logic [7:0]                 pair;
     logic [7:0]                 group;    // which operand_tokens rows are written to OPD
     logic                       last;     // the instruction retires after it
   } step_t;
 
   // Tokens written to OPD in one cycle.
-  function automatic int unsigned operand_tokens(int unsigned rows, int unsigned pairs, int unsigned lanes);
+  function automatic int unsigned operand_tokens(
+    int unsigned rows, int unsigned pairs, int unsigned lanes
+  );
     int unsigned least;
     least = rows < lanes ? rows : lanes;
     return least < pairs ? least : pairs;
   endfunction
 
-  // Cycles in which a tile leaves the shadow: timing.rs, drain_cycles.
-  function automatic int unsigned drain_cycles(int unsigned pairs, int unsigned groups, logic mode8, logic operand);
+  // Cycles in which a tile leaves the shadow: drain_cycles of the timing model.
+  function automatic int unsigned drain_cycles(
+    int unsigned pairs, int unsigned groups, logic mode8, logic operand
+  );
     return (mode8 ? pairs / 2 : pairs) * (operand ? groups : 1);
   endfunction
 

@@ -43,7 +43,8 @@ module fqbert_matrix_read
   // What a slot takes.
   logic   operand;
   count_t chunks, drain, slot, first_slot, busy_q;
-  assign operand = cmd_q.dest == fqbert_pkg::MATMUL_DEST_KEYS || cmd_q.dest == fqbert_pkg::MATMUL_DEST_VALUES;
+  assign operand = cmd_q.dest == fqbert_pkg::MATMUL_DEST_KEYS
+                || cmd_q.dest == fqbert_pkg::MATMUL_DEST_VALUES;
   assign chunks  = count_t'(cmd_q.k_chunks);
   always_comb begin
     unique case ({cmd_q.mode8, operand})
@@ -144,7 +145,9 @@ module fqbert_matrix_read
   assign ren_o       = chunk;
   assign a_addr_o    = a_addr_q;
   assign b_addr_o    = b_addr_q;
-  assign source_o    = '{a_probs: cmd_q.a_probs, b_opd: cmd_q.b_opd, b_slot: cmd_q.b_slot, mode8: cmd_q.mode8};
+  assign source_o    = '{
+    a_probs: cmd_q.a_probs, b_opd: cmd_q.b_opd, b_slot: cmd_q.b_slot, mode8: cmd_q.mode8
+  };
   assign first_o     = first_q;
   assign part_o      = '{
     valid:      chunk && cut,
@@ -173,13 +176,18 @@ module fqbert_matrix_read
 
   // The header was the queue's business.
   logic unused_header;
-  assign unused_header = ^{cmd_q.reserved62, cmd_q.signal2, cmd_q.signal1, cmd_q.signal0, cmd_q.wait2, cmd_q.wait1,
-                           cmd_q.wait0, cmd_q.layer, cmd_q.reserved19, cmd_q.opcode, cmd_q.k_chunks[15:CHUNKS]};
+  assign unused_header = ^{
+    cmd_q.reserved62, cmd_q.signal2, cmd_q.signal1, cmd_q.signal0,
+    cmd_q.wait2, cmd_q.wait1, cmd_q.wait0, cmd_q.layer, cmd_q.reserved19, cmd_q.opcode,
+    cmd_q.k_chunks[15:CHUNKS]
+  };
 
-  if (PART8 < drain_cycles(PAIRS, GROUPS, 1'b1, 1'b1) || PART4 < drain_cycles(PAIRS, GROUPS, 1'b0, 1'b1)) begin : gen_short
+  if (PART8 < drain_cycles(PAIRS, GROUPS, 1'b1, 1'b1)
+      || PART4 < drain_cycles(PAIRS, GROUPS, 1'b0, 1'b1)) begin : gen_short
     $error("a part must not be shorter than a drain");
   end
-  if ((LANES & (LANES - 1)) != 0 || (ROWS & (ROWS - 1)) != 0 || PAIRS % 2 != 0 || LANES < 2) begin : gen_shape
+  if ((LANES & (LANES - 1)) != 0 || (ROWS & (ROWS - 1)) != 0
+      || PAIRS % 2 != 0 || LANES < 2) begin : gen_shape
     $error("rows and lanes are powers of two, pairs even");
   end
 

@@ -38,9 +38,12 @@ module fqbert_matrix_write
     scr_q   <= rst_ni && step_i.write && step_i.dest == fqbert_pkg::MATMUL_DEST_SCR;
     gelu_q  <= step_i.gelu;
     table_q <= step_i.table_;
-    addr_q  <= step_i.word + (step_i.dest == fqbert_pkg::MATMUL_DEST_ACT ? step_i.position >> LANE_BITS
-                                                                         : step_i.position >> 1);
-    for (int unsigned l = 0; l < LANES; l++) lanes_q[l] <= LANE_BITS'(l) >> 1 == step_i.position[LANE_BITS-1:0] >> 1;
+    addr_q  <= step_i.word
+             + (step_i.dest == fqbert_pkg::MATMUL_DEST_ACT ? step_i.position >> LANE_BITS
+                                                           : step_i.position >> 1);
+    for (int unsigned l = 0; l < LANES; l++) begin
+      lanes_q[l] <= LANE_BITS'(l) >> 1 == step_i.position[LANE_BITS-1:0] >> 1;
+    end
   end
 
   always_ff @(posedge clk_i) begin

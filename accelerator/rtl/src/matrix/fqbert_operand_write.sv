@@ -43,7 +43,8 @@ module fqbert_operand_write
     addr_next_q <= step_i.word_next + chunk;
     for (int unsigned l = 0; l < LANES; l++) begin
       // Keys: the two channels of the step; values: the tokens of the group.
-      lanes_q[l] <= keys ? LANE_BITS'(l) >> 1 == lane >> 1 : LANE_BITS'(l) >> TOKEN_BITS == lane >> TOKEN_BITS;
+      lanes_q[l] <= keys ? LANE_BITS'(l) >> 1 == lane >> 1
+                         : LANE_BITS'(l) >> TOKEN_BITS == lane >> TOKEN_BITS;
     end
   end
 

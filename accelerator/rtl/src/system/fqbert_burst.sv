@@ -19,8 +19,7 @@ module fqbert_burst #(
   input  logic                        room_i,
   output logic                        ax_valid_o,
   input  logic                        ax_ready_i,
-  output logic [63:0]                 ax_address_o,
-  output logic [7:0]                  ax_length_o,
+  output fqbert_axi_pkg::axi_ax_t     ax_o,
   // Whether the burst whose address is valid is its transfer's last.
   output logic                        ax_last_o,
 
@@ -87,9 +86,8 @@ module fqbert_burst #(
       left_q    <= left_q - 24'(beats);
     end
     if (issue) begin
-      ax_address_o <= address_q;
-      ax_length_o  <= 8'(beats - 1'b1);
-      ax_last_o    <= finishing;
+      ax_o      <= '{addr: address_q, len: 8'(beats - 1'b1)};
+      ax_last_o <= finishing;
     end
   end
 

@@ -41,7 +41,8 @@ module fqbert_decode
   // while v < 2^20 / divisor, which holds for every v used here that can still be legal.
   localparam int unsigned SHIFT = 20;
   function automatic logic [16:0] divide(logic [16:0] v, int unsigned divisor);
-    automatic logic [20:0] reciprocal = 21'((32'd1 << SHIFT) / divisor + ((32'd1 << SHIFT) % divisor == 0 ? 0 : 1));
+    automatic logic [20:0] reciprocal =
+      21'((32'd1 << SHIFT) / divisor + ((32'd1 << SHIFT) % divisor == 0 ? 0 : 1));
     return 17'(times(v, reciprocal) >> SHIFT);
   endfunction
 
@@ -59,7 +60,6 @@ module fqbert_decode
   localparam reciprocals_t RECIPROCALS = head_reciprocals();
 
   // ---- views of the stages' instructions
-  // -------------------------------------------------------------------------
   entry_t [STAGES:0] entry_q;
   logic   [STAGES:0] valid_q, last_q;
 
@@ -88,7 +88,6 @@ module fqbert_decode
   end
 
   // ---- stage 1: ranges of single fields
-  // --------------------------------------------------------------------------
   logic            unknown_d;
   logic [STAGES:1] unknown_q, illegal_d, illegal_q;
   matmul_t    m0;
@@ -146,16 +145,21 @@ module fqbert_decode
              && (!m0.gelu || m0.dest == MATMUL_DEST_ACT) && (m0.gelu || !m0.table_)
              && !m0.channels[0];
     if (m0.dest == MATMUL_DEST_VALUES) begin
-      matmul_ok &= m0.head_dim != 0 && !m0.head_dim[0] && !m0.dst_channel[0] && m0.dst_channel[7:0] < m0.head_dim
+      matmul_ok &= m0.head_dim != 0 && !m0.head_dim[0]
+                && !m0.dst_channel[0] && m0.dst_channel[7:0] < m0.head_dim
                 && !m0.dst_channel[8] && 32'(m0.dst_channel[15:8]) < G.pairs;
     end else begin
       matmul_ok &= !m0.dst_channel[0] && m0.head_dim == 0;
     end
-    if (m0.dest != MATMUL_DEST_VALUES && m0.dest != MATMUL_DEST_KEYS) matmul_ok &= m0.row_tile0 == 0;
+    if (m0.dest != MATMUL_DEST_VALUES && m0.dest != MATMUL_DEST_KEYS) begin
+      matmul_ok &= m0.row_tile0 == 0;
+    end
   end
-  assign softmax_ok = s0.columns != 0 && s0.columns[LANE_SHIFT-1:0] == '0 && 32'(s0.columns) <= G.max_seq
+  assign softmax_ok = s0.columns != 0 && s0.columns[LANE_SHIFT-1:0] == '0
+                   && 32'(s0.columns) <= G.max_seq
                    && s0.row_tiles != 0 && 32'(s0.row0) % G.rows == 0;
-  assign norm_ok = n0.channels >= 8 && n0.channels[2:0] == '0 && 32'(n0.channels) <= G.max_hidden && n0.row_tiles != 0;
+  assign norm_ok = n0.channels >= 8 && n0.channels[2:0] == '0
+                && 32'(n0.channels) <= G.max_hidden && n0.row_tiles != 0;
 
   assign unknown_d = !opcode_known(m0.opcode);
   always_comb begin
@@ -177,7 +181,8 @@ module fqbert_decode
   logic [16:0] last_channel_q;   // one past the last output channel
   logic [16:0] last_token_q;     // one past the last token of keys, values, or rows of a softmax
   logic        one_head_q;       // all channels fall into the first head
-  logic [8:0]  position_q;       // pair, from the first tile's first, of the last channel in the first head
+  // Pair, from the first tile's first, of the last channel in the first head.
+  logic [8:0]  position_q;
   logic [12:0] beyond_q;         // channel pairs past the first head, less one
   logic [12:0] pairs_of_channels;
   logic [7:0]  first_head;
@@ -192,13 +197,13 @@ module fqbert_decode
         : 17'((17'(m0.row_tile0) + 17'(m0.row_tiles)) * 17'(G.rows));
       one_head_q     <= pairs_of_channels <= 13'(first_head);
       position_q     <= 9'(m0.dst_channel[15:9])
-                      + (pairs_of_channels <= 13'(first_head) ? 9'(pairs_of_channels) : 9'(first_head)) - 9'd1;
+                      + (pairs_of_channels <= 13'(first_head) ? 9'(pairs_of_channels)
+                                                              : 9'(first_head)) - 9'd1;
       beyond_q       <= pairs_of_channels - 13'(first_head) - 13'd1;
     end
   end
 
   // ---- stage 2: products of the source areas, constant divisions
-  // -------------------------------------------------
   matmul_t m1;
   load_t   l1;
   assign m1 = matmul[1];
@@ -269,7 +274,6 @@ module fqbert_decode
   end
 
   // ---- stage 3: the areas that are read, and those of the vector engine; whole heads of values
-  // --------------------
   matmul_t    m2;
   softmax_t   s2;
   layernorm_t n2;
@@ -283,7 +287,9 @@ module fqbert_decode
 
   // Whether runs of `width` words from `base`, the last of them `span` further, end inside `depth`
   // words.
-  function automatic logic inside_memory(logic [15:0] base, logic [23:0] span, logic [16:0] width, int unsigned depth);
+  function automatic logic inside_memory(
+    logic [15:0] base, logic [23:0] span, logic [16:0] width, int unsigned depth
+  );
     return 32'(base) + 32'(span) + 32'(width) <= depth;
   endfunction
 
@@ -304,9 +310,12 @@ module fqbert_decode
         illegal_d[3] = l2.beats[23:17] != '0 || words_beats != 21'(l2.beats)
           || !inside_memory(l2.word_offset, '0, words_q, 32'(depth_of(l2.memory)));
       OPCODE_MATMUL:
-        illegal_d[3] = !inside_memory(m2.a_base, product_a_q, 17'(m2.k_chunks), m2.a_probs ? G.prb_words : G.act_words)
-          || !inside_memory(m2.b_base, product_b_q, 17'(m2.k_chunks), m2.b_opd ? G.opd_words : G.wgt_words)
-          || !inside_memory(m2.par_base, '0, m2.uniform ? 17'd1 : 17'(m2.channels[15:1]), G.par_words);
+        illegal_d[3] = !inside_memory(m2.a_base, product_a_q, 17'(m2.k_chunks),
+                                      m2.a_probs ? G.prb_words : G.act_words)
+          || !inside_memory(m2.b_base, product_b_q, 17'(m2.k_chunks),
+                            m2.b_opd ? G.opd_words : G.wgt_words)
+          || !inside_memory(m2.par_base, '0,
+                            m2.uniform ? 17'd1 : 17'(m2.channels[15:1]), G.par_words);
       OPCODE_SOFTMAX:
         illegal_d[3] = !inside_memory(s2.src_base, product_a_q, 17'(s2.columns >> 1), G.scr_words)
           || !inside_memory(s2.dst_base, product_b_q, 17'(s2.columns >> LANE_SHIFT), G.prb_words)
@@ -342,7 +351,6 @@ module fqbert_decode
   end
 
   // ---- stages 4 and 5: channel tiles of values
-  // --------------------------------------------------------------------
   logic [7:0]  in_last_head;   // channel pairs in the last head
   logic [7:0]  last_head_q;
   logic [13:0] whole_tiles_q;
@@ -359,7 +367,8 @@ module fqbert_decode
       key_tile4_q    <= key_tile3_q;
       one_head4_q    <= one_head3_q;
       case (matmul[3].dest)
-        MATMUL_DEST_ACT, MATMUL_DEST_KEYS: end4_q <= (last_channel3_q + 17'(G.lanes - 1)) >> LANE_SHIFT;
+        MATMUL_DEST_ACT, MATMUL_DEST_KEYS:
+          end4_q <= (last_channel3_q + 17'(G.lanes - 1)) >> LANE_SHIFT;
         MATMUL_DEST_VALUES: end4_q <= (last_token3_q + 17'(G.lanes - 1)) >> LANE_SHIFT;
         default: end4_q <= last_channel3_q >> 1;
       endcase
@@ -380,7 +389,6 @@ module fqbert_decode
   assign illegal_d[5] = 1'b0;
 
   // ---- stages 6 and 7: the area that is written
-  // -------------------------------------------------------------------
   logic [29:0] product_d_q;
   logic [16:0] end6_q;
   always_ff @(posedge clk_i) begin
@@ -411,7 +419,6 @@ module fqbert_decode
   end
 
   // ---- out
-  // ---------------------------------------------------------------------------------------------------------
   assign valid_o = valid_q[STAGES];
   assign entry_o = entry_q[STAGES];
   always_comb begin

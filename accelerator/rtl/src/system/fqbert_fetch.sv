@@ -3,6 +3,7 @@
 // have, or a program that does not end, stops it with a fault.
 module fqbert_fetch
   import fqbert_pkg::*;
+  import fqbert_axi_pkg::*;
   import fqbert_system_pkg::*;
 #(
   parameter geometry_t G = GEOMETRY_TINY
@@ -17,15 +18,8 @@ module fqbert_fetch
   input  logic [31:0]         length_i,
   input  window_t             window_i,
 
-  output logic                arvalid_o,
-  input  logic                arready_i,
-  output logic [63:0]         araddr_o,
-  output logic [7:0]          arlen_o,
-  input  logic                rvalid_i,
-  output logic                rready_o,
-  input  logic [BEAT_BITS-1:0] rdata_i,
-  input  logic [1:0]          rresp_i,
-  input  logic                rlast_i,
+  output axi_read_req_t       axi_o,
+  input  axi_read_rsp_t       axi_i,
 
   output logic [QUEUES-1:0]   push_o,
   output entry_t              entry_o,
@@ -43,10 +37,9 @@ module fqbert_fetch
   localparam int unsigned BURST = 16;
   localparam int unsigned AHEAD = 128;
   localparam int unsigned AHEADS = $clog2(AHEAD + 1);
-  localparam int unsigned CYCLES = 2;  // per instruction: its beats
+  localparam logic [1:0] CYCLES = 2'd2; // per instruction: its beats
 
   // ---- the bursts
-  // --------------------------------------------------------------------------------------------------
   logic               legal_length, refused, burst_ready, room, ar_last;
   logic [AHEADS-1:0]  reserved_q;  // beats asked for and not yet taken from the buffer
   logic [AHEADS-1:0]  open_q;      // bursts
@@ -61,42 +54,41 @@ module fqbert_fetch
     .start_i(start_i && legal_length && address_i[4:0] == '0), .ready_o(burst_ready),
     .address_i, .beats_i({length_i[22:0], 1'b0}),
     .room_i(room),
-    .ax_valid_o(arvalid_o), .ax_ready_i(arready_i), .ax_address_o(araddr_o), .ax_length_o(arlen_o), .ax_last_o(ar_last),
+    .ax_valid_o(axi_o.ar_valid), .ax_ready_i(axi_i.ar_ready), .ax_o(axi_o.ar), .ax_last_o(ar_last),
     .refused_o(refused)
   );
   logic unused_burst;
   assign unused_burst = ^{burst_ready, ar_last};
 
   logic asked, ended;
-  assign asked = arvalid_o && arready_i;
-  assign ended = rvalid_i && rready_o && rlast_i;
-  assign rready_o = 1'b1;
-  assign idle_o = !arvalid_o && open_q == '0;
+  assign asked = axi_o.ar_valid && axi_i.ar_ready;
+  assign ended = axi_i.r_valid && axi_o.r_ready && axi_i.r.last;
+  assign axi_o.r_ready = 1'b1;
+  assign idle_o = !axi_o.ar_valid && open_q == '0;
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) open_q <= '0;
     else open_q <= open_q + AHEADS'(asked) - AHEADS'(ended);
     if (!run_i) reserved_q <= '0;
-    else reserved_q <= reserved_q + (asked ? AHEADS'(arlen_o) + 1'b1 : '0) - AHEADS'(pop);
+    else reserved_q <= reserved_q + (asked ? AHEADS'(axi_o.ar.len) + 1'b1 : '0) - AHEADS'(pop);
   end
 
   // ---- beats to instructions
-  // ---------------------------------------------------------------------------------------
   logic                 beat_valid, high_q, advance, complete, buffer_ready;
   logic [AHEADS-1:0]    buffered;
   logic [BEAT_BITS-1:0] beat, low_q;
   logic [16:0]          index_q;
   logic                 error;
 
-  assign error = rvalid_i && rresp_i[1] && run_i;
+  assign error = axi_i.r_valid && axi_i.r.resp[1] && run_i;
 
   fqbert_fifo #(.WIDTH(BEAT_BITS), .DEPTH(AHEAD)) u_buffer (
     .clk_i, .clear_i(!run_i),
-    .push_i(rvalid_i && run_i), .data_i(rdata_i), .ready_o(buffer_ready),
+    .push_i(axi_i.r_valid && run_i), .data_i(axi_i.r.data), .ready_o(buffer_ready),
     .pop_i(pop), .valid_o(beat_valid), .data_o(beat), .count_o(buffered)
   );
   logic unused_buffer;
-  assign unused_buffer = ^{buffer_ready, buffered, rresp_i[0]};
+  assign unused_buffer = ^{buffer_ready, buffered, axi_i.r.resp[0]};
 
   assign pop      = beat_valid && advance && run_i;
   assign complete = pop && high_q;
@@ -113,7 +105,6 @@ module fqbert_fetch
   end
 
   // ---- check and dispatch
-  // ------------------------------------------------------------------------------------------
   logic       valid, stalled;
   logic [2:0] queue;
   fault_e     cause;
@@ -144,7 +135,7 @@ module fqbert_fetch
       fault_o.cause   = FAULT_WINDOW;
       fault_o.address = address_i;
     end else if (error) begin
-      fault_o.cause   = response_cause(rresp_i);
+      fault_o.cause   = response_cause(axi_i.r.resp);
       fault_o.address = address_i;
     end else if (illegal) begin
       fault_o.cause = cause;
@@ -154,18 +145,12 @@ module fqbert_fetch
     end
   end
 
-  always_ff @(posedge clk_i) begin
-    if (clear_counters_i) begin
-      busy_o    <= '0;
-      stall_o   <= '0;
-      retired_o <= '0;
-    end else if (run_i) begin
-      if (push_o != '0) begin
-        busy_o    <= busy_o + CYCLES;
-        retired_o <= retired_o + 32'd1;
-      end
-      stall_o <= stall_o + 32'(stalled);
-    end
-  end
+  logic pushed;
+  assign pushed = push_o != '0;
+  fqbert_unit_counters u_counters (
+    .clk_i, .run_i, .clear_i(clear_counters_i),
+    .busy_i(pushed ? CYCLES : 2'd0), .stall_i(stalled), .retired_i(pushed),
+    .busy_o, .stall_o, .retired_o
+  );
 
 endmodule

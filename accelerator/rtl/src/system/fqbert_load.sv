@@ -3,42 +3,39 @@
 // follows the last beat's write.
 module fqbert_load
   import fqbert_pkg::*;
+  import fqbert_axi_pkg::*;
   import fqbert_system_pkg::*;
 #(
   parameter geometry_t G = GEOMETRY_TINY
 ) (
-  input  logic                 clk_i,
-  input  logic                 rst_ni,
+  input  logic          clk_i,
+  input  logic          rst_ni,
   // Low: no burst begins any more, open ones end, then everything is forgotten.
-  input  logic                 run_i,
-  input  window_t              window_i,
+  input  logic          run_i,
+  input  window_t       window_i,
 
-  input  logic                 cmd_valid_i,
-  output logic                 cmd_ready_o,
-  input  entry_t               cmd_i,
-  output logic                 retire_o,
+  input  logic          cmd_valid_i,
+  output logic          cmd_ready_o,
+  input  entry_t        cmd_i,
+  output logic          retire_o,
 
-  output logic                 arvalid_o,
-  input  logic                 arready_i,
-  output logic [63:0]          araddr_o,
-  output logic [7:0]           arlen_o,
-  input  logic                 rvalid_i,
-  output logic                 rready_o,
-  input  logic [BEAT_BITS-1:0] rdata_i,
-  input  logic [1:0]           rresp_i,
-  input  logic                 rlast_i,
+  output axi_read_req_t axi_o,
+  input  axi_read_rsp_t axi_i,
 
-  output logic                 write_valid_o,
-  input  logic                 write_ready_i,
-  output beat_write_t          write_o,
+  output logic          write_valid_o,
+  input  logic          write_ready_i,
+  output beat_write_t   write_o,
 
-  output logic                 fault_valid_o,
-  output fault_t               fault_o,
-  output logic                 idle_o
+  output logic          fault_valid_o,
+  output fault_t        fault_o,
+  output logic          idle_o
 );
 
   localparam int unsigned OPEN = $clog2(OPEN_BURSTS + 1);
   localparam int unsigned TRANSFERS = $clog2(IN_FLIGHT + 1);
+  localparam logic [3:0] LAST_ACT = 4'(word_beats(G, MEMORY_ACT) - 1);
+  localparam logic [3:0] LAST_RESX = 4'(word_beats(G, MEMORY_RESX) - 1);
+  localparam logic [3:0] LAST_WGT = 4'(word_beats(G, MEMORY_WGT0) - 1);
 
   typedef struct packed {
     logic [15:0] index;
@@ -63,7 +60,6 @@ module fqbert_load
   };
 
   // ---- addresses
-  // ---------------------------------------------------------------------------------------------------
   logic            burst_ready, refused, room, ar_last;
   logic [OPEN-1:0] open_q;
   logic            asked, ended;
@@ -73,32 +69,28 @@ module fqbert_load
     .clk_i, .rst_ni, .run_i, .window_i,
     .start_i(accept), .ready_o(burst_ready), .address_i(cmd.address), .beats_i(cmd.beats),
     .room_i(room),
-    .ax_valid_o(arvalid_o), .ax_ready_i(arready_i), .ax_address_o(araddr_o), .ax_length_o(arlen_o), .ax_last_o(ar_last),
+    .ax_valid_o(axi_o.ar_valid), .ax_ready_i(axi_i.ar_ready), .ax_o(axi_o.ar), .ax_last_o(ar_last),
     .refused_o(refused)
   );
   logic unused_last;
   assign unused_last = ar_last;
 
-  assign asked = arvalid_o && arready_i;
-  assign ended = rvalid_i && rready_o && rlast_i;
+  assign asked = axi_o.ar_valid && axi_i.ar_ready;
+  assign ended = axi_i.r_valid && axi_o.r_ready && axi_i.r.last;
   always_ff @(posedge clk_i) begin
     if (!rst_ni) open_q <= '0;
     else open_q <= open_q + OPEN'(asked) - OPEN'(ended);
   end
 
   // ---- occupation
-  // --------------------------------------------------------------------------------------------------
-  logic [24:0]          occupied_q;
-  logic                 transfers_ready, head_valid, finished;
+  logic                 free, transfers_ready, head_valid, finished;
   logic [TRANSFERS-1:0] unused_count;
 
-  assign cmd_ready_o = run_i && occupied_q == '0 && burst_ready && transfers_ready;
+  assign cmd_ready_o = run_i && free && burst_ready && transfers_ready;
   assign accept = cmd_valid_i && cmd_ready_o;
-  always_ff @(posedge clk_i) begin
-    if (!run_i) occupied_q <= '0;
-    else if (accept) occupied_q <= 25'(cmd.beats) + 25'd1;
-    else if (occupied_q != '0) occupied_q <= occupied_q - 25'd1;
-  end
+  fqbert_occupation u_occupation (
+    .clk_i, .run_i, .start_i(accept), .beats_i(cmd.beats), .free_o(free)
+  );
 
   fqbert_fifo #(.WIDTH($bits(transfer_t)), .DEPTH(IN_FLIGHT)) u_transfers (
     .clk_i, .clear_i(clear),
@@ -107,20 +99,19 @@ module fqbert_load
   );
 
   // ---- beats
-  // -------------------------------------------------------------------------------------------------------
   logic [23:0] beat_q;
   logic [15:0] word_q;
   logic [3:0]  slice_q;
   logic        beat_taken, last_slice, last_q;
 
-  assign rready_o   = !write_valid_o || write_ready_i;
-  assign beat_taken = rvalid_i && rready_o && head_valid;
+  assign axi_o.r_ready = !write_valid_o || write_ready_i;
+  assign beat_taken = axi_i.r_valid && axi_o.r_ready && head_valid;
   assign finished   = beat_taken && beat_q == head.beats - 24'd1;
   always_comb begin
     case (head.memory)
-      MEMORY_ACT: last_slice = slice_q == 4'(word_beats(G, MEMORY_ACT) - 1);
-      MEMORY_RESX: last_slice = slice_q == 4'(word_beats(G, MEMORY_RESX) - 1);
-      MEMORY_WGT0, MEMORY_WGT1, MEMORY_WGT2, MEMORY_WGT3: last_slice = slice_q == 4'(word_beats(G, MEMORY_WGT0) - 1);
+      MEMORY_ACT: last_slice = slice_q == LAST_ACT;
+      MEMORY_RESX: last_slice = slice_q == LAST_RESX;
+      MEMORY_WGT0, MEMORY_WGT1, MEMORY_WGT2, MEMORY_WGT3: last_slice = slice_q == LAST_WGT;
       default: last_slice = 1'b1;
     endcase
   end
@@ -147,16 +138,20 @@ module fqbert_load
       retire_o <= write_valid_o && write_ready_i && last_q && run_i;
     end
     if (beat_taken) begin
-      write_o <= '{memory: head.memory, address: head.word_offset + word_q, slice: slice_q, data: rdata_i};
+      write_o <= '{
+        memory: head.memory,
+        address: head.word_offset + word_q,
+        slice: slice_q,
+        data: axi_i.r.data
+      };
       last_q  <= finished;
     end
   end
 
-  assign idle_o = !arvalid_o && open_q == '0 && !write_valid_o;
+  assign idle_o = !axi_o.ar_valid && open_q == '0 && !write_valid_o;
   assign clear  = !run_i && idle_o;
 
   // ---- faults
-  // ------------------------------------------------------------------------------------------------------
   // The address of a refused transfer is still on the way into the burst unit's registers: it is
   // kept here.
   transfer_t newest_q;
@@ -164,12 +159,18 @@ module fqbert_load
     if (accept) newest_q <= accepted;
   end
   logic unused_newest;
-  assign unused_newest = ^{newest_q.memory, newest_q.word_offset, newest_q.beats, rresp_i[0]};
+  assign unused_newest = ^{
+    newest_q.memory, newest_q.word_offset, newest_q.beats, axi_i.r.resp[0]
+  };
 
   always_comb begin
     fault_valid_o = 1'b1;
-    if (beat_taken && rresp_i[1]) begin
-      fault_o = '{cause: response_cause(rresp_i), index: 17'(head.index), address: head.address};
+    if (beat_taken && axi_i.r.resp[1]) begin
+      fault_o = '{
+        cause: response_cause(axi_i.r.resp),
+        index: 17'(head.index),
+        address: head.address
+      };
     end else begin
       fault_valid_o = refused;
       fault_o = '{cause: FAULT_WINDOW, index: 17'(newest_q.index), address: newest_q.address};

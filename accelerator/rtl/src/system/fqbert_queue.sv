@@ -70,11 +70,13 @@ module fqbert_queue
   // Completions that the engine has reported and an older NOP holds up.
   logic [FLIGHTS-1:0] reported_q;
 
-  logic is_nop, is_end, free, may_start;
+  logic is_nop, is_end, free, may_start, empties;
   assign is_nop = header.opcode == OPCODE_NOP;
   assign is_end = header.opcode == OPCODE_END;
   assign free      = cmd_ready_i && in_flight_ready;
-  assign may_start = granted_i && (!is_end || (others_quiet_i && (in_flight == '0 || (pop && in_flight == 1))));
+  // What is in flight retires in this cycle.
+  assign empties   = in_flight == '0 || (pop && in_flight == 1);
+  assign may_start = granted_i && (!is_end || (others_quiet_i && empties));
   assign start     = head_valid && free && may_start;
 
   assign cmd_valid_o = head_valid && in_flight_ready && granted_i && !is_nop && !is_end;
@@ -101,23 +103,18 @@ module fqbert_queue
   assign raise_ids_o   = oldest.raises;
   assign raise_index_o = oldest.index;
   assign ended_o       = pop && oldest.ends;
-  assign quiet_o       = !head_valid && (in_flight == '0 || (pop && in_flight == 1));
+  assign quiet_o       = !head_valid && empties;
 
   always_ff @(posedge clk_i) begin
     if (!run_i) reported_q <= '0;
     else reported_q <= reported_q + FLIGHTS'(retire_i) - FLIGHTS'(pop && !oldest.local_);
   end
 
-  always_ff @(posedge clk_i) begin
-    if (clear_counters_i) begin
-      busy_o    <= '0;
-      stall_o   <= '0;
-      retired_o <= '0;
-    end else if (run_i) begin
-      busy_o    <= busy_o + 32'(start || !cmd_ready_i);
-      stall_o   <= stall_o + 32'(head_valid && free && !may_start);
-      retired_o <= retired_o + 32'(pop);
-    end
-  end
+  fqbert_unit_counters u_counters (
+    .clk_i, .run_i, .clear_i(clear_counters_i),
+    .busy_i(2'(start || !cmd_ready_i)), .stall_i(head_valid && free && !may_start),
+    .retired_i(pop),
+    .busy_o, .stall_o, .retired_o
+  );
 
 endmodule

@@ -3,6 +3,7 @@
 // CONTROL.RESET until the control unit has finished it.
 module fqbert_registers
   import fqbert_pkg::*;
+  import fqbert_axi_pkg::*;
   import fqbert_system_pkg::*;
 #(
   parameter geometry_t   G = GEOMETRY_TINY,
@@ -11,23 +12,8 @@ module fqbert_registers
   input  logic                       clk_i,
   input  logic                       rst_ni,
 
-  input  logic                       awvalid_i,
-  output logic                       awready_o,
-  input  logic [11:0]                awaddr_i,
-  input  logic                       wvalid_i,
-  output logic                       wready_o,
-  input  logic [31:0]                wdata_i,
-  input  logic [3:0]                 wstrb_i,
-  output logic                       bvalid_o,
-  input  logic                       bready_i,
-  output logic [1:0]                 bresp_o,
-  input  logic                       arvalid_i,
-  output logic                       arready_o,
-  input  logic [11:0]                araddr_i,
-  output logic                       rvalid_o,
-  input  logic                       rready_i,
-  output logic [31:0]                rdata_o,
-  output logic [1:0]                 rresp_o,
+  input  axil_req_t                  axil_i,
+  output axil_rsp_t                  axil_o,
 
   output logic                       doorbell_o,
   output logic                       reset_o,
@@ -60,19 +46,26 @@ module fqbert_registers
 
   fqbert_regs u_regs (
     .clk(clk_i), .rst(!rst_ni),
-    .s_axil_awready(awready_o), .s_axil_awvalid(awvalid_i), .s_axil_awaddr(awaddr_i), .s_axil_awprot(3'd0),
-    .s_axil_wready(wready_o), .s_axil_wvalid(wvalid_i), .s_axil_wdata(wdata_i), .s_axil_wstrb(wstrb_i),
-    .s_axil_bready(bready_i), .s_axil_bvalid(bvalid_o), .s_axil_bresp(bresp_o),
-    .s_axil_arready(arready_o), .s_axil_arvalid(arvalid_i), .s_axil_araddr(araddr_i), .s_axil_arprot(3'd0),
-    .s_axil_rready(rready_i), .s_axil_rvalid(rvalid_o), .s_axil_rdata(rdata_o), .s_axil_rresp(rresp_o),
+    .s_axil_awvalid(axil_i.aw_valid), .s_axil_awready(axil_o.aw_ready),
+    .s_axil_awaddr(axil_i.aw_addr), .s_axil_awprot(3'd0),
+    .s_axil_wvalid(axil_i.w_valid), .s_axil_wready(axil_o.w_ready),
+    .s_axil_wdata(axil_i.w_data), .s_axil_wstrb(axil_i.w_strb),
+    .s_axil_bvalid(axil_o.b_valid), .s_axil_bready(axil_i.b_ready), .s_axil_bresp(axil_o.b_resp),
+    .s_axil_arvalid(axil_i.ar_valid), .s_axil_arready(axil_o.ar_ready),
+    .s_axil_araddr(axil_i.ar_addr), .s_axil_arprot(3'd0),
+    .s_axil_rvalid(axil_o.r_valid), .s_axil_rready(axil_i.r_ready),
+    .s_axil_rdata(axil_o.r_data), .s_axil_rresp(axil_o.r_resp),
     .hwif_in, .hwif_out
   );
 
   logic configured;
-  assign configured = hwif_out.PROGRAM_ADDRESS_LOW.ADDRESS.swmod || hwif_out.PROGRAM_ADDRESS_HIGH.ADDRESS.swmod
+  assign configured = hwif_out.PROGRAM_ADDRESS_LOW.ADDRESS.swmod
+                   || hwif_out.PROGRAM_ADDRESS_HIGH.ADDRESS.swmod
                    || hwif_out.PROGRAM_LENGTH.INSTRUCTIONS.swmod
-                   || hwif_out.WINDOW_BASE_LOW.ADDRESS.swmod || hwif_out.WINDOW_BASE_HIGH.ADDRESS.swmod
-                   || hwif_out.WINDOW_LIMIT_LOW.ADDRESS.swmod || hwif_out.WINDOW_LIMIT_HIGH.ADDRESS.swmod;
+                   || hwif_out.WINDOW_BASE_LOW.ADDRESS.swmod
+                   || hwif_out.WINDOW_BASE_HIGH.ADDRESS.swmod
+                   || hwif_out.WINDOW_LIMIT_LOW.ADDRESS.swmod
+                   || hwif_out.WINDOW_LIMIT_HIGH.ADDRESS.swmod;
 
   always_comb begin
     hwif_in.field_reset   = !rst_ni || hwif_out.CONTROL.RESET.value;
@@ -133,10 +126,16 @@ module fqbert_registers
 
   assign doorbell_o        = hwif_out.DOORBELL.RING.swmod;
   assign reset_o           = hwif_out.CONTROL.RESET.value;
-  assign program_address_o = {hwif_out.PROGRAM_ADDRESS_HIGH.ADDRESS.value, hwif_out.PROGRAM_ADDRESS_LOW.ADDRESS.value};
+  assign program_address_o = {
+    hwif_out.PROGRAM_ADDRESS_HIGH.ADDRESS.value, hwif_out.PROGRAM_ADDRESS_LOW.ADDRESS.value
+  };
   assign program_length_o  = hwif_out.PROGRAM_LENGTH.INSTRUCTIONS.value;
-  assign window_o.base     = {hwif_out.WINDOW_BASE_HIGH.ADDRESS.value, hwif_out.WINDOW_BASE_LOW.ADDRESS.value};
-  assign window_o.limit    = {hwif_out.WINDOW_LIMIT_HIGH.ADDRESS.value, hwif_out.WINDOW_LIMIT_LOW.ADDRESS.value};
+  assign window_o.base     = {
+    hwif_out.WINDOW_BASE_HIGH.ADDRESS.value, hwif_out.WINDOW_BASE_LOW.ADDRESS.value
+  };
+  assign window_o.limit    = {
+    hwif_out.WINDOW_LIMIT_HIGH.ADDRESS.value, hwif_out.WINDOW_LIMIT_LOW.ADDRESS.value
+  };
   assign irq_o             = hwif_out.IRQ_STATUS.intr;
 
 endmodule

@@ -3,6 +3,7 @@
 // held; a beat costs the port one cycle either way.
 module fqbert_store
   import fqbert_pkg::*;
+  import fqbert_axi_pkg::*;
   import fqbert_system_pkg::*;
 #(
   parameter geometry_t G = GEOMETRY_TINY
@@ -21,22 +22,11 @@ module fqbert_store
   // Reads of on-chip memory: taken when ready, data two cycles later.
   output logic                 read_valid_o,
   input  logic                 read_ready_i,
-  output memory_e              read_memory_o,
-  output logic [15:0]          read_address_o,
-  output logic [3:0]           read_slice_o,
+  output beat_read_t           read_o,
   input  logic [BEAT_BITS-1:0] read_data_i,
 
-  output logic                 awvalid_o,
-  input  logic                 awready_i,
-  output logic [63:0]          awaddr_o,
-  output logic [7:0]           awlen_o,
-  output logic                 wvalid_o,
-  input  logic                 wready_i,
-  output logic [BEAT_BITS-1:0] wdata_o,
-  output logic                 wlast_o,
-  input  logic                 bvalid_i,
-  output logic                 bready_o,
-  input  logic [1:0]           bresp_i,
+  output axi_write_req_t       axi_o,
+  input  axi_write_rsp_t       axi_i,
 
   output logic                 fault_valid_o,
   output fault_t               fault_o,
@@ -47,6 +37,8 @@ module fqbert_store
   localparam int unsigned BUFFERED = $clog2(BUFFER + 1);
   localparam int unsigned OPEN = $clog2(OPEN_BURSTS + 1);
   localparam int unsigned READ_CYCLES = 2;
+  localparam logic [3:0] LAST_ACT = 4'(word_beats(G, MEMORY_ACT) - 1);
+  localparam logic [3:0] LAST_RESX = 4'(word_beats(G, MEMORY_RESX) - 1);
 
   typedef struct packed {
     logic [15:0] index;
@@ -66,7 +58,6 @@ module fqbert_store
   assign unused_cmd = ^cmd;
 
   // ---- addresses
-  // ---------------------------------------------------------------------------------------------------
   logic            burst_ready, refused, aw_last, asked, responded, room;
   logic [OPEN-1:0] open, lengths_count;
   logic            lengths_ready, bursts_ready, length_valid, response_valid;
@@ -79,24 +70,24 @@ module fqbert_store
     .clk_i, .rst_ni, .run_i, .window_i,
     .start_i(accept), .ready_o(burst_ready), .address_i(cmd.address), .beats_i(cmd.beats),
     .room_i(room),
-    .ax_valid_o(awvalid_o), .ax_ready_i(awready_i), .ax_address_o(awaddr_o), .ax_length_o(awlen_o), .ax_last_o(aw_last),
+    .ax_valid_o(axi_o.aw_valid), .ax_ready_i(axi_i.aw_ready), .ax_o(axi_o.aw), .ax_last_o(aw_last),
     .refused_o(refused)
   );
-  assign asked = awvalid_o && awready_i;
+  assign asked = axi_o.aw_valid && axi_i.aw_ready;
 
   // A burst's address may wait for its taker while the next transfer is accepted: what it belongs
   // to goes with it.
   transfer_t issued_q;
   always_ff @(posedge clk_i) begin
     if (accept) current_q <= '{index: cmd_i.index, address: cmd.address};
-    if (!awvalid_o || awready_i) issued_q <= current_q;
+    if (!axi_o.aw_valid || axi_i.aw_ready) issued_q <= current_q;
   end
   assign burst = '{last: aw_last, transfer: issued_q};
 
   // Bursts whose data has not all been sent, and bursts without a response.
   fqbert_fifo #(.WIDTH(8), .DEPTH(OPEN_BURSTS)) u_lengths (
     .clk_i, .clear_i(!rst_ni),
-    .push_i(asked), .data_i(awlen_o), .ready_o(lengths_ready),
+    .push_i(asked), .data_i(axi_o.aw.len), .ready_o(lengths_ready),
     .pop_i(burst_sent), .valid_o(length_valid), .data_o(length), .count_o(lengths_count)
   );
   fqbert_fifo #(.WIDTH($bits(burst_t)), .DEPTH(OPEN_BURSTS)) u_bursts (
@@ -105,22 +96,17 @@ module fqbert_store
     .pop_i(responded), .valid_o(response_valid), .data_o(answered), .count_o(open)
   );
   logic unused_counts;
-  assign unused_counts = ^{lengths_count, lengths_ready, bursts_ready, bresp_i[0]};
+  assign unused_counts = ^{lengths_count, lengths_ready, bursts_ready, axi_i.b_resp[0]};
 
   // ---- occupation
-  // --------------------------------------------------------------------------------------------------
-  logic [24:0] occupied_q;
-  logic        reading_q;
-  assign cmd_ready_o = run_i && occupied_q == '0 && burst_ready && !reading_q;
+  logic free, reading_q;
+  assign cmd_ready_o = run_i && free && burst_ready && !reading_q;
   assign accept = cmd_valid_i && cmd_ready_o;
-  always_ff @(posedge clk_i) begin
-    if (!run_i) occupied_q <= '0;
-    else if (accept) occupied_q <= 25'(cmd.beats) + 25'd1;
-    else if (occupied_q != '0) occupied_q <= occupied_q - 25'd1;
-  end
+  fqbert_occupation u_occupation (
+    .clk_i, .run_i, .start_i(accept), .beats_i(cmd.beats), .free_o(free)
+  );
 
   // ---- reads
-  // -------------------------------------------------------------------------------------------------------
   memory_e     memory_q;
   logic [15:0] word_q;
   logic [3:0]  slice_q;
@@ -130,12 +116,10 @@ module fqbert_store
   logic [BUFFERED-1:0]    buffered;
   logic        buffer_ready;
 
-  assign read_valid_o   = reading_q && 32'(buffered) + 32'(reads_q[0]) + 32'(reads_q[1]) < BUFFER;
-  assign read_memory_o  = memory_q;
-  assign read_address_o = word_q;
-  assign read_slice_o   = slice_q;
-  assign read = read_valid_o && read_ready_i;
-  assign last_slice = slice_q == (memory_q == MEMORY_ACT ? 4'(word_beats(G, MEMORY_ACT) - 1) : 4'(word_beats(G, MEMORY_RESX) - 1));
+  assign read_valid_o = reading_q && 32'(buffered) + 32'(reads_q[0]) + 32'(reads_q[1]) < BUFFER;
+  assign read_o = '{memory: memory_q, address: word_q, slice: slice_q};
+  assign read   = read_valid_o && read_ready_i;
+  assign last_slice = slice_q == (memory_q == MEMORY_ACT ? LAST_ACT : LAST_RESX);
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni || clear) begin
@@ -159,43 +143,41 @@ module fqbert_store
   end
 
   // ---- data
-  // --------------------------------------------------------------------------------------------------------
   logic       beat_valid, sent;
   logic [7:0] sent_q;
   fqbert_fifo #(.WIDTH(BEAT_BITS), .DEPTH(BUFFER)) u_beats (
     .clk_i, .clear_i(!rst_ni || clear),
     .push_i(reads_q[READ_CYCLES-1]), .data_i(read_data_i), .ready_o(buffer_ready),
-    .pop_i(sent), .valid_o(beat_valid), .data_o(wdata_o), .count_o(buffered)
+    .pop_i(sent), .valid_o(beat_valid), .data_o(axi_o.w.data), .count_o(buffered)
   );
   logic unused_ready;
   assign unused_ready = buffer_ready;
 
-  assign wvalid_o   = beat_valid && length_valid;
-  assign wlast_o    = sent_q == length;
-  assign sent       = wvalid_o && wready_i;
-  assign burst_sent = sent && wlast_o;
+  assign axi_o.w_valid = beat_valid && length_valid;
+  assign axi_o.w.last  = sent_q == length;
+  assign sent       = axi_o.w_valid && axi_i.w_ready;
+  assign burst_sent = sent && axi_o.w.last;
   always_ff @(posedge clk_i) begin
     if (!rst_ni) sent_q <= '0;
-    else if (sent) sent_q <= wlast_o ? '0 : sent_q + 8'd1;
+    else if (sent) sent_q <= axi_o.w.last ? '0 : sent_q + 8'd1;
   end
 
   // ---- responses
-  // ---------------------------------------------------------------------------------------------------
-  assign bready_o  = response_valid;
-  assign responded = bvalid_i && bready_o;
+  assign axi_o.b_ready = response_valid;
+  assign responded = axi_i.b_valid && axi_o.b_ready;
   always_ff @(posedge clk_i) begin
     if (!rst_ni) retire_o <= 1'b0;
     else retire_o <= responded && answered.last && run_i;
   end
 
-  assign idle_o = !awvalid_o && !response_valid && !length_valid;
+  assign idle_o = !axi_o.aw_valid && !response_valid && !length_valid;
   assign clear  = !run_i && idle_o;
 
   always_comb begin
     fault_valid_o = 1'b1;
-    if (responded && bresp_i[1]) begin
+    if (responded && axi_i.b_resp[1]) begin
       fault_o = '{
-        cause: response_cause(bresp_i),
+        cause: response_cause(axi_i.b_resp),
         index: 17'(answered.transfer.index),
         address: answered.transfer.address
       };

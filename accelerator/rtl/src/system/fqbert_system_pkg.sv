@@ -1,8 +1,9 @@
-// Types that the modules of the system share: queue entries, faults, the window, and the write port
-// of LOAD.
+// Types that the modules of the system share: queue entries, faults, the window, and the beats that
+// LOAD writes and STORE reads.
 /* verilator lint_off UNUSEDPARAM */
 package fqbert_system_pkg;
   import fqbert_pkg::*;
+  import fqbert_axi_pkg::BEAT_BITS;
 
   // Queues in the order of the timing model; unit index in the counter registers is one more.
   localparam int unsigned QUEUES = 7;
@@ -15,8 +16,6 @@ package fqbert_system_pkg;
   localparam int unsigned IN_FLIGHT = 64;
   // Bursts a read port or the write port may have open.
   localparam int unsigned OPEN_BURSTS = 32;
-
-  localparam int unsigned BEAT_BITS = 8 * BEAT_BYTES;
 
   // An instruction with its place in the program.
   typedef struct packed {
@@ -39,18 +38,18 @@ package fqbert_system_pkg;
 
   // One beat on its way into an on-chip memory: `slice` counts the beats of a word.
   typedef struct packed {
-    memory_e               memory;
-    logic [15:0]           address;
-    logic [3:0]            slice;
-    logic [BEAT_BITS-1:0]  data;
+    memory_e              memory;
+    logic [15:0]          address;
+    logic [3:0]           slice;
+    logic [BEAT_BITS-1:0] data;
   } beat_write_t;
 
-  // AXI4 responses (Arm IHI 0022, A3.4.4).
-  localparam logic [1:0] RESPONSE_DECERR = 2'b11;
-
-  function automatic fault_e response_cause(logic [1:0] response);
-    return response == RESPONSE_DECERR ? FAULT_AXI_DECERR : FAULT_AXI_SLVERR;
-  endfunction
+  // A beat that STORE wants of an on-chip memory.
+  typedef struct packed {
+    memory_e     memory;
+    logic [15:0] address;
+    logic [3:0]  slice;
+  } beat_read_t;
 
   // The geometries by number, for tools that give modules only integers.
   function automatic geometry_t preset(int unsigned number);

@@ -7,6 +7,7 @@
 // before: behind an instruction of more channels, or where writes to ACT were held up for longer
 // than a pass has cycles to spare.
 module fqbert_layernorm
+  import fqbert_memory_pkg::access_t;
   import fqbert_vector_pkg::*;
 #(
   parameter int unsigned ROWS       = 4,
@@ -22,34 +23,31 @@ module fqbert_layernorm
   output logic                    ready_o,
   output logic                    done_o,   // the last cycle of an instruction
 
-  output logic                    resx_ren_o,
-  output logic [15:0]             resx_raddr_o,
+  output access_t                 resx_read_o,
   input  logic [ROWS*32-1:0]      resx_rdata_i,
-  output logic                    resb_ren_o,
-  output logic [15:0]             resb_raddr_o,
+  output access_t                 resb_read_o,
   input  logic [ROWS*32-1:0]      resb_rdata_i,
-  output logic                    lnp_ren_o,
-  output logic [15:0]             lnp_raddr_o,
+  output access_t                 lnp_read_o,
   input  logic [127:0]            lnp_rdata_i,
 
-  output logic                    resx_wen_o,
-  output logic [15:0]             resx_waddr_o,
+  output access_t                 resx_write_o,
   output logic [ROWS*32-1:0]      resx_wdata_o,
-  output logic                    act_wen_o,
+  output access_t                 act_write_o,
   input  logic                    act_wready_i,
-  output logic [15:0]             act_waddr_o,
   output logic [ROWS*LANES*8-1:0] act_wdata_o
 );
 
-  localparam int unsigned MAX_GROUPS   = MAX_HIDDEN / CHANNELS; // of channels that are worked on in one cycle
-  localparam int unsigned OVERHEAD     = ROWS + LAYER_NORM_OVERHEAD;
-  localparam int unsigned COUNT        = $clog2(MAX_GROUPS + OVERHEAD);
-  localparam int unsigned GROUP        = $clog2(MAX_GROUPS);
-  localparam int unsigned HALF         = CHANNELS == 2 ? 0 : 1;   // log2 of the groups in a word of two channels
-  localparam int unsigned WORD_GROUPS  = LANES / CHANNELS;        // in a word of ACT
-  localparam int unsigned POSITION     = $clog2(WORD_GROUPS);
-  localparam int unsigned WRITES       = 16;                      // to ACT, on their way
-  localparam int unsigned PARAMETERS   = 2;                       // header words before the channels
+  // A group: the channels that are worked on in one cycle.
+  localparam int unsigned MAX_GROUPS  = MAX_HIDDEN / CHANNELS;
+  localparam int unsigned OVERHEAD    = ROWS + LAYER_NORM_OVERHEAD;
+  localparam int unsigned COUNT       = $clog2(MAX_GROUPS + OVERHEAD);
+  localparam int unsigned GROUP       = $clog2(MAX_GROUPS);
+  // log2 of the groups in a word of two channels.
+  localparam int unsigned HALF        = CHANNELS == 2 ? 0 : 1;
+  localparam int unsigned WORD_GROUPS = LANES / CHANNELS; // in a word of ACT
+  localparam int unsigned POSITION    = $clog2(WORD_GROUPS);
+  localparam int unsigned WRITES      = 16; // to ACT, on their way
+  localparam int unsigned PARAMETERS  = 2; // header words before the channels
 
   if (CHANNELS != 1 && CHANNELS != 2) begin : gen_channels
     $error("one or two channels a cycle");
@@ -70,35 +68,29 @@ module fqbert_layernorm
   } tile_t;
 
   // ---- the instruction, and the row tile of its first pass
-  // --------------------------------------------------------
-  logic        pending_q; // taken in the cycle before
-  logic        half_q;
   logic [15:0] x_q, b_q, stride_q, y16_q, y8_q, y8_stride_q, par_q;
   logic [11:0] n_q;
-  logic [7:0]  tiles_q;   // to go, this one included
   logic [COUNT-1:0] last_q;
   logic [GROUP:0]   groups;
   tile_t       tile;
   assign groups = (GROUP+1)'(n_q >> (1 - HALF));
-  assign tile = '{
-    final_tile: tiles_q == 8'd1, half: half_q, params: par_q + 16'(PARAMETERS),
-    groups: groups, last: last_q
-  };
+  assign tile.params = par_q + 16'(PARAMETERS);
+  assign tile.groups = groups;
+  assign tile.last   = last_q;
 
-  logic             start1, active1, finish1, ready1;
+  logic             pending; // an instruction was taken in the cycle before
+  logic             active1, finish1;
   logic             start2, active2, finish2, ready2, leave2;
   logic [COUNT-1:0] count1, count2;
 
-  assign ready_o = !pending_q && !active1;
-  assign start1  = pending_q || (finish1 && !tile.final_tile);
+  fqbert_first_pass #(.WIDTH(COUNT)) u_pass1 (
+    .clk_i, .rst_ni, .start_i, .row_tiles_i(cmd_i.row_tiles), .ready_o,
+    .last_i(tile.last), .leave_i(ready2), .pending_o(pending),
+    .half_o(tile.half), .final_tile_o(tile.final_tile),
+    .active_o(active1), .count_o(count1), .finish_o(finish1)
+  );
 
   always_ff @(posedge clk_i) begin
-    if (!rst_ni) pending_q <= 1'b0;
-    else pending_q <= start_i;
-
-    if (!rst_ni) half_q <= 1'b0;
-    else if (finish1) half_q <= !half_q;
-
     if (start_i) begin
       x_q         <= cmd_i.x_base;
       b_q         <= cmd_i.b_base;
@@ -108,15 +100,13 @@ module fqbert_layernorm
       y8_stride_q <= cmd_i.y8_stride;
       par_q       <= cmd_i.par_base;
       n_q         <= cmd_i.channels[11:0];
-      tiles_q     <= cmd_i.row_tiles;
     end else if (finish1) begin
-      x_q     <= x_q + stride_q;
-      b_q     <= b_q + stride_q;
-      y16_q   <= y16_q + stride_q;
-      y8_q    <= y8_q + y8_stride_q;
-      tiles_q <= tiles_q - 8'd1;
+      x_q   <= x_q + stride_q;
+      b_q   <= b_q + stride_q;
+      y16_q <= y16_q + stride_q;
+      y8_q  <= y8_q + y8_stride_q;
     end
-    if (pending_q) last_q <= COUNT'(groups) + COUNT'(OVERHEAD - 1);
+    if (pending) last_q <= COUNT'(groups) + COUNT'(OVERHEAD - 1);
   end
 
   logic unused_cmd;
@@ -127,38 +117,32 @@ module fqbert_layernorm
   mean_t   mean_q;
   scales_t scales_q;
   fqbert_marker_delay #(.WIDTH(1), .CYCLES(MEMORY_CYCLES)) u_header (
-    .clk_i, .rst_ni, .marker_i(pending_q), .marker_o(header_arrives)
+    .clk_i, .rst_ni, .marker_i(pending), .marker_o(header_arrives)
   );
   always_ff @(posedge clk_i) begin
     if (header_arrives) begin
       mean_q   <= '{inv: lnp_rdata_i[20:0], eps: lnp_rdata_i[63:32], q: lnp_rdata_i[117:112]};
       scales_q <= '{
-        m16: lnp_rdata_i[79:64], m8: lnp_rdata_i[95:80], s16: lnp_rdata_i[101:96], s8: lnp_rdata_i[109:104]
+        m16: lnp_rdata_i[79:64], m8: lnp_rdata_i[95:80],
+        s16: lnp_rdata_i[101:96], s8: lnp_rdata_i[109:104]
       };
     end
   end
 
   // ---- first pass
-  // -------------------------------------------------------------------------------------------------
-  fqbert_pass #(.WIDTH(COUNT)) u_pass1 (
-    .clk_i, .rst_ni, .start_i(start1), .last_i(tile.last), .leave_i(ready2),
-    .ready_o(ready1), .active_o(active1), .count_o(count1), .finish_o(finish1)
-  );
-  logic unused_pass; // the first pass is free whenever it is started, and the second counts groups by itself
-  assign unused_pass = ^{ready1, count2};
-
   logic issue1, read1;
   assign issue1       = active1 && count1 < COUNT'(groups);
   assign read1        = issue1 && (CHANNELS == 2 || !count1[0]);
-  assign resx_ren_o   = read1;
-  assign resb_ren_o   = read1;
-  assign resx_raddr_o = x_q + 16'(count1 >> HALF);
-  assign resb_raddr_o = b_q + 16'(count1 >> HALF);
+  assign resx_read_o.enable   = read1;
+  assign resb_read_o.enable   = read1;
+  assign resx_read_o.address = x_q + 16'(count1 >> HALF);
+  assign resb_read_o.address = b_q + 16'(count1 >> HALF);
 
   logic             valid1, last1;
   logic [GROUP-1:0] group1;
   fqbert_marker_delay #(.WIDTH(2), .CYCLES(MEMORY_CYCLES)) u_valid1 (
-    .clk_i, .rst_ni, .marker_i({issue1, issue1 && count1 == COUNT'(groups - 1'b1)}), .marker_o({valid1, last1})
+    .clk_i, .rst_ni, .marker_i({issue1, issue1 && count1 == COUNT'(groups - 1'b1)}),
+    .marker_o({valid1, last1})
   );
   fqbert_delay #(.WIDTH(GROUP), .CYCLES(MEMORY_CYCLES)) u_group1 (
     .clk_i, .data_i(count1[GROUP-1:0]), .data_o(group1)
@@ -186,16 +170,18 @@ module fqbert_layernorm
   row_t [ROWS-1:0] rows1;
   fqbert_layernorm_statistics #(.ROWS(ROWS), .CHANNELS(CHANNELS)) u_statistics (
     .clk_i, .rst_ni, .n_i(n_q), .mean_i(mean_q),
-    .valid_i(valid1), .first_i(group1 == '0), .last_i(last1), .a_i(a), .b_i(b), .x_o(x), .rows_o(rows1)
+    .valid_i(valid1), .first_i(group1 == '0),
+    .last_i(last1), .a_i(a), .b_i(b), .x_o(x), .rows_o(rows1)
   );
 
   logic             x_valid;
   logic [GROUP-1:0] x_group;
-  fqbert_marker_delay #(.WIDTH(1), .CYCLES(1)) u_x_valid (.clk_i, .rst_ni, .marker_i(valid1), .marker_o(x_valid));
+  fqbert_marker_delay #(.WIDTH(1), .CYCLES(1)) u_x_valid (
+    .clk_i, .rst_ni, .marker_i(valid1), .marker_o(x_valid)
+  );
   fqbert_delay #(.WIDTH(GROUP), .CYCLES(1)) u_x_group (.clk_i, .data_i(group1), .data_o(x_group));
 
   // ---- second pass
-  // ------------------------------------------------------------------------------------------------
   tile_t           tile2_q;
   row_t [ROWS-1:0] rows2_q;
   scales_t         scales2_q;
@@ -212,6 +198,8 @@ module fqbert_layernorm
     .clk_i, .rst_ni, .start_i(start2), .last_i(tile2_q.last), .leave_i(leave2),
     .ready_o(ready2), .active_o(active2), .count_o(count2), .finish_o(finish2)
   );
+  logic unused_count; // groups are counted apart
+  assign unused_count = ^count2;
   assign done_o = finish2 && tile2_q.final_tile;
 
   // A group is read unless the next instruction takes LNP in this cycle, and the first of a word of
@@ -227,7 +215,8 @@ module fqbert_layernorm
 
   assign to_go  = group2_q != tile2_q.groups;
   assign opens  = group2_q[POSITION-1:0] == '0;
-  assign issue2 = active2 && to_go && !pending_q && (!opens || writes_q != ($clog2(WRITES+1))'(WRITES));
+  assign issue2 = active2 && to_go && !pending
+               && (!opens || writes_q != ($clog2(WRITES+1))'(WRITES));
   assign leave2 = !to_go && under_way_q == '0 && (!tile2_q.final_tile || writes_q == '0);
 
   always_ff @(posedge clk_i) begin
@@ -250,8 +239,8 @@ module fqbert_layernorm
     .wen_i(x_valid), .waddr_i(16'({tile.half, x_group})), .wdata_i(x), .wbe_i('1)
   );
 
-  assign lnp_ren_o   = pending_q || (issue2 && (CHANNELS == 2 || !group2_q[0]));
-  assign lnp_raddr_o = pending_q ? par_q : tile2_q.params + 16'(group2_q >> HALF);
+  assign lnp_read_o.enable   = pending || (issue2 && (CHANNELS == 2 || !group2_q[0]));
+  assign lnp_read_o.address = pending ? par_q : tile2_q.params + 16'(group2_q >> HALF);
 
   logic [1:0][39:0]          word; // records of two channels: gamma, beta
   logic [CHANNELS-1:0][39:0] records;
@@ -261,7 +250,9 @@ module fqbert_layernorm
   end else begin : gen_record
     logic        odd;
     logic [39:0] upper_q;
-    fqbert_delay #(.WIDTH(1), .CYCLES(MEMORY_CYCLES)) u_odd (.clk_i, .data_i(group2_q[0]), .data_o(odd));
+    fqbert_delay #(.WIDTH(1), .CYCLES(MEMORY_CYCLES)) u_odd (
+      .clk_i, .data_i(group2_q[0]), .data_o(odd)
+    );
     always_ff @(posedge clk_i) if (under_way_q[MEMORY_CYCLES] && !odd) upper_q <= word[1];
     assign records[0] = odd ? upper_q : word[0];
   end
@@ -271,26 +262,26 @@ module fqbert_layernorm
   logic [ROWS-1:0][CHANNELS-1:0][15:0] y16;
   logic [ROWS-1:0][CHANNELS-1:0][7:0]  y8;
   fqbert_layernorm_normalise #(.ROWS(ROWS), .CHANNELS(CHANNELS)) u_normalise (
-    .clk_i, .rows_i(rows2_q), .scales_i(scales2_q), .x_i(x2), .records_i(records), .y16_o(y16), .y8_o(y8)
+    .clk_i, .rows_i(rows2_q), .scales_i(scales2_q),
+    .x_i(x2), .records_i(records), .y16_o(y16), .y8_o(y8)
   );
 
   // ---- y16
-  // --------------------------------------------------------------------------------------------------------
   logic        y16_valid;
   logic [15:0] y16_addr_q;
   assign y16_valid    = under_way_q[Y16_CYCLES];
-  assign resx_waddr_o = y16_addr_q;
+  assign resx_write_o.address = y16_addr_q;
   always_ff @(posedge clk_i) begin
     if (start2) y16_addr_q <= y16_q;
-    else if (resx_wen_o) y16_addr_q <= y16_addr_q + 16'd1;
+    else if (resx_write_o.enable) y16_addr_q <= y16_addr_q + 16'd1;
   end
   if (CHANNELS == 2) begin : gen_y16
-    assign resx_wen_o   = y16_valid;
+    assign resx_write_o.enable   = y16_valid;
     assign resx_wdata_o = y16;
   end else begin : gen_y16_halves
     logic                  upper_q;
     logic [ROWS-1:0][15:0] lower_q;
-    assign resx_wen_o = y16_valid && upper_q;
+    assign resx_write_o.enable = y16_valid && upper_q;
     always_ff @(posedge clk_i) begin
       if (start2) upper_q <= 1'b0;
       else if (y16_valid) upper_q <= !upper_q;
@@ -302,7 +293,6 @@ module fqbert_layernorm
   end
 
   // ---- y8, gathered into words of ACT
-  // -----------------------------------------------------------------------------
   logic                          y8_valid, push_q;
   logic [15:0]                   y8_addr_q;
   logic [POSITION-1:0]           position_q;
@@ -320,14 +310,17 @@ module fqbert_layernorm
 
     for (int unsigned l = 0; l < LANES; l++) begin
       for (int unsigned r = 0; r < ROWS; r++) begin
-        if (y8_valid && position_q == POSITION'(l / CHANNELS)) gathered_q[r][l] <= y8[r][l%CHANNELS];
+        if (y8_valid && position_q == POSITION'(l / CHANNELS)) begin
+          gathered_q[r][l] <= y8[r][l%CHANNELS];
+        end
       end
     end
   end
 
   fqbert_write_queue #(.WIDTH(ROWS * LANES * 8), .DEPTH(WRITES)) u_writes (
     .clk_i, .rst_ni, .push_i(push_q), .addr_i(y8_addr_q), .data_i(gathered_q),
-    .wen_o(act_wen_o), .wready_i(act_wready_i), .waddr_o(act_waddr_o), .wdata_o(act_wdata_o), .written_o(written)
+    .wen_o(act_write_o.enable), .wready_i(act_wready_i),
+    .waddr_o(act_write_o.address), .wdata_o(act_wdata_o), .written_o(written)
   );
 
 endmodule

@@ -30,7 +30,8 @@ module fqbert_layernorm_lane
     .clk_i, .a_i(centred), .b_i({2'b0, row_i.rho}), .c_i(half_i), .p_o(z_product)
   );
   always_ff @(posedge clk_i) z_shifted_q <= 38'(z_product >>> row_i.shift);
-  assign z = z_shifted_q > Z_MAX ? 18'sd131071 : z_shifted_q < -Z_MAX ? -18'sd131071 : z_shifted_q[17:0];
+  assign z = z_shifted_q > Z_MAX ? 18'sd131071
+           : z_shifted_q < -Z_MAX ? -18'sd131071 : z_shifted_q[17:0];
 
   // h = sat27(z * gamma + beta).
   logic signed [47:0] h_sum; // 7
@@ -50,7 +51,8 @@ module fqbert_layernorm_lane
     .clk_i, .a_i(h), .b_i({2'b0, scales_i.m16}), .c_i(half16_i), .p_o(y16_product)
   );
   always_ff @(posedge clk_i) y16_shifted_q <= 43'(y16_product >>> scales_i.s16); // 11
-  assign y16 = y16_shifted_q > Y16_MAX ? 16'sd32767 : y16_shifted_q < -Y16_MAX ? -16'sd32767 : y16_shifted_q[15:0];
+  assign y16 = y16_shifted_q > Y16_MAX ? 16'sd32767
+             : y16_shifted_q < -Y16_MAX ? -16'sd32767 : y16_shifted_q[15:0];
   always_ff @(posedge clk_i) y16_o <= y16; // 12
 
   // y8 = sat8(rshift(y16 * m8, s8)).

@@ -48,7 +48,8 @@ module fqbert_layernorm_normalise
       fqbert_layernorm_lane u_lane (
         .clk_i, .row_i(rows_i[r]), .half_i(half_q),
         .scales_i(scales_q), .half16_i(half16_q), .half8_i(half8_q),
-        .x_i(x_i[r][e]), .gamma_i(gamma[e]), .beta_i(beta[e]), .y16_o(y16_o[r][e]), .y8_o(y8_o[r][e])
+        .x_i(x_i[r][e]), .gamma_i(gamma[e]), .beta_i(beta[e]),
+        .y16_o(y16_o[r][e]), .y8_o(y8_o[r][e])
       );
     end
   end

@@ -54,7 +54,9 @@ module fqbert_layernorm_statistics
   fqbert_marker_delay #(.WIDTH(1), .CYCLES(PIPELINE)) u_known (
     .clk_i, .rst_ni, .marker_i(running_q), .marker_o(known)
   );
-  fqbert_delay #(.WIDTH(ROW), .CYCLES(PIPELINE)) u_known_row (.clk_i, .data_i(row_q), .data_o(known_row));
+  fqbert_delay #(.WIDTH(ROW), .CYCLES(PIPELINE)) u_known_row (
+    .clk_i, .data_i(row_q), .data_o(known_row)
+  );
 
   always_ff @(posedge clk_i) begin
     for (int unsigned r = 0; r < ROWS; r++) if (known && known_row == ROW'(r)) rows_o[r] <= row;

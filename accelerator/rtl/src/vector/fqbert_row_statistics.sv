@@ -16,7 +16,6 @@ module fqbert_row_statistics
 );
 
   // ---- the layer
-  // ---------------------------------------------------------------------------------------------------
   logic [3:0]  n_bits_q;   // bitlen(N)
   logic [5:0]  q_q;
   logic [47:0] mean_half_q, n_half_q;
@@ -32,7 +31,6 @@ module fqbert_row_statistics
   end
 
   // ---- cycles 1 and 2: the row's sums
-  // ------------------------------------------------------------------------------
   logic signed [26:0]        sum1_q, sum2_q;
   logic [CHANNELS-1:0][41:0] squares1_q;
   logic [41:0]               squares2_q, squares;
@@ -48,7 +46,6 @@ module fqbert_row_statistics
   end
 
   // ---- cycles 3 to 5: products, each in two parts that fit a DSP
-  // --------------------------------------------------
   logic signed [47:0] nsq_low, nsq_high, square_low, square_high, mean_low, mean_high;
   logic signed [17:0] n, low, high;
   assign n    = {6'b0, n_i};
@@ -70,7 +67,6 @@ module fqbert_row_statistics
   );
 
   // ---- cycles 6 to 8: V = N * sq - sum^2 + eps, and the mean
-  // -------------------------------------------------------
   logic [53:0]        nsq6_q, square6_q, v7_q, v8_q;
   logic signed [47:0] mean6_q, mean7_q;
   logic signed [19:0] mu8_q;
@@ -96,8 +92,8 @@ module fqbert_row_statistics
   assign unused_top = top[0];
 
   // ---- cycle 9: f = V shifted so that 15 or 16 bits are left, by an even count
-  // ------------------------------------ With k = floor((top - 14) / 2), V << 14 >> (2k + 14) is V
-  // >> 2k for either sign of k, and 2k + 14 is top without its last bit.
+  // With k = floor((top - 14) / 2), V << 14 >> (2k + 14) is V >> 2k for either sign of k, and
+  // 2k + 14 is top without its last bit.
   logic [15:0]       f9_q;
   logic [4:0]        shift9_q;
   logic signed [6:0] shift;
@@ -108,7 +104,6 @@ module fqbert_row_statistics
   end
 
   // ---- cycles 10 to 18: r (combinational in 13), N * r, rho
-  // --------------------------------------------------------
   logic [15:0]        r;
   logic signed [47:0] rho_product;
   logic [15:0]        rho_q;

@@ -6,6 +6,7 @@
 // cycles later. A tile waits at the end of a pass while the next pass still works on the tile
 // before, which happens only behind an instruction of more columns.
 module fqbert_softmax
+  import fqbert_memory_pkg::access_t;
   import fqbert_vector_pkg::*;
 #(
   parameter int unsigned ROWS    = 4,
@@ -24,14 +25,11 @@ module fqbert_softmax
   input  logic [5:0]              exp_waddr_i,
   input  logic [127:0]            exp_wdata_i,
 
-  output logic                    rng_ren_o,
-  output logic [15:0]             rng_raddr_o,
+  output access_t                 rng_read_o,
   input  logic [127:0]            rng_rdata_i,
-  output logic                    scr_ren_o,
-  output logic [15:0]             scr_raddr_o,
+  output access_t                 scr_read_o,
   input  logic [ROWS*16-1:0]      scr_rdata_i,
-  output logic                    prb_wen_o,
-  output logic [15:0]             prb_waddr_o,
+  output access_t                 prb_write_o,
   output logic [ROWS*LANES*8-1:0] prb_wdata_o,
   output logic [ROWS*LANES-1:0]   prb_wbe_o
 );
@@ -63,79 +61,67 @@ module fqbert_softmax
   } tile_t;
 
   // ---- the instruction, and the row tile of its first pass
-  // --------------------------------------------------------
-  logic        pending_q; // taken in the cycle before
-  logic        half_q;
   logic [15:0] src_q, src_stride_q, dst_q, dst_stride_q, range_word_q;
-  logic [7:0]  tiles_q; // to go, this one included
   logic        table_q;
   logic [PAIR:0]    pairs_q;
   logic [COUNT-1:0] last_q;
   tile_t       tile;
-  assign tile = '{
-    final_tile: tiles_q == 8'd1, half: half_q, exp_table: table_q, dst: dst_q, pairs: pairs_q, last: last_q
-  };
+  assign tile.exp_table = table_q;
+  assign tile.dst       = dst_q;
+  assign tile.pairs     = pairs_q;
+  assign tile.last      = last_q;
 
-  logic             start1, active1, finish1, ready1;
+  logic             pending; // an instruction was taken in the cycle before
+  logic             active1, finish1;
   logic             start2, active2, finish2, ready2;
   logic             start3, active3, finish3, ready3;
   logic [COUNT-1:0] count1, count2, count3;
 
-  assign ready_o = !pending_q && !active1;
-  assign start1  = pending_q || (finish1 && !tile.final_tile);
+  fqbert_first_pass #(.WIDTH(COUNT)) u_pass1 (
+    .clk_i, .rst_ni, .start_i, .row_tiles_i(cmd_i.row_tiles), .ready_o,
+    .last_i(tile.last), .leave_i(ready2), .pending_o(pending),
+    .half_o(tile.half), .final_tile_o(tile.final_tile),
+    .active_o(active1), .count_o(count1), .finish_o(finish1)
+  );
 
   always_ff @(posedge clk_i) begin
-    if (!rst_ni) pending_q <= 1'b0;
-    else pending_q <= start_i;
-
-    if (!rst_ni) half_q <= 1'b0;
-    else if (finish1) half_q <= !half_q;
-
     if (start_i) begin
       src_q        <= cmd_i.src_base;
       src_stride_q <= cmd_i.src_stride;
       dst_q        <= cmd_i.dst_base;
       dst_stride_q <= cmd_i.dst_stride;
       range_word_q <= cmd_i.row0 >> $clog2(RANGES);
-      tiles_q      <= cmd_i.row_tiles;
       table_q      <= cmd_i.table_;
       pairs_q      <= cmd_i.columns[PAIR+1:1];
     end else if (finish1) begin
       src_q        <= src_q + src_stride_q;
       dst_q        <= dst_q + dst_stride_q;
       range_word_q <= range_word_q + 16'(RNG_WORDS);
-      tiles_q      <= tiles_q - 8'd1;
     end
-    if (pending_q) last_q <= COUNT'(pairs_q) + COUNT'(SOFTMAX_OVERHEAD - 1);
+    if (pending) last_q <= COUNT'(pairs_q) + COUNT'(SOFTMAX_OVERHEAD - 1);
   end
 
   logic unused_cmd;
   assign unused_cmd = ^cmd_i;
 
   // ---- first pass: ranges, then scores
-  // ----------------------------------------------------------------------------
-  fqbert_pass #(.WIDTH(COUNT)) u_pass1 (
-    .clk_i, .rst_ni, .start_i(start1), .last_i(tile.last), .leave_i(ready2),
-    .ready_o(ready1), .active_o(active1), .count_o(count1), .finish_o(finish1)
-  );
-  logic unused_ready1; // the first pass is free whenever it is started
-  assign unused_ready1 = ready1;
-
   logic [COUNT-1:0] pair1;
   logic             ren1;
   assign pair1       = count1 - COUNT'(RNG_WORDS);
   assign ren1        = active1 && count1 >= COUNT'(RNG_WORDS) && pair1 < COUNT'(tile.pairs);
-  assign rng_ren_o   = active1 && count1 < COUNT'(RNG_WORDS);
-  assign rng_raddr_o = range_word_q + 16'(count1);
-  assign scr_ren_o   = ren1;
-  assign scr_raddr_o = src_q + 16'(pair1);
+  assign rng_read_o.enable   = active1 && count1 < COUNT'(RNG_WORDS);
+  assign rng_read_o.address = range_word_q + 16'(count1);
+  assign scr_read_o.enable   = ren1;
+  assign scr_read_o.address = src_q + 16'(pair1);
 
   logic              range_arrives;
   logic [COUNT-1:0]  range_word;
   fqbert_marker_delay #(.WIDTH(1), .CYCLES(MEMORY_CYCLES)) u_range_valid (
-    .clk_i, .rst_ni, .marker_i(rng_ren_o), .marker_o(range_arrives)
+    .clk_i, .rst_ni, .marker_i(rng_read_o.enable), .marker_o(range_arrives)
   );
-  fqbert_delay #(.WIDTH(COUNT), .CYCLES(MEMORY_CYCLES)) u_range_word (.clk_i, .data_i(count1), .data_o(range_word));
+  fqbert_delay #(.WIDTH(COUNT), .CYCLES(MEMORY_CYCLES)) u_range_word (
+    .clk_i, .data_i(count1), .data_o(range_word)
+  );
 
   function automatic logic [9:0] bound(logic [15:0] stored);
     return stored[15:10] != '0 ? '1 : stored[9:0];
@@ -156,7 +142,9 @@ module fqbert_softmax
   fqbert_marker_delay #(.WIDTH(1), .CYCLES(MEMORY_CYCLES)) u_valid1 (
     .clk_i, .rst_ni, .marker_i(ren1), .marker_o(valid1)
   );
-  fqbert_delay #(.WIDTH(PAIR), .CYCLES(MEMORY_CYCLES)) u_pair1 (.clk_i, .data_i(pair1[PAIR-1:0]), .data_o(arrived1));
+  fqbert_delay #(.WIDTH(PAIR), .CYCLES(MEMORY_CYCLES)) u_pair1 (
+    .clk_i, .data_i(pair1[PAIR-1:0]), .data_o(arrived1)
+  );
 
   logic [ROWS-1:0][7:0] maxima1;
   fqbert_softmax_maximum #(.ROWS(ROWS)) u_maximum (
@@ -165,7 +153,6 @@ module fqbert_softmax
   );
 
   // ---- second pass
-  // ------------------------------------------------------------------------------------------------
   tile_t                tile2_q;
   logic [ROWS-1:0][7:0] maxima2_q;
   range_t [ROWS-1:0]    ranges2_q;
@@ -188,9 +175,12 @@ module fqbert_softmax
   logic [ROWS*16-1:0]  scores2;
   assign ren2 = active2 && count2 < COUNT'(tile2_q.pairs);
   fqbert_marker_delay #(.WIDTH(2), .CYCLES(MEMORY_CYCLES)) u_valid2 (
-    .clk_i, .rst_ni, .marker_i({ren2, ren2 && count2 == COUNT'(tile2_q.pairs - 1'b1)}), .marker_o({valid2, last2})
+    .clk_i, .rst_ni, .marker_i({ren2, ren2 && count2 == COUNT'(tile2_q.pairs - 1'b1)}),
+    .marker_o({valid2, last2})
   );
-  fqbert_delay #(.WIDTH(PAIR), .CYCLES(MEMORY_CYCLES)) u_pair2 (.clk_i, .data_i(count2[PAIR-1:0]), .data_o(arrived2));
+  fqbert_delay #(.WIDTH(PAIR), .CYCLES(MEMORY_CYCLES)) u_pair2 (
+    .clk_i, .data_i(count2[PAIR-1:0]), .data_o(arrived2)
+  );
 
   fqbert_ram #(.BYTES(ROWS * 2), .DEPTH(2 * MAX_PAIRS)) u_scores (
     .clk_i,
@@ -205,7 +195,8 @@ module fqbert_softmax
   fqbert_softmax_exponential #(.ROWS(ROWS)) u_exponential (
     .clk_i, .rst_ni, .exp_wen_i, .exp_waddr_i, .exp_wdata_i,
     .table_i(tile2_q.exp_table), .maxima_i(maxima2_q), .ranges_i(ranges2_q),
-    .valid_i(valid2), .first_i(arrived2 == '0), .last_i(last2), .column_i(9'({arrived2, 1'b0})), .scores_i(scores2),
+    .valid_i(valid2), .first_i(arrived2 == '0), .last_i(last2),
+    .column_i(9'({arrived2, 1'b0})), .scores_i(scores2),
     .valid_o(exponentials_valid), .exponentials_o(exponentials), .reciprocals_o(reciprocals)
   );
   fqbert_delay #(.WIDTH(PAIR), .CYCLES(3)) u_exponentials_pair (
@@ -213,7 +204,6 @@ module fqbert_softmax
   );
 
   // ---- third pass
-  // -------------------------------------------------------------------------------------------------
   tile_t                 tile3_q;
   logic [ROWS-1:0][16:0] reciprocals3_q;
   assign start3 = finish2;
@@ -238,21 +228,26 @@ module fqbert_softmax
   fqbert_ram #(.BYTES(ROWS * 4), .DEPTH(2 * MAX_PAIRS)) u_exponentials (
     .clk_i,
     .ren_i(ren3), .raddr_i(16'({tile3_q.half, count3[PAIR-1:0]})), .rdata_o(exponentials3),
-    .wen_i(exponentials_valid), .waddr_i(16'({tile2_q.half, exponentials_pair})), .wdata_i(exponentials), .wbe_i('1)
+    .wen_i(exponentials_valid), .waddr_i(16'({tile2_q.half, exponentials_pair})),
+    .wdata_i(exponentials), .wbe_i('1)
   );
 
   logic [ROWS-1:0][1:0][7:0] probabilities;
   fqbert_softmax_normalise #(.ROWS(ROWS)) u_normalise (
-    .clk_i, .exponentials_i(exponentials3), .reciprocals_i(reciprocals3_q), .probabilities_o(probabilities)
+    .clk_i, .exponentials_i(exponentials3),
+    .reciprocals_i(reciprocals3_q), .probabilities_o(probabilities)
   );
 
-  localparam int unsigned WRITE_CYCLES = MEMORY_CYCLES + 3; // from reading exponentials to probabilities
+  // From reading exponentials to probabilities.
+  localparam int unsigned WRITE_CYCLES = MEMORY_CYCLES + 3;
   logic [PAIR-1:0] pair3;
   fqbert_marker_delay #(.WIDTH(1), .CYCLES(WRITE_CYCLES)) u_write (
-    .clk_i, .rst_ni, .marker_i(ren3), .marker_o(prb_wen_o)
+    .clk_i, .rst_ni, .marker_i(ren3), .marker_o(prb_write_o.enable)
   );
-  fqbert_delay #(.WIDTH(PAIR), .CYCLES(WRITE_CYCLES)) u_pair3 (.clk_i, .data_i(count3[PAIR-1:0]), .data_o(pair3));
-  assign prb_waddr_o = tile3_q.dst + 16'(pair3 >> LANE);
+  fqbert_delay #(.WIDTH(PAIR), .CYCLES(WRITE_CYCLES)) u_pair3 (
+    .clk_i, .data_i(count3[PAIR-1:0]), .data_o(pair3)
+  );
+  assign prb_write_o.address = tile3_q.dst + 16'(pair3 >> LANE);
   for (genvar r = 0; r < ROWS; r++) begin : gen_row
     for (genvar l = 0; l < LANES; l++) begin : gen_lane
       assign prb_wdata_o[(r*LANES + l)*8+:8] = probabilities[r][l%2];

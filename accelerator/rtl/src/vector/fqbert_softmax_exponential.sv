@@ -72,7 +72,8 @@ module fqbert_softmax_exponential
     end
 
     fqbert_reciprocal u_reciprocal (
-      .clk_i, .step_i(step), .first_i(steps_q == 5'(STEPS)), .sum_i(sum_q), .result_o(reciprocals_o[r])
+      .clk_i, .step_i(step), .first_i(steps_q == 5'(STEPS)),
+      .sum_i(sum_q), .result_o(reciprocals_o[r])
     );
   end
 

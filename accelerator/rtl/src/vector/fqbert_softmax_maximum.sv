@@ -31,7 +31,8 @@ module fqbert_softmax_maximum
     assign column[1] = {1'b0, column_i} | 10'd1;
     always_ff @(posedge clk_i) begin
       for (int unsigned n = 0; n < 2; n++) begin
-        inside_q[n] <= (column[n] >= ranges_i[r].lo && column[n] < ranges_i[r].hi) ? scores_i[r][n] : LOWEST;
+        inside_q[n] <= (column[n] >= ranges_i[r].lo && column[n] < ranges_i[r].hi)
+                     ? scores_i[r][n] : LOWEST;
       end
       pair_q <= $signed(inside_q[1]) > $signed(inside_q[0]) ? inside_q[1] : inside_q[0];
       if (valid[1]) maximum_q <= (first[1] || pair_q > maximum_q) ? pair_q : maximum_q;

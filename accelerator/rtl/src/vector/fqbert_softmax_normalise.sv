@@ -13,7 +13,8 @@ module fqbert_softmax_normalise #(
     for (genvar n = 0; n < 2; n++) begin : gen_column
       logic signed [47:0] product;
       fqbert_multiply_add #(.A_WIDTH(17), .B_WIDTH(18)) u_multiply (
-        .clk_i, .a_i({1'b0, exponentials_i[r][n]}), .b_i({1'b0, reciprocals_i[r]}), .c_i(48'(1 << 23)), .p_o(product)
+        .clk_i, .a_i({1'b0, exponentials_i[r][n]}),
+        .b_i({1'b0, reciprocals_i[r]}), .c_i(48'(1 << 23)), .p_o(product)
       );
       assign probabilities_o[r][n] = product[31:24];
       logic unused_bits; // an exponential is at most the sum: the product is below 2^32

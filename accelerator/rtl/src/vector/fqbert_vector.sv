@@ -1,6 +1,6 @@
 // The VECTOR engine: takes SOFTMAX and LAYERNORM instructions, whose fields and semaphores have
 // been checked, and retires them in order. The two cores work at the same time; each takes the
-// cycles of accelerator/contract/src/timing.rs.
+// cycles of accelerator/contract/src/timing.
 //
 // An instruction starts in the cycle of cmd_valid_i and cmd_ready_o; cmd_ready_o rises `issue`
 // cycles later and retire_o `latency` cycles later, when everything it has written can be read.
@@ -73,7 +73,8 @@ module fqbert_vector
   assign take        = cmd_valid_i && cmd_ready_o;
 
   fqbert_retire_order u_order (
-    .clk_i, .rst_ni, .take_i(take), .core_i(is_layernorm), .ready_o(order_ready), .done_i(done), .retire_o
+    .clk_i, .rst_ni, .take_i(take), .core_i(is_layernorm),
+    .ready_o(order_ready), .done_i(done), .retire_o
   );
 
   fqbert_softmax #(.ROWS(ROWS), .LANES(LANES), .MAX_SEQ(MAX_SEQ)) u_softmax (
@@ -81,18 +82,22 @@ module fqbert_vector
     .start_i(take && !is_layernorm), .cmd_i(fqbert_pkg::softmax_t'(cmd_i)),
     .ready_o(ready[CORE_SOFTMAX]), .done_o(done[CORE_SOFTMAX]),
     .exp_wen_i, .exp_waddr_i(exp_waddr_i[5:0]), .exp_wdata_i,
-    .rng_ren_o, .rng_raddr_o, .rng_rdata_i, .scr_ren_o, .scr_raddr_o, .scr_rdata_i,
-    .prb_wen_o, .prb_waddr_o, .prb_wdata_o, .prb_wbe_o
+    .rng_read_o({rng_ren_o, rng_raddr_o}), .rng_rdata_i,
+    .scr_read_o({scr_ren_o, scr_raddr_o}), .scr_rdata_i,
+    .prb_write_o({prb_wen_o, prb_waddr_o}), .prb_wdata_o, .prb_wbe_o
   );
 
-  fqbert_layernorm #(.ROWS(ROWS), .LANES(LANES), .CHANNELS(LN_CHANNELS), .MAX_HIDDEN(MAX_HIDDEN)) u_layernorm (
+  fqbert_layernorm #(
+    .ROWS(ROWS), .LANES(LANES), .CHANNELS(LN_CHANNELS), .MAX_HIDDEN(MAX_HIDDEN)
+  ) u_layernorm (
     .clk_i, .rst_ni,
     .start_i(take && is_layernorm), .cmd_i(fqbert_pkg::layernorm_t'(cmd_i)),
     .ready_o(ready[CORE_LAYERNORM]), .done_o(done[CORE_LAYERNORM]),
-    .resx_ren_o, .resx_raddr_o, .resx_rdata_i, .resb_ren_o, .resb_raddr_o, .resb_rdata_i,
-    .lnp_ren_o, .lnp_raddr_o, .lnp_rdata_i,
-    .resx_wen_o, .resx_waddr_o, .resx_wdata_o,
-    .act_wen_o, .act_wready_i, .act_waddr_o, .act_wdata_o
+    .resx_read_o({resx_ren_o, resx_raddr_o}), .resx_rdata_i,
+    .resb_read_o({resb_ren_o, resb_raddr_o}), .resb_rdata_i,
+    .lnp_read_o({lnp_ren_o, lnp_raddr_o}), .lnp_rdata_i,
+    .resx_write_o({resx_wen_o, resx_waddr_o}), .resx_wdata_o,
+    .act_write_o({act_wen_o, act_waddr_o}), .act_wready_i, .act_wdata_o
   );
   assign resx_wbe_o = '1;
   assign act_wbe_o  = '1;

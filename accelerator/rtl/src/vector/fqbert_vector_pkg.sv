@@ -1,5 +1,5 @@
 // Constants of the VECTOR engine: lengths of its pipelines, which the cycle formulas of
-// accelerator/contract/src/timing.rs contain.
+// accelerator/contract/src/timing contain.
 package fqbert_vector_pkg;
 
   // From the cycle of a memory's ren to that of its data.

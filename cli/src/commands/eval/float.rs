@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use anyhow::{Context, bail, ensure};
-use fqbert_checkpoint::{Checkpoint, LoadOptions, Pooling, Sequence, Task};
-use fqbert_model::{self as quantized, QuantizedModel};
+use fqbert_checkpoint::{Checkpoint, LoadOptions};
+use fqbert_host::Task;
+use fqbert_model::QuantizedModel;
 use fqbert_runtime::Tokens;
 
 use super::Kind;
@@ -71,7 +72,7 @@ impl Float {
         let bar = progress::bar(tokens.len(), "float model");
         let mut answers = Vec::with_capacity(tokens.len());
         for part in tokens.chunks(STEP) {
-            let outputs = checkpoint.forward_batch(&sequences(part))?;
+            let outputs = checkpoint.forward_batch(part)?;
             answers.extend(outputs.iter().map(|o| o.values().to_vec()));
             bar.set_position(answers.len() as u64);
         }
@@ -80,34 +81,15 @@ impl Float {
     }
 }
 
-/// Token ids as the float reference takes them.
-pub fn sequences(tokens: &[Tokens]) -> Vec<Sequence> {
-    tokens
-        .iter()
-        .map(|t| Sequence {
-            ids: t.ids.clone(),
-            type_ids: t.type_ids.clone(),
-        })
-        .collect()
-}
-
 /// Loads a checkpoint for the model's own task, and refuses one of another shape.
 fn checkpoint(folder: &Path, model: &QuantizedModel) -> anyhow::Result<Checkpoint> {
     let config = &model.config;
-    let (task, embedding) = match config.task {
-        quantized::Task::SequenceClassification { .. } => (Task::SequenceClassification, None),
-        quantized::Task::TokenClassification {} => (Task::TokenClassification, None),
-        quantized::Task::Embedding { pooling, normalize } => {
-            let pooling = match pooling {
-                quantized::Pooling::Mean => Pooling::Mean,
-                quantized::Pooling::Cls => Pooling::Cls,
-            };
-            (Task::Embedding, Some((pooling, normalize)))
-        }
-    };
     let options = LoadOptions {
-        task: Some(task),
-        embedding,
+        task: Some(config.task.kind()),
+        embedding: match config.task {
+            Task::Embedding { pooling, normalize } => Some((pooling, normalize)),
+            _ => None,
+        },
     };
     let checkpoint = Checkpoint::load(folder, &options)?;
     let float = &checkpoint.config;

@@ -13,7 +13,6 @@ use fqbert_model::QuantizedModel;
 use fqbert_numerics::host::{quantize_i8, quantize_i16};
 use fqbert_runtime::{Session, SessionOptions, Tokens};
 
-use super::float::sequences;
 use super::report::LayerError;
 use crate::metrics::noise::Noise;
 use crate::progress;
@@ -60,7 +59,7 @@ pub fn measure(
     );
     let bar = progress::bar(tokens.len() * points, "layer errors");
     let kept: Vec<Vec<Vec<f32>>> = float
-        .forward_batch_observed(&sequences(tokens), |_| Keep::default())?
+        .forward_batch_observed(tokens, |_| Keep::default())?
         .into_iter()
         .map(|(_, keep)| keep.0)
         .collect();

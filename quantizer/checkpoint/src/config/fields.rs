@@ -4,9 +4,9 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use super::FILE;
 use crate::error::CheckpointError;
 
+pub(super) const FILE: &str = "config.json";
 /// Bound on every size in a configuration. Far above any encoder, far below what could overflow
 /// in products of two.
 const MAX_SIZE: usize = 1 << 24;

@@ -2,152 +2,34 @@
 
 mod fields;
 
-use std::fmt;
 use std::path::Path;
 
+use fqbert_host::{Activation, Family, ModelConfig, Pooling, ProblemType, Task, TaskKind};
 use serde_json::Value;
 
 use crate::error::CheckpointError;
 use crate::files::read_json;
-use fields::{Fields, bad, missing};
+use fields::{FILE, Fields, bad, missing};
 
-const FILE: &str = "config.json";
 /// Bound on the number of layers, for each of which names are looked up.
 const MAX_LAYERS: usize = 1024;
+/// What the encoder alone is for.
+const BARE: Task = Task::Embedding {
+    pooling: Pooling::Mean,
+    normalize: true,
+};
 
-/// The model families whose encoders are the same computation under different tensor names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Family {
-    /// BERT, MiniLM, BGE, E5, GTE: `model_type` "bert".
-    Bert,
-    /// DistilBERT: no token types, no pooler.
-    DistilBert,
-    /// RoBERTa and XLM-RoBERTa: positions start after the padding index.
-    Roberta,
-}
-
-impl fmt::Display for Family {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Family::Bert => "BERT",
-            Family::DistilBert => "DistilBERT",
-            Family::Roberta => "RoBERTa",
-        })
-    }
-}
-
-/// Activation function between the two linear layers of the feed-forward block.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Activation {
-    /// `x/2 * (1 + erf(x / sqrt 2))`.
-    Gelu,
-    /// The tanh approximation: `gelu_new`, `gelu_pytorch_tanh`.
-    GeluTanh,
-    /// `max(x, 0)`.
-    Relu,
-}
-
-impl Activation {
-    /// Its value at `x`.
-    pub fn apply(self, x: f32) -> f32 {
-        match self {
-            Activation::Gelu => 0.5 * x * (1.0 + libm::erff(x * std::f32::consts::FRAC_1_SQRT_2)),
-            Activation::GeluTanh => {
-                const SQRT_2_OVER_PI: f32 = 0.797_884_6;
-                0.5 * x * (1.0 + (SQRT_2_OVER_PI * (x + 0.044_715 * x * x * x)).tanh())
-            }
-            Activation::Relu => x.max(0.0),
-        }
-    }
-
-    /// The name that `config.json` uses.
-    pub fn name(self) -> &'static str {
-        match self {
-            Activation::Gelu => "gelu",
-            Activation::GeluTanh => "gelu_new",
-            Activation::Relu => "relu",
-        }
-    }
-
-    /// The activation of that name, if we know it.
-    pub fn from_name(name: &str) -> Option<Self> {
-        match name {
-            "gelu" => Some(Activation::Gelu),
-            "gelu_new" | "gelu_pytorch_tanh" => Some(Activation::GeluTanh),
-            "relu" => Some(Activation::Relu),
-            _ => None,
-        }
-    }
-}
-
-/// What the model is used for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Task {
-    /// One class (or number) for a text.
-    SequenceClassification,
-    /// One class for each token.
-    TokenClassification,
-    /// One vector for a text.
-    Embedding,
-}
-
-impl fmt::Display for Task {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Task::SequenceClassification => "sequence classification",
-            Task::TokenClassification => "token classification",
-            Task::Embedding => "embedding",
-        })
-    }
-}
-
-/// How the outputs of a sequence classifier are to be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum ProblemType {
-    /// One of the labels: softmax.
-    SingleLabel,
-    /// Any of the labels: a sigmoid each.
-    MultiLabel,
-    /// Numbers.
-    Regression,
-}
-
-/// The checked configuration of an encoder.
+/// A `config.json`, checked.
 #[derive(Debug, Clone, PartialEq)]
-pub struct BertConfig {
-    /// Which naming scheme and position rule.
-    pub family: Family,
+pub struct ConfigFile {
     /// Class name in `architectures`, if given.
     pub architecture: Option<String>,
-    /// Encoder layers.
-    pub layers: usize,
-    /// Width of the residual stream; a multiple of `heads`.
-    pub hidden: usize,
-    /// Attention heads.
-    pub heads: usize,
-    /// Width between the two feed-forward layers.
-    pub intermediate: usize,
-    /// Rows of the word embedding table.
-    pub vocab: usize,
-    /// Rows of the position table; the longest sequence is [`BertConfig::max_sequence`].
-    pub max_positions: usize,
-    /// Row of the position table that the first token takes: 0, or `pad_token_id + 1` for RoBERTa.
-    pub position_offset: usize,
-    /// Rows of the token type table; 0 for DistilBERT, which has none.
-    pub type_vocab: usize,
-    /// Added to the variance in every layer norm.
-    pub layer_norm_eps: f32,
-    /// Feed-forward activation.
-    pub activation: Activation,
-    /// Id of the padding token.
-    pub pad_token_id: u32,
-    /// Names of the classes in order; empty if the configuration names none.
-    pub labels: Vec<String>,
-    /// How classifier outputs are to be read, if the configuration says it.
-    pub problem_type: Option<ProblemType>,
+    /// Shape and labels; no labels if the file names none. The task is that of the bare encoder,
+    /// an embedding: the head's tensors say more, and they are elsewhere.
+    pub config: ModelConfig,
 }
 
-impl BertConfig {
+impl ConfigFile {
     /// Reads `config.json` of a folder.
     ///
     /// # Errors
@@ -160,7 +42,7 @@ impl BertConfig {
     /// Reads a configuration that is already parsed.
     ///
     /// # Errors
-    /// As [`BertConfig::load`].
+    /// As [`ConfigFile::load`].
     pub fn from_json(json: &Value) -> Result<Self, CheckpointError> {
         let fields = Fields::new(json)?;
         let architecture = architecture(&fields)?;
@@ -213,9 +95,8 @@ impl BertConfig {
             Family::Bert => fields.size_or("type_vocab_size", 2)?,
             Family::Roberta => fields.size_or("type_vocab_size", 1)?,
         };
-        Ok(BertConfig {
+        let config = ModelConfig {
             family,
-            architecture,
             layers,
             hidden,
             heads,
@@ -227,19 +108,14 @@ impl BertConfig {
             layer_norm_eps: layer_norm_eps(&fields, family)?,
             activation: activation(&fields, name("hidden_act", "activation"))?,
             pad_token_id,
+            task: BARE,
             labels: labels(&fields)?,
             problem_type: problem_type(&fields)?,
+        };
+        Ok(ConfigFile {
+            architecture,
+            config,
         })
-    }
-
-    /// Width of one attention head.
-    pub fn head_dim(&self) -> usize {
-        self.hidden / self.heads
-    }
-
-    /// The longest sequence in tokens, special tokens included.
-    pub fn max_sequence(&self) -> usize {
-        self.max_positions - self.position_offset
     }
 
     /// The use that the architecture's class name states.
@@ -247,15 +123,15 @@ impl BertConfig {
     /// # Errors
     /// [`CheckpointError::Unsupported`] for a head that we do not run, and
     /// [`CheckpointError::UnknownTask`] if no architecture is named.
-    pub fn stated_task(&self) -> Result<Task, CheckpointError> {
+    pub fn stated_task(&self) -> Result<TaskKind, CheckpointError> {
         let Some(architecture) = &self.architecture else {
             return Err(CheckpointError::UnknownTask);
         };
         let head = class_prefix(architecture).map_or(architecture.as_str(), |(_, rest)| rest);
         match head {
-            "Model" => Ok(Task::Embedding),
-            "ForSequenceClassification" => Ok(Task::SequenceClassification),
-            "ForTokenClassification" => Ok(Task::TokenClassification),
+            "Model" => Ok(TaskKind::Embedding),
+            "ForSequenceClassification" => Ok(TaskKind::SequenceClassification),
+            "ForTokenClassification" => Ok(TaskKind::TokenClassification),
             _ => Err(CheckpointError::Unsupported {
                 what: "architecture",
                 name: architecture.clone(),
@@ -399,11 +275,21 @@ fn layer_norm_eps(fields: &Fields<'_>, family: Family) -> Result<f32, Checkpoint
 
 fn activation(fields: &Fields<'_>, key: &'static str) -> Result<Activation, CheckpointError> {
     let name = fields.opt_str(key)?.ok_or_else(|| missing(key))?;
-    Activation::from_name(name).ok_or_else(|| CheckpointError::Unsupported {
+    activation_of(name).ok_or_else(|| CheckpointError::Unsupported {
         what: "activation",
         name: name.into(),
         remedy: "supported are gelu, gelu_new, gelu_pytorch_tanh and relu".into(),
     })
+}
+
+/// The activation of a name, if we know it.
+fn activation_of(name: &str) -> Option<Activation> {
+    match name {
+        "gelu" => Some(Activation::Gelu),
+        "gelu_new" | "gelu_pytorch_tanh" => Some(Activation::GeluTanh),
+        "relu" => Some(Activation::Relu),
+        _ => None,
+    }
 }
 
 fn problem_type(fields: &Fields<'_>) -> Result<Option<ProblemType>, CheckpointError> {

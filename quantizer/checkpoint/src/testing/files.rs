@@ -5,15 +5,14 @@ use std::fs;
 use std::io::{self, Error};
 use std::path::Path;
 
+use fqbert_host::{Activation, Family, TaskKind};
+use fqbert_random::Random;
 use half::{bf16, f16};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 use serde_json::{Value, json};
 
-use fqbert_random::Random;
-
-use super::{Spec, Storage, TokenizerFiles};
-use crate::config::{Family, Task};
+use super::spec::{Spec, Storage, TokenizerFiles};
 use crate::names::{Names, Part};
 
 struct Tensor {
@@ -38,9 +37,9 @@ fn config(spec: &Spec) -> Value {
         Family::Roberta => "Roberta",
     };
     let head = match spec.task {
-        Task::SequenceClassification => "ForSequenceClassification",
-        Task::TokenClassification => "ForTokenClassification",
-        Task::Embedding => "Model",
+        TaskKind::SequenceClassification => "ForSequenceClassification",
+        TaskKind::TokenClassification => "ForTokenClassification",
+        TaskKind::Embedding => "Model",
     };
     let mut config = json!({
         "architectures": [format!("{class}{head}")],
@@ -52,13 +51,13 @@ fn config(spec: &Spec) -> Value {
     let more = if spec.family == Family::DistilBert {
         json!({
             "dim": spec.hidden, "n_layers": spec.layers, "n_heads": spec.heads,
-            "hidden_dim": spec.intermediate, "activation": spec.activation.name(),
+            "hidden_dim": spec.intermediate, "activation": activation_name(spec),
         })
     } else {
         json!({
             "hidden_size": spec.hidden, "num_hidden_layers": spec.layers,
             "num_attention_heads": spec.heads, "intermediate_size": spec.intermediate,
-            "hidden_act": spec.activation.name(), "layer_norm_eps": 1e-12,
+            "hidden_act": activation_name(spec), "layer_norm_eps": 1e-12,
             "type_vocab_size": types(spec),
         })
     };
@@ -68,10 +67,19 @@ fn config(spec: &Spec) -> Value {
     for (key, value) in more.as_object().into_iter().flatten() {
         config[key] = value.clone();
     }
-    if spec.task != Task::Embedding {
+    if spec.task != TaskKind::Embedding {
         config["id2label"] = Value::Object(labels);
     }
     config
+}
+
+/// The activation's name in `config.json`.
+fn activation_name(spec: &Spec) -> &'static str {
+    match spec.activation {
+        Activation::Gelu => "gelu",
+        Activation::GeluTanh => "gelu_new",
+        Activation::Relu => "relu",
+    }
 }
 
 fn position_rows(spec: &Spec) -> usize {
@@ -110,17 +118,17 @@ fn tensors(spec: &Spec) -> Vec<Tensor> {
         made.norm(&part(Part::OutputNorm), h);
     }
     match (spec.task, spec.family) {
-        (Task::Embedding, _) => {}
-        (Task::TokenClassification, _) => made.linear("classifier", spec.labels, h),
-        (Task::SequenceClassification, Family::Bert) => {
+        (TaskKind::Embedding, _) => {}
+        (TaskKind::TokenClassification, _) => made.linear("classifier", spec.labels, h),
+        (TaskKind::SequenceClassification, Family::Bert) => {
             made.linear(&names.pooler(), h, h);
             made.linear("classifier", spec.labels, h);
         }
-        (Task::SequenceClassification, Family::DistilBert) => {
+        (TaskKind::SequenceClassification, Family::DistilBert) => {
             made.linear("pre_classifier", h, h);
             made.linear("classifier", spec.labels, h);
         }
-        (Task::SequenceClassification, Family::Roberta) => {
+        (TaskKind::SequenceClassification, Family::Roberta) => {
             made.linear("classifier.dense", h, h);
             made.linear("classifier.out_proj", spec.labels, h);
         }
@@ -270,7 +278,7 @@ fn write_tokenizer(spec: &Spec, folder: &Path) -> io::Result<()> {
     if spec.tokenizer == TokenizerFiles::Vocab {
         return fs::write(folder.join("vocab.txt"), vocab);
     }
-    let json = crate::tokenizer::word_piece_json(vocab.as_bytes(), &path).map_err(Error::other)?;
+    let json = crate::vocab::word_piece_json(vocab.as_bytes(), &path).map_err(Error::other)?;
     let mut json: Value = serde_json::from_slice(&json)?;
     if spec.family == Family::Roberta {
         // One token type only.

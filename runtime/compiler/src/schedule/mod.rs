@@ -21,10 +21,11 @@ use fqbert_model::Linear;
 
 use crate::constants::{ConstantsLayout, ParamSet};
 use crate::emit::{Emitter, Pending};
+use crate::io::Io;
+use crate::options::CompileOptions;
 use crate::plan::Plan;
 use crate::sem;
 use crate::weights::{Pass, Stream};
-use crate::{CompileOptions, Io};
 
 pub(crate) struct Scheduler<'a> {
     e: Emitter<'a>,

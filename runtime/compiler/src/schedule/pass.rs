@@ -156,35 +156,21 @@ impl Scheduler<'_> {
         rows: Range<u32>,
         signals: &[u8],
     ) {
-        let p = self.plan;
-        let slot = (group % 4) as u8;
-        let weights = &self.stream.groups[group];
-        let (first, start) = (weights.first_channel, rows.start);
-        let block = p.block_of(start);
-        let mut touches = Touches::default();
-        let (hidden_input, set) = match pass.which {
-            Linear::Q | Linear::K | Linear::V => (true, ParamSet::Attention),
-            Linear::O => (false, ParamSet::Output),
-            Linear::FfnIn => (true, ParamSet::FfnIn),
-            Linear::FfnOut => (false, ParamSet::FfnOut),
-        };
         if self.starts(layer, pass) {
             self.load_input(match self.options.overlap {
                 true => rows.end + INPUT_AHEAD,
-                false => p.row_tiles,
+                false => self.plan.row_tiles,
             });
         }
-        let (a_base, a_stride) = match pass.which {
-            Linear::O => (p.work_base + start * p.act_words, p.act_words),
-            Linear::FfnOut => (
-                p.work_base + (start - pass.rows.start) * p.mid_words,
-                p.mid_words,
-            ),
-            _ => (start * p.act_words, p.act_words),
-        };
-        if hidden_input {
+        let slot = (group % 4) as u8;
+        let mut touches = Touches::default();
+        if reads_hidden(pass.which) {
             touches.rows = rows.clone();
         }
+        let (a_base, a_stride) = self.source(pass, rows.start);
+        let weights = &self.stream.groups[group];
+        let (which, first) = (pass.which, weights.first_channel);
+        let records = self.param_base(param_set(which)) + self.param_offset(which) + first / 2;
         let mut m = Matmul {
             mode8: weights.mode == Mode::W8,
             b_slot: slot,
@@ -196,9 +182,52 @@ impl Scheduler<'_> {
             col_tiles: weights.tiles as u8,
             channels: weights.channels as u16,
             dst_channel: first as u16,
-            par_base: (self.param_base(set) + self.param_offset(pass.which) + first / 2) as u16,
+            par_base: records as u16,
             ..Matmul::default()
         };
+        self.set_destination(&mut m, layer, pass, first, &rows, &mut touches);
+        let wait = [sem::FULL + slot];
+        let waits: &[u8] = if rows.start == pass.rows.start {
+            &wait
+        } else {
+            &[]
+        };
+        let done = rows.end == pass.rows.end;
+        let mut signals = signals.to_vec();
+        if done && self.e.slot_is_reused(group) {
+            signals.push(sem::FREE + slot);
+        }
+        self.e.matmul(m, &touches, waits, &signals);
+        if done {
+            self.e.released(group);
+        }
+    }
+
+    /// Where row tile `start` of a pass's input lies in ACT, and the words of a row tile.
+    fn source(&self, pass: &Pass, start: u32) -> (u32, u32) {
+        let p = self.plan;
+        match pass.which {
+            Linear::O => (p.work_base + start * p.act_words, p.act_words),
+            Linear::FfnOut => (
+                p.work_base + (start - pass.rows.start) * p.mid_words,
+                p.mid_words,
+            ),
+            _ => (start * p.act_words, p.act_words),
+        }
+    }
+
+    /// Where a MATMUL of row tiles `rows` and of channels from `first` puts its result.
+    fn set_destination(
+        &self,
+        m: &mut Matmul,
+        layer: usize,
+        pass: &Pass,
+        first: u32,
+        rows: &Range<u32>,
+        touches: &mut Touches,
+    ) {
+        let (p, start) = (self.plan, rows.start);
+        let block = p.block_of(start);
         match pass.which {
             Linear::Q => {
                 m.dest = Matmul::DEST_ACT;
@@ -240,21 +269,6 @@ impl Scheduler<'_> {
                 m.dst_stride = p.res_words as u16;
             }
         }
-        let wait = [sem::FULL + slot];
-        let waits: &[u8] = if rows.start == pass.rows.start {
-            &wait
-        } else {
-            &[]
-        };
-        let done = rows.end == pass.rows.end;
-        let mut signals = signals.to_vec();
-        if done && self.e.slot_is_reused(group) {
-            signals.push(sem::FREE + slot);
-        }
-        self.e.matmul(m, &touches, waits, &signals);
-        if done {
-            self.e.released(group);
-        }
     }
 
     /// Words of a matrix's records from the beginning of its set.
@@ -264,6 +278,22 @@ impl Scheduler<'_> {
             Linear::V => self.plan.hidden,
             _ => 0,
         }
+    }
+}
+
+/// Whether a matrix takes the hidden channels of all rows, not what attention or the feed-forward
+/// made of them.
+fn reads_hidden(which: Linear) -> bool {
+    !matches!(which, Linear::O | Linear::FfnOut)
+}
+
+/// The set that a matrix's records are in.
+fn param_set(which: Linear) -> ParamSet {
+    match which {
+        Linear::Q | Linear::K | Linear::V => ParamSet::Attention,
+        Linear::O => ParamSet::Output,
+        Linear::FfnIn => ParamSet::FfnIn,
+        Linear::FfnOut => ParamSet::FfnOut,
     }
 }
 

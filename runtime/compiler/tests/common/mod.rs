@@ -10,12 +10,12 @@ use fqbert_compiler::ConstantsImage;
 use fqbert_contract::geometry::{Geometry, Mode};
 use fqbert_contract::isa::{Layernorm, Matmul, MemoryId, Operation, Softmax};
 use fqbert_contract::layout::{
-    ChannelParams, LayerNormHeader, pack_act, pack_ranges, pack_res, unpack_res,
+    decode_requant, pack_act, pack_ranges, pack_res, unpack_layer_norm, unpack_res,
 };
 use fqbert_contract::program::{Program, Region};
 use fqbert_contract::timing::{Policy, simulate};
 use fqbert_model::reference::EncoderInput;
-use fqbert_numerics::layernorm::{LayerNormParams, layernorm_row};
+use fqbert_numerics::layernorm::layernorm_row;
 use fqbert_numerics::requant::Requant;
 use fqbert_numerics::residual_add;
 use fqbert_numerics::softmax::softmax_row;
@@ -122,12 +122,7 @@ impl Machine<'_> {
 
     fn params(&self, base: u16, channel: usize) -> Requant {
         let word = self.word(MemoryId::Par, usize::from(base) + channel / 2);
-        let record = ChannelParams::from_bytes(word[channel % 2 * 8..][..8].try_into().unwrap());
-        Requant {
-            bias: record.bias,
-            multiplier: record.multiplier,
-            shift: record.shift,
-        }
+        decode_requant(word[channel % 2 * 8..][..8].try_into().unwrap())
     }
 
     fn matmul(&mut self, m: &Matmul) {
@@ -305,22 +300,7 @@ impl Machine<'_> {
         let (rows, lanes) = (self.g.rows as usize, self.g.lanes as usize);
         let n = usize::from(l.channels);
         let lnp = &self.memories[&MemoryId::Lnp][usize::from(l.par_base) * 16..];
-        let h = LayerNormHeader::from_bytes(lnp[..32].try_into().unwrap());
-        let records = lnp[32..].chunks_exact(8).take(n);
-        let (gamma, beta) = records
-            .map(|r| (r[4] as i8, i32::from_le_bytes([r[0], r[1], r[2], r[3]])))
-            .unzip();
-        let params = LayerNormParams {
-            gamma,
-            beta,
-            inv: h.inv,
-            q: h.q,
-            eps: h.eps,
-            m16: h.m16,
-            s16: h.s16,
-            m8: h.m8,
-            s8: h.s8,
-        };
+        let params = unpack_layer_norm(lnp, n);
         for t in 0..usize::from(l.row_tiles) * rows {
             let (i, r) = (t / rows, t % rows);
             let at = |base: u16, c: usize| usize::from(base) + i * usize::from(l.stride) + c / 2;

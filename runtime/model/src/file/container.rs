@@ -122,7 +122,7 @@ pub(super) struct Tensor<'a> {
 /// Writes a safetensors file: tensors by falling alignment, then name; metadata by key; header
 /// padded with spaces to 8 bytes.
 pub(super) fn write(
-    out: &mut impl Write,
+    out: &mut (impl Write + ?Sized),
     metadata: &BTreeMap<&str, String>,
     mut tensors: Vec<Tensor<'_>>,
 ) -> std::io::Result<()> {

@@ -5,7 +5,9 @@ use std::path::Path;
 use fqbert_contract::capability::Difference;
 use fqbert_contract::geometry::Mode;
 use fqbert_contract::isa::{CONTRACT_MAJOR, CONTRACT_MINOR};
-use fqbert_contract::layout::{ChannelParams, LayerNormHeader};
+use fqbert_numerics::layernorm::LayerNormParams;
+use fqbert_numerics::requant::Requant;
+use fqbert_host::{Dense, EmbeddingTables, ModelConfig, Table, Task};
 use half::f16;
 use safetensors::Dtype;
 use serde::de::DeserializeOwned;
@@ -15,13 +17,11 @@ use super::{
     FORMAT, KEY_CONFIG, KEY_CONTRACT, KEY_FORMAT, KEY_PROVENANCE, KEY_QUANTIZATION, KEY_TOKENIZER,
     LN_HEADER, TOKENIZER,
 };
-use crate::config::{ModelConfig, Task};
 use crate::error::ModelError;
 use crate::linear::{QuantizedLinear, WeightCodes};
 use crate::map::map;
 use crate::model::{
-    Dense, Embeddings, LayerScales, Linear, QuantizedLayer, QuantizedLayerNorm, QuantizedModel,
-    Table, Tokenizer,
+    LayerScales, Linear, QuantizedLayer, QuantizedModel, TokenizerFile,
 };
 
 impl QuantizedModel {
@@ -172,8 +172,8 @@ fn table(r: &mut Reader<'_>, name: &str, rows: usize, hidden: usize) -> Result<T
     }
 }
 
-fn embeddings(r: &mut Reader<'_>, c: &ModelConfig) -> Result<Embeddings, ModelError> {
-    Ok(Embeddings {
+fn embeddings(r: &mut Reader<'_>, c: &ModelConfig) -> Result<EmbeddingTables, ModelError> {
+    Ok(EmbeddingTables {
         word: table(r, "embeddings.word", c.vocab, c.hidden)?,
         position: table(r, "embeddings.position", c.max_positions, c.hidden)?,
         token_type: match c.type_vocab {
@@ -242,7 +242,7 @@ fn linear(
             .into_iter()
             .zip(multiplier)
             .zip(shift)
-            .map(|((bias, multiplier), shift)| ChannelParams {
+            .map(|((bias, multiplier), shift)| Requant {
                 bias,
                 multiplier,
                 shift,
@@ -253,9 +253,9 @@ fn linear(
 }
 
 /// A record for all channels: multiplier and shift, both u16 in the file; the bias is 0.
-fn uniform(r: &mut Reader<'_>, name: &str) -> Result<ChannelParams, ModelError> {
+fn uniform(r: &mut Reader<'_>, name: &str) -> Result<Requant, ModelError> {
     let [multiplier, shift] = take_array::<u16, 2>(r, name)?;
-    Ok(ChannelParams {
+    Ok(Requant {
         bias: 0,
         multiplier,
         shift: narrow(name, 1, shift.into())?,
@@ -275,19 +275,17 @@ fn layer_norm(
     r: &mut Reader<'_>,
     prefix: &str,
     hidden: usize,
-) -> Result<QuantizedLayerNorm, ModelError> {
+) -> Result<LayerNormParams, ModelError> {
     let name = format!("{prefix}.header");
     let [inv, eps, m16, s16, m8, s8, q] = take_array::<u32, LN_HEADER>(r, &name)?;
-    Ok(QuantizedLayerNorm {
-        header: LayerNormHeader {
-            inv,
-            eps,
-            m16: narrow(&name, 2, m16)?,
-            m8: narrow(&name, 4, m8)?,
-            s16: narrow(&name, 3, s16)?,
-            s8: narrow(&name, 5, s8)?,
-            q: narrow(&name, 6, q)?,
-        },
+    Ok(LayerNormParams {
+        inv,
+        eps,
+        m16: narrow(&name, 2, m16)?,
+        m8: narrow(&name, 4, m8)?,
+        s16: narrow(&name, 3, s16)?,
+        s8: narrow(&name, 5, s8)?,
+        q: narrow(&name, 6, q)?,
         gamma: take(r, &format!("{prefix}.gamma"), &[hidden])?,
         beta: take(r, &format!("{prefix}.beta"), &[hidden])?,
     })
@@ -305,7 +303,7 @@ fn dense(
     })
 }
 
-fn tokenizer(r: &mut Reader<'_>) -> Result<Option<Tokenizer>, ModelError> {
+fn tokenizer(r: &mut Reader<'_>) -> Result<Option<TokenizerFile>, ModelError> {
     let expected = r.metadata(KEY_TOKENIZER).map(str::to_owned);
     let length = r
         .info(TOKENIZER)
@@ -325,7 +323,7 @@ fn tokenizer(r: &mut Reader<'_>) -> Result<Option<Tokenizer>, ModelError> {
         }
         (Some(expected), Some(length)) => (expected, length),
     };
-    let tokenizer = Tokenizer::new(take(r, TOKENIZER, &[length])?);
+    let tokenizer = TokenizerFile::new(take(r, TOKENIZER, &[length])?);
     if tokenizer.sha256() != expected {
         let found = tokenizer.sha256().into();
         return Err(ModelError::TokenizerDigest { found, expected });

@@ -2,12 +2,14 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use fqbert_contract::geometry::Mode;
 use fqbert_contract::isa::{CONTRACT_MAJOR, CONTRACT_MINOR};
-use fqbert_contract::layout::ChannelParams;
+use fqbert_numerics::layernorm::LayerNormParams;
+use fqbert_numerics::requant::Requant;
+use fqbert_files::write_atomically;
+use fqbert_host::{Dense, Table};
 use safetensors::Dtype;
 use serde::Serialize;
 
@@ -18,7 +20,7 @@ use super::{
 };
 use crate::error::ModelError;
 use crate::linear::QuantizedLinear;
-use crate::model::{Dense, Linear, QuantizedLayerNorm, QuantizedModel, Table};
+use crate::model::{Linear, QuantizedModel};
 
 impl QuantizedModel {
     /// Writes the model file: to a temporary name beside `path`, then renamed.
@@ -32,21 +34,8 @@ impl QuantizedModel {
             source,
         };
         self.validate()?;
-        let folder = match path.parent() {
-            Some(p) if !p.as_os_str().is_empty() => p,
-            _ => Path::new("."),
-        };
-        let file = tempfile::Builder::new()
-            .prefix(".fqbert-model-")
-            .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
-            .tempfile_in(folder)
-            .map_err(io)?;
-        let mut out = BufWriter::new(file);
-        self.write(&mut out)?;
-        let file = out.into_inner().map_err(|e| io(e.into_error()))?;
-        file.as_file().sync_all().map_err(io)?;
-        file.persist(path).map_err(|e| io(e.error))?;
-        Ok(())
+        let metadata = self.metadata()?;
+        write_atomically(path, |out| container::write(out, &metadata, self.tensors())).map_err(io)
     }
 
     /// The bytes of the model file.
@@ -56,11 +45,17 @@ impl QuantizedModel {
     pub fn to_bytes(&self) -> Result<Vec<u8>, ModelError> {
         self.validate()?;
         let mut bytes = Vec::new();
-        self.write(&mut bytes)?;
+        container::write(&mut bytes, &self.metadata()?, self.tensors()).map_err(|source| {
+            ModelError::Io {
+                doing: "write",
+                path: "model".into(),
+                source,
+            }
+        })?;
         Ok(bytes)
     }
 
-    fn write(&self, out: &mut impl Write) -> Result<(), ModelError> {
+    fn metadata(&self) -> Result<BTreeMap<&'static str, String>, ModelError> {
         let mut metadata = BTreeMap::from([
             (KEY_FORMAT, FORMAT.to_string()),
             (KEY_CONTRACT, format!("{CONTRACT_MAJOR}.{CONTRACT_MINOR}")),
@@ -74,11 +69,7 @@ impl QuantizedModel {
         if let Some(tokenizer) = &self.tokenizer {
             metadata.insert(KEY_TOKENIZER, tokenizer.sha256().to_string());
         }
-        container::write(out, &metadata, self.tensors()).map_err(|source| ModelError::Io {
-            doing: "write",
-            path: "model".into(),
-            source,
-        })
+        Ok(metadata)
     }
 
     fn tensors(&self) -> Vec<Tensor<'_>> {
@@ -222,7 +213,7 @@ impl<'a> List<'a> {
         self.f32(&format!("{name}.weight_scale"), scales, vec![scales.len()]);
     }
 
-    fn uniform(&mut self, name: String, p: ChannelParams) {
+    fn uniform(&mut self, name: String, p: Requant) {
         let values = [p.multiplier, p.shift.into()];
         self.owned(
             name,
@@ -232,16 +223,15 @@ impl<'a> List<'a> {
         );
     }
 
-    fn layer_norm(&mut self, prefix: &str, norm: &QuantizedLayerNorm) {
-        let h = &norm.header;
+    fn layer_norm(&mut self, prefix: &str, norm: &LayerNormParams) {
         let header = [
-            h.inv,
-            h.eps,
-            h.m16.into(),
-            h.s16.into(),
-            h.m8.into(),
-            h.s8.into(),
-            h.q.into(),
+            norm.inv,
+            norm.eps,
+            norm.m16.into(),
+            norm.s16.into(),
+            norm.m8.into(),
+            norm.s8.into(),
+            norm.q.into(),
         ];
         let bytes = header.into_iter().flat_map(u32::to_le_bytes);
         self.owned(

@@ -12,8 +12,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::accelerator::RunState;
 use crate::accelerator::execute::slot_of;
-use crate::device::dram::Dram;
 use crate::kernels::Kernel;
+use fqbert_simulated::Dram;
 
 /// Bytes of the memory. The program is at the start, what LOADs read behind it.
 const MEMORY: u64 = 1 << 20;
@@ -67,8 +67,7 @@ fn memory(operations: &[Operation], seed: u64) -> (Dram, u32) {
             .copy_from_slice(&instruction.to_bytes().expect("fields fit"));
     }
     let mut dram = Dram::new(0, MEMORY);
-    dram.cpu.write(0, &bytes);
-    dram.sync_to_device(0, bytes.len(), MEMORY);
+    dram.write(0, &bytes).expect("all of it is there");
     (dram, operations.len() as u32 + 1)
 }
 

@@ -10,8 +10,8 @@ use std::ops::Range;
 use super::blocked::{self, Channels, Job};
 use super::fused::{OCTET, Target};
 use super::path::{Line, Octet, Path};
-use crate::ddr::Lent;
 use crate::kernels::matmul::{Member, Operands};
+use fqbert_simulated::Lent;
 
 /// Lines of the buffer: 256 KiB.
 const LINES: usize = 4096;

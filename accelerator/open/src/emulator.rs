@@ -1,0 +1,72 @@
+//! `emu:GEOMETRY[?threads=N&kernel=NAME&seed=N&memory=SIZE]`.
+
+use fqbert_contract::timing::Policy;
+use fqbert_emulator::EmulatorOptions;
+
+use crate::uri::{Description, UriError};
+
+/// Reads the part of the URI behind `emu:`.
+pub(crate) fn options(text: &str) -> Result<EmulatorOptions, UriError> {
+    let description = Description::of(text);
+    let mut options = EmulatorOptions::new(description.geometry()?);
+    for option in description.options() {
+        match option.name {
+            "threads" => {
+                let threads = option.number(1..=1024, "a number of threads, 1..=1024")?;
+                options.threads = Some(threads as usize);
+            }
+            "kernel" => options.kernel = Some(option.value.parse()?),
+            "seed" => {
+                let seed = option.number(0..=u64::MAX, "a 64-bit number")?;
+                options.schedule = Policy::Seeded(seed);
+            }
+            "memory" => options.memory_bytes = option.size()?,
+            _ => {
+                return Err(option.unknown(
+                    "the emulator",
+                    "threads=N, kernel=NAME, seed=N and memory=SIZE",
+                ));
+            }
+        }
+    }
+    Ok(options)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::uri::check_errors;
+    use fqbert_contract::Geometry;
+    use fqbert_emulator::Kernel;
+
+    #[test]
+    fn every_option() {
+        let o = options("zcu102?threads=3&kernel=scalar&seed=7&memory=256MiB").unwrap();
+        assert_eq!((o.geometry.name, o.memory_bytes), ("zcu102", 256 << 20));
+        assert_eq!((o.threads, o.kernel), (Some(3), Some(Kernel::Scalar)));
+        assert_eq!(o.schedule, Policy::Seeded(7));
+        let plain = EmulatorOptions::new(Geometry::by_name("tiny").unwrap());
+        assert_eq!(options("tiny").unwrap(), plain);
+        assert_eq!(options("tiny?").unwrap(), plain);
+    }
+
+    #[test]
+    fn errors_name_the_thing_and_what_there_is() {
+        check_errors(
+            options,
+            &[
+                ("", &["\"\"", "tiny"]),
+                ("zcu104", &["zcu104", "tiny, paper, zcu102, zcu111"]),
+                ("tiny?speed=9", &["the emulator", "speed", "threads=N"]),
+                ("tiny?threads=0", &["threads", "\"0\"", "1..=1024"]),
+                ("tiny?threads", &["threads", "\"\""]),
+                ("tiny?kernel=gpu", &["gpu", "portable"]),
+                ("tiny?seed=-1", &["seed", "-1", "64-bit"]),
+                ("tiny?memory=1TiB", &["memory", "1TiB", "64GiB"]),
+                ("tiny?memory=99999999999999999999", &["memory"]),
+                ("tiny?memory=18446744073709551615GiB", &["memory"]),
+                ("tiny?memory=12", &["4KiB"]),
+            ],
+        );
+    }
+}

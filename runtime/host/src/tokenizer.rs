@@ -1,0 +1,262 @@
+//! Text to token ids, by the `tokenizers` library, with bounds that it does not set.
+//!
+//! Padding and truncation settings of `tokenizer.json` are set aside: every text becomes just its
+//! own tokens, cut to the length that the caller gives.
+
+mod encoding;
+
+pub use encoding::{Encoding, WordSpan};
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use fqbert_files::sha256_hex;
+
+/// Of a longer text only this much is looked at.
+const MAX_TEXT: usize = 4 << 20;
+/// Bytes of text tried first for each token that may be kept, and at least.
+const BYTES_PER_TOKEN: usize = 32;
+const LEAST_PREFIX: usize = 4096;
+/// A prefix is long enough if it has this many tokens more than can be kept: what a cut changes is
+/// in the last few of them.
+const SPARE_TOKENS: usize = 16;
+/// A prefix ends at white space if there is some within this many bytes. A longer run is no word
+/// of any vocabulary.
+const CUT_SEARCH: usize = 512;
+
+/// Why a tokenizer cannot be loaded or a text not be encoded.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TokenizerError {
+    /// The `tokenizers` library does not take the file.
+    #[error("the tokenizer is damaged or of a kind that is not supported: {0}")]
+    Load(String),
+    /// The tokenizer can give ids that the model does not have.
+    #[error(
+        "the tokenizer gives ids up to {max_id}, the model has {vocab} word embeddings; \
+         use the tokenizer that the model was trained with"
+    )]
+    VocabTooLarge {
+        /// Largest id.
+        max_id: u32,
+        /// Rows of the embedding table.
+        vocab: usize,
+    },
+    /// No text, or nothing in it that makes a token.
+    #[error("the {which} has no tokens: it is empty or only white space; give some text")]
+    EmptyText {
+        /// "text", "first text" or "second text".
+        which: &'static str,
+    },
+    /// The length asked for has no room for text.
+    #[error(
+        "a length of {max_len} tokens has no room for text beside {special} special tokens; \
+         ask for at least {}", special + texts
+    )]
+    LengthTooSmall {
+        /// Length asked for.
+        max_len: usize,
+        /// Special tokens that the tokenizer adds.
+        special: usize,
+        /// Texts to be encoded: 1, or 2 for a pair.
+        texts: usize,
+    },
+    /// The library failed on this text.
+    #[error("the text cannot be tokenized: {0}")]
+    Encode(String),
+}
+
+/// A loaded tokenizer.
+#[derive(Clone)]
+pub struct Tokenizer {
+    inner: tokenizers::Tokenizer,
+    json: Vec<u8>,
+    sha256: String,
+    max_id: u32,
+}
+
+impl fmt::Debug for Tokenizer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tokenizer")
+            .field("sha256", &self.sha256)
+            .field("max_id", &self.max_id)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Tokenizer {
+    /// From the bytes of a `tokenizer.json`.
+    ///
+    /// # Errors
+    /// [`TokenizerError::Load`] if the library does not take it.
+    pub fn from_bytes(json: Vec<u8>) -> Result<Self, TokenizerError> {
+        let mut inner =
+            fenced(|| tokenizers::Tokenizer::from_bytes(&json)).map_err(TokenizerError::Load)?;
+        inner.with_padding(None);
+        inner
+            .with_truncation(None)
+            .map_err(|e| TokenizerError::Load(e.to_string()))?;
+        let max_id = inner.get_vocab(true).into_values().max();
+        let max_id = max_id.ok_or_else(|| TokenizerError::Load("it has no tokens".into()))?;
+        let sha256 = sha256_hex([json.as_slice()]);
+        Ok(Tokenizer {
+            inner,
+            json,
+            sha256,
+            max_id,
+        })
+    }
+
+    /// The `tokenizer.json` bytes; [`Tokenizer::from_bytes`] takes them back.
+    pub fn json(&self) -> &[u8] {
+        &self.json
+    }
+
+    /// SHA-256 of [`Tokenizer::json`], hexadecimal.
+    pub fn sha256(&self) -> &str {
+        &self.sha256
+    }
+
+    /// The largest id that a text can give.
+    pub fn max_id(&self) -> u32 {
+        self.max_id
+    }
+
+    /// Checks that every id is within a vocabulary of `vocab` rows.
+    ///
+    /// # Errors
+    /// [`TokenizerError::VocabTooLarge`] with both numbers.
+    pub fn check_vocab(&self, vocab: usize) -> Result<(), TokenizerError> {
+        if (self.max_id as usize) < vocab {
+            return Ok(());
+        }
+        Err(TokenizerError::VocabTooLarge {
+            max_id: self.max_id,
+            vocab,
+        })
+    }
+
+    /// Id of a token by its text, if there is such a token.
+    pub fn token_to_id(&self, token: &str) -> Option<u32> {
+        self.inner.token_to_id(token)
+    }
+
+    /// Encodes one text to at most `max_len` tokens, special tokens included; what is too much is
+    /// cut from the end of the text. A long text takes no longer than the part of it that is
+    /// kept, unless that is mostly white space; beyond 4 MiB nothing is looked at.
+    ///
+    /// # Errors
+    /// [`TokenizerError::EmptyText`] and [`TokenizerError::LengthTooSmall`].
+    pub fn encode(&self, text: &str, max_len: usize) -> Result<Encoding, TokenizerError> {
+        self.check_text(text, "text")?;
+        let (prefix, cut) = self.prefix(text, max_len)?;
+        let raw = fenced(|| self.inner.encode(prefix, true)).map_err(TokenizerError::Encode)?;
+        self.finish(&raw, max_len, cut, &["text"])
+    }
+
+    /// Encodes a pair of texts. What is too much is cut from the end of the longer one.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::encode`]; neither text may be empty.
+    pub fn encode_pair(
+        &self,
+        first: &str,
+        second: &str,
+        max_len: usize,
+    ) -> Result<Encoding, TokenizerError> {
+        self.check_text(first, "first text")?;
+        self.check_text(second, "second text")?;
+        let (first, cut_first) = self.prefix(first, max_len)?;
+        let (second, cut_second) = self.prefix(second, max_len)?;
+        let raw =
+            fenced(|| self.inner.encode((first, second), true)).map_err(TokenizerError::Encode)?;
+        self.finish(
+            &raw,
+            max_len,
+            cut_first || cut_second,
+            &["first text", "second text"],
+        )
+    }
+
+    fn check_text(&self, text: &str, which: &'static str) -> Result<(), TokenizerError> {
+        if text.chars().all(char::is_whitespace) {
+            return Err(TokenizerError::EmptyText { which });
+        }
+        Ok(())
+    }
+
+    fn finish(
+        &self,
+        raw: &tokenizers::Encoding,
+        max_len: usize,
+        cut: bool,
+        which: &[&'static str],
+    ) -> Result<Encoding, TokenizerError> {
+        let all = Encoding::from_raw(raw);
+        for (sequence, which) in which.iter().enumerate() {
+            if all.content(sequence) == 0 {
+                return Err(TokenizerError::EmptyText { which });
+            }
+        }
+        let special = all.special();
+        if max_len < special + which.len() {
+            return Err(TokenizerError::LengthTooSmall {
+                max_len,
+                special,
+                texts: which.len(),
+            });
+        }
+        let mut kept = all.truncated_to(max_len);
+        kept.truncated |= cut;
+        Ok(kept)
+    }
+
+    /// A prefix of `text` that has all the tokens that can be kept, and whether it is shorter.
+    ///
+    /// The prefix ends before white space, where tokens do not reach across, or in a run too long
+    /// to be a word, where only tokens beyond those kept can differ.
+    fn prefix<'t>(&self, text: &'t str, max_len: usize) -> Result<(&'t str, bool), TokenizerError> {
+        let mut bytes = max_len
+            .saturating_mul(BYTES_PER_TOKEN)
+            .clamp(LEAST_PREFIX, MAX_TEXT);
+        loop {
+            let prefix = cut(text, bytes);
+            if prefix.len() == text.len() {
+                return Ok((text, false));
+            }
+            if bytes >= MAX_TEXT {
+                return Ok((prefix, true));
+            }
+            let tokens = fenced(|| self.inner.encode_fast(prefix, false))
+                .map_err(TokenizerError::Encode)?
+                .len();
+            if tokens >= max_len.saturating_add(SPARE_TOKENS) {
+                return Ok((prefix, true));
+            }
+            bytes = (bytes * 4).min(MAX_TEXT);
+        }
+    }
+}
+
+/// At most `bytes` of `text`, ending before white space where there is some near the end.
+fn cut(text: &str, bytes: usize) -> &str {
+    if text.len() <= bytes {
+        return text;
+    }
+    let prefix = &text[..text.floor_char_boundary(bytes)];
+    let tail = &prefix[prefix.ceil_char_boundary(prefix.len().saturating_sub(CUT_SEARCH))..];
+    match tail.rfind(char::is_whitespace) {
+        Some(at) => &prefix[..prefix.len() - tail.len() + at],
+        None => prefix,
+    }
+}
+
+/// Calls into the library and turns its errors, and the panics that damaged tokenizer files can
+/// still cause in it, into values. The library is used by shared reference and holds only caches
+/// behind locks, so nothing of ours is left half changed.
+fn fenced<T>(call: impl FnOnce() -> tokenizers::Result<T>) -> Result<T, String> {
+    match catch_unwind(AssertUnwindSafe(call)) {
+        Ok(result) => result.map_err(|e| e.to_string()),
+        Err(_) => Err("the tokenizers library panicked on it".into()),
+    }
+}

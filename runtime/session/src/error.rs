@@ -1,0 +1,118 @@
+//! Why a session fails.
+
+use fqbert_compiler::CompileError;
+use fqbert_contract::capability::Difference;
+use fqbert_contract::device::DeviceError;
+use fqbert_contract::isa::FaultCause;
+use fqbert_contract::layout::LayoutError;
+use fqbert_contract::program::BindError;
+use fqbert_contract::verify::Violation;
+use fqbert_host::{HostError, InputError};
+
+use crate::post_mortem::PostMortem;
+
+/// Why a session cannot be opened or a request not answered.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SessionError {
+    /// The host's part.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// The accelerator cannot run this model.
+    #[error("the accelerator does not fit the program: {}", list(.0))]
+    Incompatible(Vec<Difference>),
+    /// The model does not fit the accelerator.
+    #[error(transparent)]
+    Compile(#[from] CompileError),
+    /// The compiler made a program that its own verifier refuses: a bug, never run.
+    #[error(
+        "the program for {sequence} tokens failed verification and was not run: {}",
+        list(.violations)
+    )]
+    Verify {
+        /// Its sequence bucket.
+        sequence: u32,
+        /// What is wrong with it.
+        violations: Vec<Violation>,
+    },
+    /// The program's addresses cannot be bound.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// A matrix of a wrong size met the accelerator's layout.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    /// A sequence longer than any program that fits the accelerator.
+    #[error(
+        "the text has {tokens} tokens, the longest sequence of this model on this device is \
+         {longest}; shorten or split it"
+    )]
+    TooLong {
+        /// Tokens of the sequence.
+        tokens: usize,
+        /// The largest bucket.
+        longest: usize,
+    },
+    /// A call on the accelerator failed.
+    #[error("{doing}")]
+    Device {
+        /// What was being done.
+        doing: &'static str,
+        /// The cause.
+        #[source]
+        source: DeviceError,
+    },
+    /// The accelerator stopped with a fault.
+    #[error(
+        "the accelerator stopped with {} ({}) at instruction {}: {post_mortem}",
+        .cause.name(),
+        .cause.doc(),
+        .post_mortem.fault_index
+    )]
+    Fault {
+        /// The cause it gave.
+        cause: FaultCause,
+        /// Its state.
+        post_mortem: Box<PostMortem>,
+    },
+    /// The accelerator did not answer before the deadline, in any of the attempts.
+    #[error(
+        "the accelerator did not finish within {deadline_ms} ms in {attempts} attempts, and was \
+         reset: {post_mortem}"
+    )]
+    Hang {
+        /// The deadline of one attempt.
+        deadline_ms: u64,
+        /// How often it was tried.
+        attempts: u32,
+        /// Its state at the last one.
+        post_mortem: Box<PostMortem>,
+    },
+    /// The session's thread has ended.
+    #[error("the session was closed")]
+    Closed,
+}
+
+impl From<InputError> for SessionError {
+    fn from(e: InputError) -> Self {
+        Self::Host(e.into())
+    }
+}
+
+fn list<T: std::fmt::Display>(items: &[T]) -> String {
+    items
+        .iter()
+        .map(T::to_string)
+        .collect::<Vec<_>>()
+        .join("; ")
+}
+
+/// Adds what was being done to a device's error.
+pub(crate) trait Doing<T> {
+    fn doing(self, doing: &'static str) -> Result<T, SessionError>;
+}
+
+impl<T> Doing<T> for Result<T, DeviceError> {
+    fn doing(self, doing: &'static str) -> Result<T, SessionError> {
+        self.map_err(|source| SessionError::Device { doing, source })
+    }
+}

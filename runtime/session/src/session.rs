@@ -1,0 +1,284 @@
+//! A model bound to a device: token ids in, head outputs out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fqbert_compiler::{CompileError, CompileOptions};
+use fqbert_contract::DeviceAddress;
+use fqbert_contract::device::{Device, DeviceError};
+use fqbert_contract::geometry::Geometry;
+use fqbert_contract::registers as regs;
+use fqbert_host::{HeadOutput, Host, InputError, Tokens};
+use fqbert_model::QuantizedModel;
+use tracing::info_span;
+
+use crate::batch::{self, Extent, Packing, Run};
+use crate::error::{Doing, SessionError};
+use crate::programs::Programs;
+
+mod run;
+
+/// How a session behaves.
+#[derive(Clone, Debug)]
+pub struct SessionOptions {
+    /// How long one run may take before the accelerator counts as hung.
+    pub deadline: Duration,
+    /// How often a run is tried again after a hang or a lost interrupt, each time after a reset.
+    pub retries: u32,
+    /// Pack short sequences of one batch into runs of at most this many tokens; `None` gives each a
+    /// run of its own. The results are the same bit for bit.
+    pub pack: Option<u32>,
+}
+
+impl Default for SessionOptions {
+    fn default() -> Self {
+        Self {
+            deadline: Duration::from_secs(60),
+            retries: 1,
+            pack: Some(512),
+        }
+    }
+}
+
+/// Counts of a session since it was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RunStatistics {
+    /// Doorbells rung.
+    pub runs: u64,
+    /// Sequences answered.
+    pub sequences: u64,
+    /// Tokens of those sequences.
+    pub tokens: u64,
+    /// Cycles that the accelerator counted, all runs together.
+    pub cycles: u64,
+    /// Cycles of the last run.
+    pub last_cycles: u64,
+    /// Resets after a hang or a lost interrupt.
+    pub recoveries: u64,
+}
+
+/// The sequence buckets of a model on a geometry, ascending, at least one.
+///
+/// # Errors
+/// The compiler's reason why not even the shortest fits.
+pub fn fitting_buckets(
+    geometry: &Geometry,
+    model: &QuantizedModel,
+) -> Result<Vec<u32>, CompileError> {
+    let buckets = fqbert_compiler::buckets(geometry, model);
+    if buckets.is_empty() {
+        let shortest = geometry.rows.max(geometry.lanes);
+        fqbert_compiler::compile(model, geometry, shortest, &CompileOptions::default())?;
+    }
+    Ok(buckets)
+}
+
+/// Shortest block that sequences are packed into: shorter ones save few scores and leave more rows
+/// empty.
+const SHORTEST_BLOCK: u32 = 64;
+
+/// Blocks that sequences are packed into for runs of at most `tokens` tokens, ascending.
+fn packings(
+    geometry: &Geometry,
+    model: &QuantizedModel,
+    buckets: &[u32],
+    tokens: u32,
+) -> Vec<Packing> {
+    let shortest = SHORTEST_BLOCK.min(buckets.last().copied().unwrap_or(0));
+    let blocks = buckets.iter().copied().filter(|b| *b >= shortest);
+    blocks
+        .map(|block| Packing {
+            block,
+            most: fqbert_compiler::most_blocks(geometry, model, block, tokens),
+        })
+        .filter(|p| p.most > 0)
+        .collect()
+}
+
+/// A model bound to a device.
+pub struct Session {
+    device: Box<dyn Device>,
+    model: Arc<QuantizedModel>,
+    host: Host,
+    programs: Programs,
+    geometry: Geometry,
+    buckets: Vec<u32>,
+    packings: Vec<Packing>,
+    options: SessionOptions,
+    statistics: RunStatistics,
+    interrupts: u32,
+}
+
+impl Session {
+    /// Binds a model to a device: checks that they fit, resets the accelerator and copies the
+    /// weights.
+    pub fn new(
+        model: Arc<QuantizedModel>,
+        mut device: Box<dyn Device>,
+        options: SessionOptions,
+    ) -> Result<Self, SessionError> {
+        let _span = info_span!("open session").entered();
+        let host = model.host()?;
+        let geometry = device.capabilities().geometry.clone();
+        let buckets = fitting_buckets(&geometry, &model)?;
+        let packings = options.pack.map_or_else(Vec::new, |tokens| {
+            packings(&geometry, &model, &buckets, tokens)
+        });
+        device.reset().doing("resetting the accelerator")?;
+        let programs = Programs::new(device.as_mut(), &model, &geometry)?;
+        let mut session = Self {
+            device,
+            model,
+            host,
+            programs,
+            geometry,
+            buckets,
+            packings,
+            options,
+            statistics: RunStatistics::default(),
+            interrupts: 0,
+        };
+        session
+            .configure()
+            .doing("setting up the accelerator's registers")?;
+        Ok(session)
+    }
+
+    /// The model.
+    pub fn model(&self) -> &QuantizedModel {
+        &self.model
+    }
+
+    /// The accelerator, to look at.
+    pub fn device(&self) -> &dyn Device {
+        self.device.as_ref()
+    }
+
+    /// Sequence buckets, ascending; the last is the longest sequence.
+    pub fn buckets(&self) -> &[u32] {
+        &self.buckets
+    }
+
+    /// The longest sequence in tokens: of the model's positions and of the programs that fit the
+    /// accelerator.
+    pub fn longest(&self) -> usize {
+        let bucket = self.buckets.last().copied().unwrap_or(0) as usize;
+        bucket.min(self.model.config.max_sequence())
+    }
+
+    /// What has been run so far.
+    pub fn statistics(&self) -> RunStatistics {
+        self.statistics
+    }
+
+    /// Compiles and loads the program that sequences of this length take, so that the first answer
+    /// does not wait for it.
+    pub fn prepare(&mut self, tokens: usize) -> Result<(), SessionError> {
+        let extent = Extent::whole(self.bucket_for(tokens)?);
+        self.programs
+            .get(self.device.as_mut(), &self.model, &self.geometry, extent)?;
+        Ok(())
+    }
+
+    /// One sequence to its head's output.
+    pub fn run(&mut self, tokens: &Tokens) -> Result<HeadOutput, SessionError> {
+        let states = self.hidden_states(tokens)?;
+        Ok(self.host.head(&states)?)
+    }
+
+    /// One sequence to its hidden states after the last layer, `[tokens][hidden]`.
+    pub fn hidden_states(&mut self, tokens: &Tokens) -> Result<Vec<f32>, SessionError> {
+        let run = Run {
+            extent: Extent::whole(self.bucket_for(tokens.len())?),
+            sequences: vec![(0, 0)],
+        };
+        let y16 = self.execute(&run, std::slice::from_ref(tokens))?;
+        Ok(self
+            .host
+            .hidden_states(y16.first().map(Vec::as_slice).unwrap_or_default()))
+    }
+
+    /// Many sequences, of any lengths, to their heads' outputs in the same order.
+    pub fn run_batch(&mut self, sequences: &[Tokens]) -> Result<Vec<HeadOutput>, SessionError> {
+        self.run_batch_with(sequences, |_| ())
+    }
+
+    /// As [`Session::run_batch`]; `done` is called with the number of sequences answered after each
+    /// run.
+    pub fn run_batch_with(
+        &mut self,
+        sequences: &[Tokens],
+        mut done: impl FnMut(usize),
+    ) -> Result<Vec<HeadOutput>, SessionError> {
+        for tokens in sequences {
+            self.bucket_for(tokens.len())?;
+        }
+        let lengths: Vec<usize> = sequences.iter().map(Tokens::len).collect();
+        let mut outputs: Vec<Option<HeadOutput>> = vec![None; sequences.len()];
+        let mut answered = 0;
+        for run in batch::plan(&lengths, &self.buckets, &self.packings) {
+            let results = self.execute(&run, sequences)?;
+            for ((index, _), y16) in run.sequences.iter().zip(&results) {
+                let states = self.host.hidden_states(y16);
+                outputs[*index] = Some(self.host.head(&states)?);
+            }
+            answered += results.len();
+            done(answered);
+        }
+        // The plan names every sequence once.
+        Ok(outputs.into_iter().flatten().collect())
+    }
+
+    /// Frees the accelerator's memory and returns the accelerator.
+    pub fn close(self) -> Result<Box<dyn Device>, SessionError> {
+        let Self {
+            mut device,
+            programs,
+            ..
+        } = self;
+        programs.free(device.as_mut())?;
+        Ok(device)
+    }
+
+    fn bucket_for(&self, tokens: usize) -> Result<u32, SessionError> {
+        if tokens == 0 {
+            return Err(InputError::Empty.into());
+        }
+        let longest = self.longest();
+        if tokens > longest {
+            return Err(SessionError::TooLong { tokens, longest });
+        }
+        let fits = |b: &&u32| **b as usize >= tokens;
+        self.buckets
+            .iter()
+            .find(fits)
+            .copied()
+            .ok_or(SessionError::TooLong { tokens, longest })
+    }
+
+    /// Registers that a reset clears.
+    fn configure(&mut self) -> Result<(), DeviceError> {
+        let memory = self.device.memory();
+        let base = memory.base;
+        let limit = DeviceAddress(base.0.saturating_add(memory.total.0));
+        for (register, value) in [
+            (regs::WINDOW_BASE_LOW, base.low()),
+            (regs::WINDOW_BASE_HIGH, base.high()),
+            (regs::WINDOW_LIMIT_LOW, limit.low()),
+            (regs::WINDOW_LIMIT_HIGH, limit.high()),
+            (regs::IRQ_ENABLE, regs::irq::DONE | regs::irq::FAULT),
+        ] {
+            self.device.write32(register, value)?;
+        }
+        Ok(())
+    }
+
+    /// Resets a device that hangs or faulted, so that the next run finds it as after opening.
+    fn recover(&mut self) -> Result<(), SessionError> {
+        self.device
+            .reset()
+            .doing("resetting the accelerator after a failure")?;
+        self.configure()
+            .doing("setting up the accelerator's registers after a reset")
+    }
+}
