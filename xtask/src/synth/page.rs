@@ -118,8 +118,8 @@ fn summary(text: &mut String, report: &Report) {
     text.push_str(
         "\nIn brackets: share of the part. `tiny` is for simulation: its memories are deep so\n\
          that real models run on it, and are more than the part has. The paper's design and\n\
-         `paper` have the same parallelism, 1536 MACs of 8 x 4 bits per cycle; the paper spends a DSP on\n\
-         each, here a DSP does two.\n",
+         `paper` have the same parallelism, 1536 MACs of 8 x 4 bits per cycle; the paper spends a\n\
+         DSP on each, here a DSP does two.\n",
     );
 }
 

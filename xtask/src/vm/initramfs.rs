@@ -235,7 +235,7 @@ mod tests {
     #[test]
     fn an_archive_larger_than_the_memory_is_refused() {
         let archive = tempfile::NamedTempFile::new().unwrap();
-        let mut finish = |room| {
+        let finish = |room| {
             let tool = tempfile::NamedTempFile::new().unwrap().into_temp_path();
             fs::write(&tool, "#!/bin/sh\ntest \"$1 $2\" = '-t 0' && cat \"$3\"\n").unwrap();
             fs::set_permissions(&tool, std::os::unix::fs::PermissionsExt::from_mode(0o755))
