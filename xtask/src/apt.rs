@@ -299,7 +299,8 @@ fn mirror() -> Result<String> {
         texts.into_iter().find_map(|text| mirror_in(&text))
     };
     let mirror = named.or_else(listed).context(
-        "no Debian mirror in /etc/apt: name one in FQBERT_DEBIAN_MIRROR, without the trailing /debian",
+        "no Debian mirror in /etc/apt: name one in FQBERT_DEBIAN_MIRROR, \
+         without the trailing /debian",
     )?;
     Ok(mirror.trim_end_matches('/').to_owned())
 }

@@ -1,10 +1,14 @@
 //! `cargo xtask cross`: cargo for aarch64-unknown-linux-gnu without a container engine.
 //!
 //! The C side is Debian's `gcc-aarch64-linux-gnu`. The Rust side is the running toolchain if its
-//! aarch64 standard library is installed (`rustup target add`), else Debian's `rustc-web` packages
-//! (a current rustc with an arm64 standard library), unpacked into the cache. Those bring their own
-//! rustc, so build products live in a target folder of their own: the metadata of two rustc
-//! versions does not mix.
+//! aarch64 standard library is installed (`rustup target add aarch64-unknown-linux-gnu`). Where
+//! rustup cannot fetch that, because only a Debian mirror is in reach, it is Debian's `rustc-web`
+//! packages (a current rustc with an arm64 standard library), unpacked into the cache. Those bring
+//! their own rustc, so build products live in a target folder of their own: the metadata of two
+//! rustc versions does not mix.
+//!
+//! cargo-zigbuild would replace the C side alone: it asks for the same standard library, and the
+//! tests need Debian's arm64 libraries under qemu-user anyway.
 
 use crate::apt::{self, Apt, Tool};
 use crate::host;
@@ -163,10 +167,8 @@ impl Toolchain {
                 "-C target-feature=+crt-static",
             );
         }
-        // Set by the `cargo run` that started us; they name the host toolchain.
-        command
-            .env_remove("RUSTUP_TOOLCHAIN")
-            .env_remove("RUSTFLAGS");
+        // It would hide the target's own flags.
+        command.env_remove("RUSTFLAGS");
         command
     }
 

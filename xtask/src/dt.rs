@@ -134,8 +134,15 @@ fn tcl(boards: &[Board]) -> String {
     for board in boards {
         writeln!(
             text,
-            "dict set boards {} {{part {} idcode {:#010x} regs_base {:#x} regs_size {:#x} dma_base {:#x} dma_size {:#x}}}",
-            board.name, board.part, board.idcode, board.regs_base, board.regs_size, board.dma_base, board.dma_size
+            "dict set boards {} {{part {} idcode {:#010x} regs_base {:#x} regs_size {:#x} \
+             dma_base {:#x} dma_size {:#x}}}",
+            board.name,
+            board.part,
+            board.idcode,
+            board.regs_base,
+            board.regs_size,
+            board.dma_base,
+            board.dma_size
         )
         .expect("writing to a String");
     }
@@ -320,8 +327,9 @@ pub fn validate(root: &Path, venv: &Path) -> Result<()> {
 mod tests {
     use super::*;
 
-    const GOOD: &str = "[[board]]\nname = \"b\"\nmodel = \"B\"\npart = \"p\"\nidcode = 1\nregs_base = 0xA000_0000\n\
-        regs_size = 0x1_0000\ndma_base = 0x7000_0000\ndma_size = 0x100_0000\ninterrupt_spi = 89\n";
+    const GOOD: &str = "[[board]]\nname = \"b\"\nmodel = \"B\"\npart = \"p\"\nidcode = 1\n\
+        regs_base = 0xA000_0000\nregs_size = 0x1_0000\ndma_base = 0x7000_0000\n\
+        dma_size = 0x100_0000\ninterrupt_spi = 89\n";
 
     #[test]
     fn header_has_every_constant() {

@@ -62,7 +62,10 @@ mod tests {
     }
 
     fn chain() -> Value {
-        let slice = |pcin: Value, pcout: usize, p: usize| json!({"type": "DSP48E2", "connections": {"PCIN": pcin, "PCOUT": nets(pcout), "P": nets(p)}});
+        let slice = |pcin: Value, pcout: usize, p: usize| {
+            let connections = json!({"PCIN": pcin, "PCOUT": nets(pcout), "P": nets(p)});
+            json!({"type": "DSP48E2", "connections": connections})
+        };
         json!({"modules": {"fqbert_cascade": {
             "ports": {"p_o": {"bits": nets(900)}},
             "cells": {

@@ -1,14 +1,17 @@
-"""Runs Yosys for `cargo xtask synth`: elaborates a geometry, or maps modules to the part one by one.
+"""Runs Yosys for `cargo xtask synth`: elaborates a geometry, or maps modules one by one.
 
     driver.py elaborate FOLDER PRESET OUT SOURCE...
     driver.py trim FOLDER TOP IN OUT
     driver.py cascade FOLDER OUT SOURCE...
     driver.py map FOLDER WORKERS NAME...
 
-Sources are read in FOLDER. `trim` carries constants and unused ports across modules, and dissolves the smallest. `cascade` maps one chain of the array, all of it in one, for a look at its connections.
+Sources are read in FOLDER. `trim` carries constants and unused ports across modules, and dissolves
+the smallest. `cascade` maps one chain of the array, all of it in one, for a look at its
+connections.
 
-`map` reads FOLDER/NAME.il, whose one module that is not a box is synthesized, and writes FOLDER/NAME.json, the cells. Every
-module is mapped in a fork of a process that has read the cell library and nothing else, so a result depends on its input alone.
+`map` reads FOLDER/NAME.il, whose one module that is not a box is synthesized, and writes
+FOLDER/NAME.json, the cells. Every module is mapped in a fork of a process that has read the cell
+library and nothing else, so a result depends on its input alone.
 """
 
 import os
@@ -31,7 +34,10 @@ TRIM = [
     "opt_expr",
     "opt_clean",
 ]
-LIBRARY = ["read_verilog -lib -specify +/xilinx/cells_sim.v", "read_verilog -lib +/xilinx/cells_xtra.v"]
+LIBRARY = [
+    "read_verilog -lib -specify +/xilinx/cells_sim.v",
+    "read_verilog -lib +/xilinx/cells_xtra.v",
+]
 MAP = ["synth_xilinx -family xcup -noiopad -noclkbuf -run prepare:finalize"]
 
 

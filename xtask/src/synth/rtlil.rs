@@ -9,7 +9,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 
 use anyhow::{Context, Result, ensure};
-use sha2::{Digest, Sha256};
 
 /// One distinct module.
 pub struct Module {
@@ -140,13 +139,8 @@ impl<'a> Names<'a> {
         let key = if raw.primitive {
             name.clone()
         } else {
-            let digest = Sha256::digest(format!("{name}\n{body}"));
-            digest[..6]
-                .iter()
-                .fold(format!("{name}$"), |mut key, byte| {
-                    write!(key, "{byte:02x}").expect("writing to a String");
-                    key
-                })
+            let digest = fqbert_files::sha256_hex([format!("{name}\n{body}").as_bytes()]);
+            format!("{name}${}", &digest[..12])
         };
         self.keys.insert(raw.path, key.clone());
         self.modules.insert(

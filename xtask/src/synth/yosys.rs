@@ -8,7 +8,6 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
 
 use super::cells::{self, Resources};
 use super::rtlil::{self, Design};
@@ -215,17 +214,14 @@ fn read(path: &Path, top: &str) -> Result<Design> {
     rtlil::parse(&text, top).with_context(|| format!("in {}", path.display()))
 }
 
+/// Of the parts, each behind its length.
 fn hash(parts: &[&[u8]]) -> String {
-    let mut digest = Sha256::new();
-    for part in parts {
-        digest.update((part.len() as u64).to_le_bytes());
-        digest.update(part);
-    }
-    digest
-        .finalize()
+    let lengths: Vec<[u8; 8]> = parts
         .iter()
-        .map(|b| format!("{b:02x}"))
-        .collect()
+        .map(|p| (p.len() as u64).to_le_bytes())
+        .collect();
+    let both = lengths.iter().zip(parts);
+    fqbert_files::sha256_hex(both.flat_map(|(length, part)| [&length[..], *part]))
 }
 
 /// The synthesizable sources in order, as `fqbert.f` has them; paths from `rtl`.

@@ -6,7 +6,6 @@
 use crate::apt::Apt;
 use crate::host;
 use anyhow::{Context, Result, bail};
-use sha2::{Digest, Sha256};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -17,24 +16,25 @@ const FRAGMENT: &str = include_str!("kernel/fragment.config");
 /// The kernel's side of the virtual programmable logic, built in.
 const DRIVER: &str = include_str!("kernel/fqbert-virtual-pl.c");
 
-/// The kernel `Image`, built if this version and configuration is not in the cache.
+/// What comes of the kernel's source.
+pub struct Kernel {
+    /// The kernel `Image`.
+    pub image: PathBuf,
+    /// The kernel's tool that makes an initramfs archive. It is kept beside the image, since the
+    /// source need not be there any more.
+    pub gen_init_cpio: PathBuf,
+}
+
+/// The kernel, built if this version and configuration is not in the cache.
 ///
 /// # Errors
 /// The source cannot be fetched, or the build fails (its log is named).
-pub fn image() -> Result<PathBuf> {
+pub fn kernel() -> Result<Kernel> {
     let kernels = host::cache()?.join("kernel");
-    // A cached image is used without asking the mirror: CI and offline machines start at once.
-    let digest = Sha256::new()
-        .chain_update(FRAGMENT)
-        .chain_update(DRIVER)
-        .finalize();
-    let hash: String = digest
-        .iter()
-        .take(6)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    if let Some(image) = cached(&kernels, &hash) {
-        return Ok(image);
+    // A cached kernel is used without asking the mirror: CI and offline machines start at once.
+    let hash = &fqbert_files::sha256_hex([FRAGMENT.as_bytes(), DRIVER.as_bytes()])[..12];
+    if let Some(kernel) = cached(&kernels, hash) {
+        return Ok(kernel);
     }
     let apt = Apt::open()?;
     let version = apt.version(SOURCE)?;
@@ -42,23 +42,46 @@ pub fn image() -> Result<PathBuf> {
     let tree = kernels.join(format!("linux-{version}"));
     unpack(&archive, &tree)?;
     build(&tree)?;
-    let image = kernels.join(format!("Image-{version}-{hash}"));
-    host::write_atomically(&image, &fs::read(tree.join("arch/arm64/boot/Image"))?)?;
-    Ok(image)
+    let kernel = Kernel::named(kernels.join(format!("Image-{version}-{hash}")))
+        .context("the cache has no folder")?;
+    host::run(
+        Command::new("cc")
+            .args(["-O2", "-o"])
+            .arg(&kernel.gen_init_cpio)
+            .arg(tree.join("usr/gen_init_cpio.c")),
+    )?;
+    // Last: an image says that all is there.
+    host::write_atomically(
+        &kernel.image,
+        &fs::read(tree.join("arch/arm64/boot/Image"))?,
+    )?;
+    Ok(kernel)
 }
 
-/// The newest cached image of this configuration.
-fn cached(kernels: &Path, hash: &str) -> Option<PathBuf> {
-    let mut images: Vec<PathBuf> = fs::read_dir(kernels)
+impl Kernel {
+    /// The kernel of an image's path: its version, and so its tool, is in the name.
+    fn named(image: PathBuf) -> Option<Self> {
+        let name = image.file_name()?.to_str()?;
+        let tool = name.replacen("Image-", "gen_init_cpio-", 1);
+        Some(Self {
+            gen_init_cpio: image.with_file_name(tool),
+            image,
+        })
+    }
+}
+
+/// The newest cached kernel of this configuration.
+fn cached(kernels: &Path, hash: &str) -> Option<Kernel> {
+    fs::read_dir(kernels)
         .ok()?
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(|path| {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             name.starts_with("Image-") && name.ends_with(&format!("-{hash}"))
         })
-        .collect();
-    images.sort();
-    images.pop()
+        .filter_map(Kernel::named)
+        .filter(|kernel| kernel.gen_init_cpio.is_file())
+        .max_by(|a, b| a.image.cmp(&b.image))
 }
 
 fn unpack(archive: &Path, tree: &Path) -> Result<()> {
@@ -155,4 +178,35 @@ fn check_options(config: &str) -> Result<()> {
         bail!("the kernel configuration dropped: {}", missing.join(" "));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cached_kernel_has_its_tool() {
+        let folder = tempfile::tempdir().unwrap();
+        let put = |name: &str| fs::write(folder.path().join(name), "").unwrap();
+        put("Image-6.12.2-abc");
+        put("Image-6.12.3-other");
+        assert!(cached(folder.path(), "abc").is_none());
+        put("gen_init_cpio-6.12.2-abc");
+        let kernel = cached(folder.path(), "abc").unwrap();
+        assert!(kernel.image.ends_with("Image-6.12.2-abc"));
+        put("Image-6.12.3-abc");
+        let kernel = cached(folder.path(), "abc").unwrap();
+        assert!(
+            kernel.image.ends_with("Image-6.12.2-abc"),
+            "the newer one has no tool"
+        );
+    }
+
+    #[test]
+    fn a_dropped_option_is_named() {
+        let all: String = FRAGMENT.to_owned();
+        check_options(&all).unwrap();
+        let error = check_options(&all.replace("CONFIG_UIO=y", "")).unwrap_err();
+        assert!(error.to_string().contains("CONFIG_UIO=y"), "{error}");
+    }
 }

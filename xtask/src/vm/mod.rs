@@ -1,7 +1,6 @@
 //! `cargo xtask vm`: a ZCU102 without the board. The unmodified aarch64 binary on a real arm64
 //! Linux, in QEMU's xlnx-zcu102, with the emulated accelerator behind its registers.
 
-mod cpio;
 mod initramfs;
 mod kernel;
 mod layout;
@@ -88,7 +87,7 @@ pub fn main(args: &Args) -> Result<ExitCode> {
     let layout = Layout::load()?;
     let (kernel, mut guest) = {
         let _lock = host::lock("vm")?;
-        (kernel::image()?, Guest::new()?)
+        (kernel::kernel()?, Guest::new()?)
     };
     let plugin = plugin()?;
 
@@ -97,6 +96,32 @@ pub fn main(args: &Args) -> Result<ExitCode> {
     let mark = format!("\u{1e}{:x}-{}", now.as_nanos(), std::process::id());
     guest.set("BOARD_MARK", &mark);
     guest.set("BOARD_EPOCH", &now.as_secs().to_string());
+    set_environment(&mut guest, args)?;
+    add_files(&mut guest, &toolchain, args)?;
+
+    let folder = tempfile::tempdir()?;
+    let initramfs = folder.path().join("initramfs");
+    guest.finish(&kernel.gen_init_cpio, layout.initramfs_room(), &initramfs)?;
+    let machine = qemu::Machine {
+        kernel: &kernel.image,
+        plugin: &plugin,
+        layout: &layout,
+        model: &args.model,
+        initramfs: &initramfs,
+    };
+    if args.shell {
+        machine.interact()
+    } else {
+        machine.run(
+            &mark,
+            Duration::from_secs(args.deadline),
+            args.log.as_deref(),
+        )
+    }
+}
+
+/// What tests and programs in the guest may ask for, and what the user wants set.
+fn set_environment(guest: &mut Guest, args: &Args) -> Result<()> {
     guest.set("FQBERT_VIRTUAL_BOARD", &args.model);
     for key in ["RUST_LOG", "RUST_BACKTRACE"] {
         if let Ok(value) = std::env::var(key) {
@@ -107,19 +132,21 @@ pub fn main(args: &Args) -> Result<ExitCode> {
         let (key, value) = pair
             .split_once('=')
             .with_context(|| format!("--env {pair}: KEY=VALUE is wanted"))?;
-        if key.is_empty()
-            || !key
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-        {
+        let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+        if key.is_empty() || !key.bytes().all(legal) {
             bail!("--env {pair}: `{key}` is no variable name");
         }
         guest.set(key, value);
     }
+    Ok(())
+}
+
+/// The programs, models and files that the command needs, and the command.
+fn add_files(guest: &mut Guest, toolchain: &Toolchain, args: &Args) -> Result<()> {
     if !args.test.is_empty() {
-        add_tests(&mut guest, &toolchain, &args.test, &args.command)?;
+        add_tests(guest, toolchain, &args.test, &args.command)?;
     } else if args.shell || args.command.iter().any(|word| word.contains("fqbert")) {
-        add_fqbert(&mut guest, &toolchain)?;
+        add_fqbert(guest, toolchain)?;
     }
     let models = host::root().join("models");
     if !args.no_models && models.is_dir() {
@@ -136,29 +163,12 @@ pub fn main(args: &Args) -> Result<ExitCode> {
     }
     if args.shell {
         guest.set("BOARD_SHELL", "1");
-        guest.greet("fqbert0");
+        guest.greet("fqbert0")?;
     } else if args.test.is_empty() {
         let words: Vec<String> = args.command.iter().map(|word| quote(word)).collect();
-        guest.script(&format!("exec {}\n", words.join(" ")));
+        guest.script(&format!("exec {}\n", words.join(" ")))?;
     }
-
-    let initramfs = guest.finish(layout.initramfs_room())?;
-    let machine = qemu::Machine {
-        kernel: &kernel,
-        plugin: &plugin,
-        layout: &layout,
-        model: &args.model,
-        initramfs: &initramfs,
-    };
-    if args.shell {
-        machine.interact()
-    } else {
-        machine.run(
-            &mark,
-            Duration::from_secs(args.deadline),
-            args.log.as_deref(),
-        )
-    }
+    Ok(())
 }
 
 /// A host cargo command, with release optimisation: the plugin runs at every store.
@@ -243,8 +253,7 @@ fn add_tests(
             );
         }
     }
-    guest.script(&(script + "exit $status\n"));
-    Ok(())
+    guest.script(&(script + "exit $status\n"))
 }
 
 /// A workspace crate's folder.

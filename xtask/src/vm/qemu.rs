@@ -21,7 +21,7 @@ pub struct Machine<'a> {
     /// The device model behind the registers.
     pub model: &'a str,
     /// The initramfs.
-    pub initramfs: &'a [u8],
+    pub initramfs: &'a Path,
 }
 
 /// The exit code of a command that was stopped at its deadline, as timeout(1) has it.
@@ -46,7 +46,6 @@ impl Machine<'_> {
         let path = |name: &str| dir.path().join(name);
         let layout = self.layout;
         layout.compile(&path("board.dtb"))?;
-        std::fs::write(path("initramfs"), self.initramfs)?;
         // Inherited by QEMU (no close-on-exec), which opens it by number, as does the plugin in it.
         let ddr = File::from(memfd_create(c"fqbert-ddr", MFdFlags::empty())?);
         ddr.set_len(layout.ram)?;
@@ -101,12 +100,15 @@ impl Machine<'_> {
             .arg("-kernel")
             .arg(self.kernel)
             .arg("-initrd")
-            .arg(path("initramfs"))
+            .arg(self.initramfs)
             .arg("-dtb")
             .arg(path("board.dtb"))
             .args([
                 "-append",
-                &format!("console=ttyPS0,115200 loglevel={loglevel} uio_pdrv_genirq.of_id=generic-uio panic=-1"),
+                &format!(
+                    "console=ttyPS0,115200 loglevel={loglevel} \
+                     uio_pdrv_genirq.of_id=generic-uio panic=-1"
+                ),
             ]);
         Ok(Prepared {
             command,
@@ -191,7 +193,8 @@ impl Machine<'_> {
                 Ok(ExitCode::from(TIMED_OUT))
             }
             (None, Some(status)) => bail!(
-                "the virtual board stopped without a report (QEMU: {status}); the end of its console:\n{}",
+                "the virtual board stopped without a report (QEMU: {status}); \
+                 the end of its console:\n{}",
                 console.last_lines(15)
             ),
         }

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
  * Programmable logic for a virtual board, seen from the kernel. QEMU has no PMU firmware, so the
- * ZynqMP FPGA manager cannot probe, and two interfaces of the vendor's kernel that user space relies
- * on do not exist in mainline. This driver stands in for them, in the virtual board only:
+ * ZynqMP FPGA manager cannot probe, and two interfaces of the vendor's kernel that user space
+ * relies on do not exist in mainline. This driver stands in for them, in the virtual board only:
  *
  *   - an FPGA manager that checks a stream as the device would (the sync word in the byte order of
- *     the PCAP) and writes it nowhere. It starts as "operating": a boot loader configured the logic.
+ *     the PCAP) and writes it nowhere. It starts as "operating": a boot loader configured the
+ *     logic.
  *   - /sys/class/fpga_manager/fpgaN/{firmware,flags}: load by firmware name.
  *   - /sys/kernel/config/device-tree/overlays/NAME/{dtbo,status}: a device-tree overlay, applied
  *     when its blob has been written and taken off by rmdir.
@@ -122,7 +123,9 @@ static ssize_t flags_store(struct device *dev, struct device_attribute *attr, co
 }
 static DEVICE_ATTR_RW(flags);
 
-static struct attribute *virtual_pl_attrs[] = { &dev_attr_firmware.attr, &dev_attr_flags.attr, NULL };
+static struct attribute *virtual_pl_attrs[] = {
+	&dev_attr_firmware.attr, &dev_attr_flags.attr, NULL
+};
 ATTRIBUTE_GROUPS(virtual_pl);
 
 static const struct fpga_manager_ops virtual_pl_ops = {

