@@ -39,33 +39,41 @@ struct Position {
 }
 
 impl Memories {
-    /// All operands are read before the first result is written.
+    /// All operands are read before the first result is written. Results are written column tile by
+    /// column tile, and in each row tile by row tile: where row tiles of the destination overlap,
+    /// the order shows.
     pub(super) fn matmul(&mut self, m: &Matmul) {
         let rows = self.g.rows as usize;
-        let mut left = Vec::new();
-        for tile in 0..usize::from(m.row_tiles) {
-            left.extend((0..rows).map(|row| (tile, row, self.row(m, tile, row))));
-        }
+        let left: Vec<Vec<Row>> = (0..usize::from(m.row_tiles))
+            .map(|tile| (0..rows).map(|row| self.row(m, tile, row)).collect())
+            .collect();
         let table: [i8; 256] =
             std::array::from_fn(|i| self.all(MemoryId::Gel)[usize::from(m.table) * 256 + i] as i8);
-        let mut results = Vec::new();
-        for output in 0..usize::from(m.channels) {
-            let weights = self.weights(m, output);
-            let requant = self.requant(m, output);
-            for (tile, row, a) in &left {
-                let sum = a.dot(&weights);
-                let result = match (m.dest, m.gelu) {
-                    (Matmul::DEST_RESB, _) => requant.apply_i16(sum),
-                    (_, true) => gelu::lookup(&table, requant.apply_i8(sum)).into(),
-                    (_, false) => requant.apply_i8(sum).into(),
-                };
-                let (tile, row) = (*tile, *row);
-                results.push((Position { tile, row, output }, result));
+        let channels: Vec<(Vec<i8>, Requant)> = (0..usize::from(m.channels))
+            .map(|output| (self.weights(m, output), self.requant(m, output)))
+            .collect();
+        let column_tile = self.column_tile(m);
+        for (j, group) in channels.chunks(column_tile).enumerate() {
+            for (tile, rows) in left.iter().enumerate() {
+                for (n, (weights, requant)) in group.iter().enumerate() {
+                    for (row, a) in rows.iter().enumerate() {
+                        let sum = a.dot(weights);
+                        let result = match (m.dest, m.gelu) {
+                            (Matmul::DEST_RESB, _) => requant.apply_i16(sum),
+                            (_, true) => gelu::lookup(&table, requant.apply_i8(sum)).into(),
+                            (_, false) => requant.apply_i8(sum).into(),
+                        };
+                        let output = j * column_tile + n;
+                        self.write_result(m, Position { tile, row, output }, result);
+                    }
+                }
             }
         }
-        for (position, result) in results {
-            self.write_result(m, position, result);
-        }
+    }
+
+    /// Channels of a column tile.
+    fn column_tile(&self, m: &Matmul) -> usize {
+        self.g.pairs as usize * if m.mode8 { 1 } else { 2 }
     }
 
     fn row(&self, m: &Matmul, tile: usize, row: usize) -> Row {
@@ -88,14 +96,14 @@ impl Memories {
 
     /// The codes of an output channel, by term.
     fn weights(&self, m: &Matmul, output: usize) -> Vec<i8> {
-        let (pairs, lanes) = (self.g.pairs as usize, self.g.lanes as usize);
+        let lanes = self.g.lanes as usize;
         let memory = if m.b_opd {
             MemoryId::Opd
         } else {
             SLOTS[usize::from(m.b_slot)]
         };
         let per_pair = if m.mode8 { 1 } else { 2 };
-        let (tile, n) = (output / (pairs * per_pair), output % (pairs * per_pair));
+        let (tile, n) = (output / self.column_tile(m), output % self.column_tile(m));
         assert!(tile < usize::from(m.col_tiles), "more channels than tiles");
         let mut codes = Vec::new();
         for k in 0..usize::from(m.k_chunks) {
