@@ -14,7 +14,7 @@ use crate::accelerator::Accelerator;
 use crate::accelerator::RunState;
 use crate::accelerator::execute::slot_of;
 use crate::kernels::Kernel;
-use fqbert_simulated::Dram;
+use fqbert_simulated::{Ddr, Dram};
 
 /// Bytes of the memory. The program is at the start, what LOADs read behind it.
 const MEMORY: u64 = 1 << 20;
