@@ -58,7 +58,7 @@ pub enum Error {
         /// Bytes wanted.
         need: u64,
         /// The kernel's contiguous memory.
-        cma: crate::dma::CmaInfo,
+        cma: crate::cma::CmaInfo,
     },
 
     /// Several devices carry the name: choosing one would be guessing.

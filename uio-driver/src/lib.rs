@@ -49,6 +49,7 @@
 //! needs. 64-bit register access is left out on purpose: AXI4-Lite registers are 32 bits wide.
 
 pub mod barrier;
+mod cma;
 mod deadline;
 mod device;
 mod discover;
@@ -59,19 +60,21 @@ mod irq;
 #[cfg(feature = "tokio")]
 mod irq_tokio;
 mod mmio;
+mod node;
 mod roots;
 mod sysfs;
 pub mod volatile;
 mod window;
 
 pub use deadline::Deadline;
-pub use device::{LockWait, UioDevice};
+pub use device::UioDevice;
 pub use discover::{MapInfo, Node, find, list};
 pub use error::{Error, Result};
 pub use irq::{Completion, Interrupt, IrqStats, Stale, WaitError, Wake};
 #[cfg(feature = "tokio")]
 pub use irq_tokio::AsyncInterrupt;
 pub use mmio::Registers;
+pub use node::LockWait;
 pub use roots::Roots;
 
 /// A physical (bus) address as the logic sees it. Never a pointer: only a map makes one of it.

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """The NumPy model: docs/numerics.md in numpy, and nothing else.
 
-Every function follows the document's text, none is a translation of the Rust reference, so that an agreement of the two
-says something about the document. Needs Python 3.9 and numpy.
+Every function follows the document's text, none is a translation of the Rust reference, so that
+an agreement of the two says something about the document. Needs Python 3.9 and numpy.
 
-    python3 accelerator/numerics/numpy_model/numpy_model.py --check   # recompute every golden output from its inputs, compare
-    python3 accelerator/numerics/numpy_model/numpy_model.py --write   # new inputs from the seed, outputs by the NumPy model
+    cd accelerator/numerics/numpy_model
+    python3 numpy_model.py --check   # recompute every golden output from its inputs, compare
+    python3 numpy_model.py --write   # new inputs from the seed, outputs by the NumPy model
 """
 
 import argparse
@@ -22,7 +23,8 @@ GOLDEN = Path(__file__).resolve().parent.parent / "golden"
 
 
 # Notation
-# ------------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------------------
+
 
 def sat(bits, v):
     top = 2 ** (bits - 1) - 1
@@ -30,7 +32,7 @@ def sat(bits, v):
 
 
 def sat27(v):
-    return np.clip(v, -(2 ** 26), 2 ** 26 - 1)
+    return np.clip(v, -(2**26), 2**26 - 1)
 
 
 def rshift(v, s):
@@ -53,15 +55,16 @@ def i64(v):
 # Sections 2 and 3
 # ----------------------------------------------------------------------------------------------
 
+
 def dot(a, w):
     """[t][k] by [n][k] to [t][n]."""
     acc = i64(a) @ i64(w).T
-    assert np.all(np.abs(acc) < 2 ** 27)
+    assert np.all(np.abs(acc) < 2**27)
     return acc
 
 
 def packed_codes(byte):
-    """The two codes of a stored byte in 8x4 mode: low nibble, high nibble, and the pair that wraps."""
+    """The two codes of a stored byte in 8x4 mode: low nibble, high nibble, the pair that wraps."""
     byte = i64(byte)
     low = ((byte & 15) ^ 8) - 8
     high = ((byte >> 4) ^ 8) - 8
@@ -78,21 +81,23 @@ def from_factor(factor, bits=16):
     drop = 16 - bits
     s = 40 if factor == 0 else min(40, 15 - (math.frexp(factor)[1] - 1))
     m = round(math.ldexp(factor, s - drop)) << drop
-    if m == 2 ** 16:
-        m, s = 2 ** 15, s - 1
+    if m == 2**16:
+        m, s = 2**15, s - 1
     return None if s < 1 else (m, s)
 
 
 # Sections 4 and 5
 # ----------------------------------------------------------------------------------------------
 
+
 def gelu_table(kind, s_in, s_out, zero=0):
     def f(v):
         if kind == "gelu_erf":
             return v * 0.5 * (1 + math.erf(v / math.sqrt(2)))
         if kind == "gelu_tanh":
-            return v * 0.5 * (1 + math.tanh(math.sqrt(2 / math.pi) * (v + 0.044715 * v ** 3)))
+            return v * 0.5 * (1 + math.tanh(math.sqrt(2 / math.pi) * (v + 0.044715 * v**3)))
         return max(v, 0.0)
+
     return [int(sat(8, round(f((i - 128) * s_in) / s_out) - zero)) for i in range(256)]
 
 
@@ -108,8 +113,8 @@ def softmax_row(x, lo, hi, table):
     x, table = i64(x)[lo:hi], i64(table)
     e = table[x.max() - x]
     total = int(e.sum())
-    r = min(2 ** 17 - 1, (255 * 2 ** 24) // total) if total else 0
-    p[lo:hi] = (e * r + 2 ** 23) >> 24
+    r = min(2**17 - 1, (255 * 2**24) // total) if total else 0
+    p[lo:hi] = (e * r + 2**23) >> 24
     assert p.min() >= 0 and p.max() <= 255
     return p
 
@@ -117,25 +122,26 @@ def softmax_row(x, lo, hi, table):
 # Sections 6 and 7
 # ----------------------------------------------------------------------------------------------
 
+
 def residual_add(a, b):
     return sat(16, i64(a) + i64(b))
 
 
-B = {i: min(65535, round(2 ** 23 / math.sqrt(256 * i))) for i in range(64, 256)}
-D = {i: B[i] - round(2 ** 23 / math.sqrt(256 * (i + 1))) for i in range(64, 256)}
+B = {i: min(65535, round(2**23 / math.sqrt(256 * i))) for i in range(64, 256)}
+D = {i: B[i] - round(2**23 / math.sqrt(256 * (i + 1))) for i in range(64, 256)}
 
 
 def rsqrt(v):
     v = max(int(v), 1)
     k = -((16 - bitlen(v)) // 2)  # the ceiling of (bitlen - 16) / 2
     f = v >> (2 * k) if k >= 0 else v << (-2 * k)
-    assert 2 ** 14 <= f < 2 ** 16
+    assert 2**14 <= f < 2**16
     i, d = f >> 8, f & 255
     return B[i] - ((D[i] * d + 128) >> 8), k
 
 
 def wrap48(v):
-    return (int(v) + 2 ** 47) % 2 ** 48 - 2 ** 47
+    return (int(v) + 2**47) % 2**48 - 2**47
 
 
 def row_statistics(x, inv, q, eps):
@@ -143,7 +149,7 @@ def row_statistics(x, inv, q, eps):
     total, squares = int(x.sum()), int((x * x).sum())
     v = n * squares - total * total + eps
     q = int(legal_shift(q))
-    mu = int(sat(20, wrap48(total * (inv & (2 ** 21 - 1)) + 2 ** (q - 1)) >> q))
+    mu = int(sat(20, wrap48(total * (inv & (2**21 - 1)) + 2 ** (q - 1)) >> q))
     r, k = rsqrt(v)
     bl = bitlen(n)
     return {"v": v, "mu": mu, "rho": int(rshift(n * r, bl)), "sh": max(1, 16 + k - bl)}
@@ -152,7 +158,7 @@ def row_statistics(x, inv, q, eps):
 def layernorm_row(x, p):
     row = row_statistics(x, p["inv"], p["q"], p["eps"])
     c = 16 * i64(x) - row["mu"]
-    z = np.clip(rshift(c * row["rho"], row["sh"]), -(2 ** 17 - 1), 2 ** 17 - 1)
+    z = np.clip(rshift(c * row["rho"], row["sh"]), -(2**17 - 1), 2**17 - 1)
     h = sat27(z * i64(p["gamma"]) + i64(p["beta"]))
     y16 = sat(16, rshift(h * p["m16"], legal_shift(p["s16"])))
     y8 = sat(8, rshift(y16 * p["m8"], legal_shift(p["s8"])))
@@ -161,21 +167,26 @@ def layernorm_row(x, p):
 
 def layernorm_parameters(gamma, beta, eps, s_in, s_res, s_y8):
     n = len(gamma)
-    s_gamma = max(max(abs(g) for g in gamma) / 127, max(abs(b) for b in beta) * 2.0 ** -14) or 1.0
+    s_gamma = max(max(abs(g) for g in gamma) / 127, max(abs(b) for b in beta) * 2.0**-14) or 1.0
     q = math.ceil(math.log2(n)) + 16
-    m16, s16 = from_factor(s_gamma * 2.0 ** -11 / s_res)
+    m16, s16 = from_factor(s_gamma * 2.0**-11 / s_res)
     m8, s8 = from_factor(s_res / s_y8)
     return {
         "gamma": [round(g / s_gamma) for g in gamma],
-        "beta": [round(b * 2 ** 11 / s_gamma) for b in beta],
-        "inv": round(2 ** (q + 4) / n), "q": q,
-        "eps": min(2 ** 32 - 1, max(1, round(eps * n ** 2 / s_in ** 2))),
-        "m16": m16, "s16": s16, "m8": m8, "s8": s8,
+        "beta": [round(b * 2**11 / s_gamma) for b in beta],
+        "inv": round(2 ** (q + 4) / n),
+        "q": q,
+        "eps": min(2**32 - 1, max(1, round(eps * n**2 / s_in**2))),
+        "m16": m16,
+        "s16": s16,
+        "m8": m8,
+        "s8": s8,
     }
 
 
 # Section 8
-# -----------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------------------
+
 
 def host(bits, v, scale):
     return sat(bits, np.rint(np.float32(v) / np.float32(scale))).astype(np.int64)
@@ -183,6 +194,7 @@ def host(bits, v, scale):
 
 # Golden cases: inputs to outputs
 # -------------------------------------------------------------------------------
+
 
 def cyclic(values, *shape):
     """Input arrays shorter than their shape repeat (the files stay small)."""
@@ -197,7 +209,10 @@ def case_requant(c):
 def case_factor(c):
     wide = [from_factor(f) for f in c["factor"]]
     narrow = [from_factor(f, 8) for f in c["factor"]]
-    return {"wide": [list(x) if x else None for x in wide], "narrow": [list(x) if x else None for x in narrow]}
+    return {
+        "wide": [list(x) if x else None for x in wide],
+        "narrow": [list(x) if x else None for x in narrow],
+    }
 
 
 def case_linear(c):
@@ -260,7 +275,9 @@ def case_host(c):
 
 def evaluate(case):
     out = globals()["case_" + case["op"]](case["in"])
-    return {key: v.tolist() if isinstance(v, (np.ndarray, np.integer)) else v for key, v in out.items()}
+    return {
+        key: v.tolist() if isinstance(v, (np.ndarray, np.integer)) else v for key, v in out.items()
+    }
 
 
 def text(cases):
@@ -269,14 +286,22 @@ def text(cases):
     for case in cases:
         fields = []
         for part in ("in", "out"):
-            inner = ",\n".join(f"    {json.dumps(k)}: {json.dumps(v, separators=(',', ':'))}" for k, v in case[part].items())
+            inner = ",\n".join(
+                f"    {json.dumps(k)}: {json.dumps(v, separators=(',', ':'))}"
+                for k, v in case[part].items()
+            )
             fields.append(f'   "{part}": {{\n{inner}}}')
-        lines.append(f'  {{"op": "{case["op"]}", "name": {json.dumps(case["name"])},\n' + ",\n".join(fields) + "}")
+        lines.append(
+            f'  {{"op": "{case["op"]}", "name": {json.dumps(case["name"])},\n'
+            + ",\n".join(fields)
+            + "}"
+        )
     return "[\n" + ",\n".join(lines) + "\n]\n"
 
 
 def write():
     import cases
+
     for name, group in cases.groups().items():
         for case in group:
             case["out"] = evaluate(case)
@@ -304,7 +329,9 @@ def check():
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     mode = parser.add_mutually_exclusive_group(required=True)
     mode.add_argument("--check", action="store_true")
     mode.add_argument("--write", action="store_true")

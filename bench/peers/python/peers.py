@@ -1,9 +1,12 @@
 """The peers that come as Python packages, one process for all of them.
 
-The first line of standard input is a JSON object: directory, shape, sequence, threads, ids, peers, load. The process makes what model files are
-missing, loads the peers if load is true, and answers {"ready": {peer: version}}. Every further line is the name of a peer: it runs one inference and answers
-{"seconds": t}, timed around the runtime's own call. The end of the input ends the process. A failure is answered {"error": text}.
+The first line of standard input is a JSON object: directory, shape, sequence, threads, ids,
+peers, load. The process makes what model files are missing, loads the peers if load is true, and
+answers {"ready": {peer: version}}. Every further line is the name of a peer: it runs one
+inference and answers {"seconds": t}, timed around the runtime's own call. The end of the input
+ends the process. A failure is answered {"error": text}.
 """
+
 import json
 import os
 import shutil
@@ -26,7 +29,9 @@ def answer(**fields):
 
 
 class Encoder:
-    """An ONNX graph of BERT's embeddings and encoder with random weights, as an exporter would write it."""
+    """An ONNX graph of BERT's embeddings and encoder with random weights, as an exporter would
+    write it.
+    """
 
     def __init__(self, shape, sequence, seed=0):
         from onnx import helper, numpy_helper
@@ -47,15 +52,26 @@ class Encoder:
 
     def op(self, kind, *inputs, **attributes):
         name = f"n{len(self.nodes)}"
-        self.nodes.append(self.helper.make_node(kind, list(inputs), [name], name=name, **attributes))
+        self.nodes.append(
+            self.helper.make_node(kind, list(inputs), [name], name=name, **attributes)
+        )
         return name
 
     def linear(self, x, inputs, outputs):
-        return self.op("Add", self.op("MatMul", x, self.weights(inputs, outputs)), self.weights(outputs))
+        return self.op(
+            "Add", self.op("MatMul", x, self.weights(inputs, outputs)), self.weights(outputs)
+        )
 
     def norm(self, x):
         ones, zeros = np.ones(self.hidden), np.zeros(self.hidden)
-        return self.op("LayerNormalization", x, self.constant(ones), self.constant(zeros), axis=-1, epsilon=1e-12)
+        return self.op(
+            "LayerNormalization",
+            x,
+            self.constant(ones),
+            self.constant(zeros),
+            axis=-1,
+            epsilon=1e-12,
+        )
 
     def split_heads(self, x, order):
         shape = self.constant([0, 0, self.heads, self.hidden // self.heads], np.int64)
@@ -68,11 +84,17 @@ class Encoder:
         root = self.constant((self.hidden // self.heads) ** 0.5)
         scores = self.op("Div", self.op("MatMul", q, k), root)
         mixed = self.op("MatMul", self.op("Softmax", scores, axis=-1), v)
-        joined = self.op("Reshape", self.op("Transpose", mixed, perm=[0, 2, 1, 3]), self.constant([0, 0, self.hidden], np.int64))
+        joined = self.op(
+            "Reshape",
+            self.op("Transpose", mixed, perm=[0, 2, 1, 3]),
+            self.constant([0, 0, self.hidden], np.int64),
+        )
         return self.linear(joined, self.hidden, self.hidden)
 
     def gelu(self, x):
-        phi = self.op("Add", self.op("Erf", self.op("Div", x, self.constant(2**0.5))), self.constant(1))
+        phi = self.op(
+            "Add", self.op("Erf", self.op("Div", x, self.constant(2**0.5))), self.constant(1)
+        )
         return self.op("Mul", self.op("Mul", x, phi), self.constant(0.5))
 
     def save(self, path):
@@ -87,7 +109,11 @@ class Encoder:
         self.op("Identity", x)
         h, types = self.helper, onnx.TensorProto
         inputs = [h.make_tensor_value_info("input_ids", types.INT64, [1, self.sequence])]
-        outputs = [h.make_tensor_value_info(self.nodes[-1].name, types.FLOAT, [1, self.sequence, self.hidden])]
+        outputs = [
+            h.make_tensor_value_info(
+                self.nodes[-1].name, types.FLOAT, [1, self.sequence, self.hidden]
+            )
+        ]
         graph = h.make_graph(self.nodes, "encoder", inputs, outputs, self.constants)
         model = h.make_model(graph, opset_imports=[h.make_opsetid("", 17)])
         model.ir_version = 8
@@ -97,7 +123,13 @@ class Encoder:
 def dynamic_int8(source, target):
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    quantize_dynamic(source, target, weight_type=QuantType.QInt8, per_channel=True, op_types_to_quantize=["MatMul"])
+    quantize_dynamic(
+        source,
+        target,
+        weight_type=QuantType.QInt8,
+        per_channel=True,
+        op_types_to_quantize=["MatMul"],
+    )
 
 
 def static_int8(source, target, sequence):
@@ -161,14 +193,18 @@ def openvino_peer(path, ids, threads, precision=None):
     compiled = openvino.Core().compile_model(path, "CPU", wanted)
     got = compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
     request = compiled.create_infer_request()
-    return f"OpenVINO {openvino.__version__.split('-')[0]}, floats as {got}", lambda: request.infer({"input_ids": ids})
+    return f"OpenVINO {openvino.__version__.split('-')[0]}, floats as {got}", lambda: request.infer(
+        {"input_ids": ids}
+    )
 
 
 def load(name, directory, ids, threads):
     if name.startswith("onnxruntime"):
         file = {"onnxruntime-fp32": "fp32.onnx", "onnxruntime-int8": "int8.onnx"}[name]
         return onnxruntime_peer(os.path.join(directory, file), ids, threads)
-    file, precision = {"openvino-bf16": ("fp32.onnx", "bf16"), "openvino-int8": ("int8.xml", None)}[name]
+    file, precision = {"openvino-bf16": ("fp32.onnx", "bf16"), "openvino-int8": ("int8.xml", None)}[
+        name
+    ]
     return openvino_peer(os.path.join(directory, file), ids, threads, precision)
 
 

@@ -1,4 +1,4 @@
-"""Where training starts: channels evened out, and scales of least squared error on some sentences."""
+"""Where training starts: channels evened out, scales of least squared error on some sentences."""
 
 import math
 
@@ -25,13 +25,17 @@ class Seen:
         self.values, self.largest, self.squares = {}, {}, {}
 
     def add(self, site, x):
-        """Some of an 8-bit site's values, and the squares of each channel where they are asked for."""
+        """Some of an 8-bit site's values, and each channel's squares where they are asked for."""
         flat = x.detach().reshape(-1)
         if flat.numel() > PER_BATCH:
-            flat = flat[torch.randint(flat.numel(), (PER_BATCH,), generator=self.generator).to(flat.device)]
+            flat = flat[
+                torch.randint(flat.numel(), (PER_BATCH,), generator=self.generator).to(flat.device)
+            ]
         self.values.setdefault(site, []).append(flat)
         if site.by_channel:
-            self.squares[site] = self.squares.get(site, 0.0) + x.detach().reshape(-1, x.shape[-1]).square().sum(0)
+            self.squares[site] = self.squares.get(site, 0.0) + x.detach().reshape(
+                -1, x.shape[-1]
+            ).square().sum(0)
 
     def add16(self, norm, stream, total):
         """The largest magnitude of the stream and the sum that a norm takes."""
@@ -64,8 +68,8 @@ def bounded(t):
 def equalize(model, seen):
     """Evens out channels that share an activation scale, where the float model does not notice.
 
-    A query channel times t and its key channel divided by t leave the scores as they are; a value channel times u and
-    the output projection's column divided by u leave the branch.
+    A query channel times t and its key channel divided by t leave the scores as they are; a
+    value channel times u and the output projection's column divided by u leave the branch.
     """
     for layer in model.layers:
         q, k, v, o = (layer.matrices[m] for m in "qkvo")
@@ -95,9 +99,11 @@ def calibrate(model, sentences, pad, seed, device):
         scale, zero = numerics.best_scale_above(values, layer.least())
         site.log_scale.fill_(math.log(scale))
         site.zero.fill_(zero)
-    sums = [seen.largest[layer.norms[n]] for layer in model.layers for n in ("attn", "out")] + [last]
+    sums = [seen.largest[layer.norms[n]] for layer in model.layers for n in ("attn", "out")] + [
+        last
+    ]
     for i, largest in enumerate(sums):
         # eps * N^2 / s^2 is a parameter of 32 bits (docs/numerics.md, section 7).
-        floor = (model.eps / 2 ** 31) ** 0.5 * model.norm_weight.numel()
+        floor = (model.eps / 2**31) ** 0.5 * model.norm_weight.numel()
         model.s16[i] = max(HEADROOM * (largest or 1.0) / MAX16, floor)
     model.quantized = True

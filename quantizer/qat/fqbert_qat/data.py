@@ -33,7 +33,9 @@ def read_column(path, column):
         rows = csv.reader(f, delimiter="\t", quoting=csv.QUOTE_NONE)
         header = next(rows, [])
         if column not in header:
-            raise DataError(f'{path}: no column "{column}"; the header line has {", ".join(header)}')
+            raise DataError(
+                f'{path}: no column "{column}"; the header line has {", ".join(header)}'
+            )
         at = header.index(column)
         texts = [row[at] for row in rows if len(row) > at and row[at].strip()]
     if not texts:
@@ -61,7 +63,9 @@ def collate(sentences, pad, device="cpu"):
 
 
 class Order:
-    """Which sentences a step takes: a function of the seed and the step alone, so that a resumed run goes on alike."""
+    """Which sentences a step takes: a function of the seed and the step alone, so that a resumed
+    run goes on alike.
+    """
 
     def __init__(self, lengths, batch, seed):
         self.lengths, self.batch, self.seed = np.asarray(lengths), min(batch, len(lengths)), seed
@@ -74,7 +78,9 @@ class Order:
         if epoch != self.epoch:
             rng = np.random.default_rng([self.seed, epoch])
             order = rng.permutation(len(self.lengths))[: self.per_epoch * self.batch]
-            pools = [order[i:i + POOL * self.batch] for i in range(0, len(order), POOL * self.batch)]
+            pools = [
+                order[i : i + POOL * self.batch] for i in range(0, len(order), POOL * self.batch)
+            ]
             order = np.concatenate([p[np.argsort(self.lengths[p], kind="stable")] for p in pools])
             self.batches = rng.permutation(order.reshape(-1, self.batch), axis=0)
             self.epoch = epoch

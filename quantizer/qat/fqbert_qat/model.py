@@ -1,7 +1,8 @@
-"""BERT for sequence classification, in float (the teacher) or with the accelerator's integers in its forward pass.
+"""BERT for sequence classification, in float (the teacher) or with the accelerator's integers in
+its forward pass.
 
-One class is both, so that the two can differ in nothing but what quantization does. The names of matrices and sites are
-those of `fqbert_model` (`Linear::name`, `LayerScales::NAMES`).
+One class is both, so that the two can differ in nothing but what quantization does. The names of
+matrices and sites are those of `fqbert_model` (`Linear::name`, `LayerScales::NAMES`).
 """
 
 import math
@@ -16,8 +17,12 @@ from .numerics import MAX8, fake_quant, fixed_quant
 
 # Matrices of a layer in order of execution, and their tensors' names.
 MATRICES = {
-    "q": "attention.self.query", "k": "attention.self.key", "v": "attention.self.value", "o": "attention.output.dense",
-    "ffn_in": "intermediate.dense", "ffn_out": "output.dense",
+    "q": "attention.self.query",
+    "k": "attention.self.key",
+    "v": "attention.self.value",
+    "o": "attention.output.dense",
+    "ffn_in": "intermediate.dense",
+    "ffn_out": "output.dense",
 }
 # The site that a matrix takes its input from.
 SOURCES = {"q": "x8", "k": "x8", "v": "x8", "o": "context", "ffn_in": "attn8", "ffn_out": "mid"}
@@ -52,7 +57,11 @@ class Matrix(nn.Module):
 
     def __init__(self, weight, bias, limit):
         super().__init__()
-        self.weight, self.bias, self.limit = nn.Parameter(weight.clone()), nn.Parameter(bias.clone()), limit
+        self.weight, self.bias, self.limit = (
+            nn.Parameter(weight.clone()),
+            nn.Parameter(bias.clone()),
+            limit,
+        )
         self.log_scale = nn.Parameter(numerics.best_scale(weight, limit).log())
 
     def forward(self, x, site):
@@ -71,7 +80,11 @@ class Norm(nn.Module):
 
     def __init__(self, gamma, beta, eps):
         super().__init__()
-        self.gamma, self.beta, self.eps = nn.Parameter(gamma.clone()), nn.Parameter(beta.clone()), eps
+        self.gamma, self.beta, self.eps = (
+            nn.Parameter(gamma.clone()),
+            nn.Parameter(beta.clone()),
+            eps,
+        )
 
     def forward(self, x, scales):
         if scales is None:
@@ -90,12 +103,18 @@ class Layer(nn.Module):
         eps = config.get("layer_norm_eps", 1e-12)
 
         def pair(name):
-            return checkpoint.float(f"{prefix}{name}.weight"), checkpoint.float(f"{prefix}{name}.bias")
+            return checkpoint.float(f"{prefix}{name}.weight"), checkpoint.float(
+                f"{prefix}{name}.bias"
+            )
 
-        self.matrices = nn.ModuleDict({m: Matrix(*pair(name), limit) for m, name in MATRICES.items()})
+        self.matrices = nn.ModuleDict(
+            {m: Matrix(*pair(name), limit) for m, name in MATRICES.items()}
+        )
         self.norms = nn.ModuleDict({n: Norm(*pair(name), eps) for n, name in NORMS.items()})
         # The table of section 4 is rounded half to even.
-        self.sites = nn.ModuleDict({s: Site(half_up=s != "mid", by_channel=s in "qkv") for s in SITES})
+        self.sites = nn.ModuleDict(
+            {s: Site(half_up=s != "mid", by_channel=s in "qkv") for s in SITES}
+        )
 
     def activation(self, x):
         return F.relu(x) if self.approximate is None else F.gelu(x, approximate=self.approximate)
@@ -105,8 +124,10 @@ class Layer(nn.Module):
         return float(self.activation(torch.linspace(-3, 0, 3001)).min())
 
     def forward(self, run, x8, x16, mask, s16, source):
-        """`x8`, `x16` `[batch, tokens, hidden]`; `mask` `[batch, 1, 1, tokens]`; `s16` scales of input, middle and output;
-        `source` the site that `x8` comes from."""
+        """`x8`, `x16` `[batch, tokens, hidden]`; `mask` `[batch, 1, 1, tokens]`; `s16` scales of
+        input, middle and output; `source` the site that `x8` comes from.
+        """
+
         def at(name, v):
             return run.at(self, name, v)
 
@@ -114,7 +135,11 @@ class Layer(nn.Module):
             return self.matrices[name](v, site if run.quantized else None)
 
         def split(name):
-            return at(name, linear(name, x8, source)).view(batch, tokens, self.heads, -1).transpose(1, 2)
+            return (
+                at(name, linear(name, x8, source))
+                .view(batch, tokens, self.heads, -1)
+                .transpose(1, 2)
+            )
 
         batch, tokens, hidden = x8.shape
         sites = self.sites
@@ -123,15 +148,21 @@ class Layer(nn.Module):
         scores = at("scores", q @ k.transpose(2, 3) / math.sqrt(hidden // self.heads))
         probabilities = run.softmax(self, scores, mask)
         context = at("context", (probabilities @ v).transpose(1, 2).reshape(batch, tokens, hidden))
-        attn16 = run.add_norm(self.norms["attn"], x16, linear("o", context, sites["context"]), s16[0], s16[1])
+        attn16 = run.add_norm(
+            self.norms["attn"], x16, linear("o", context, sites["context"]), s16[0], s16[1]
+        )
         attn8 = at("attn8", attn16)
         mid = at("mid", self.activation(at("gelu_in", linear("ffn_in", attn8, sites["attn8"]))))
-        y16 = run.add_norm(self.norms["out"], attn16, linear("ffn_out", mid, sites["mid"]), s16[1], s16[2])
+        y16 = run.add_norm(
+            self.norms["out"], attn16, linear("ffn_out", mid, sites["mid"]), s16[1], s16[2]
+        )
         return at("y8", y16), y16
 
 
 class Bert(nn.Module):
-    """The whole classifier. The embeddings are buffers: they run on the host in f32 and are not trained."""
+    """The whole classifier. The embeddings are buffers: they run on the host in f32 and are not
+    trained.
+    """
 
     def __init__(self, checkpoint, limit=numerics.MAX4):
         super().__init__()
@@ -140,8 +171,12 @@ class Bert(nn.Module):
         for name in ("word_embeddings", "position_embeddings", "token_type_embeddings"):
             self.register_buffer(name, get(f"bert.embeddings.{name}.weight"), persistent=False)
         for name in ("weight", "bias"):
-            self.register_buffer(f"norm_{name}", get(f"bert.embeddings.LayerNorm.{name}"), persistent=False)
-        self.layers = nn.ModuleList(Layer(checkpoint, i, limit) for i in range(config["num_hidden_layers"]))
+            self.register_buffer(
+                f"norm_{name}", get(f"bert.embeddings.LayerNorm.{name}"), persistent=False
+            )
+        self.layers = nn.ModuleList(
+            Layer(checkpoint, i, limit) for i in range(config["num_hidden_layers"])
+        )
         self.input = Site(half_up=False)
         # Of the residual stream: `[2 * layers + 1]`, a layer's input, its middle, the next one's
         # input and so on.
@@ -156,11 +191,15 @@ class Bert(nn.Module):
 
     def embed(self, ids):
         """Token ids `[batch, tokens]` to the encoder's input, in f32."""
-        x = self.word_embeddings[ids] + self.token_type_embeddings[0] + self.position_embeddings[: ids.shape[1]]
+        x = (
+            self.word_embeddings[ids]
+            + self.token_type_embeddings[0]
+            + self.position_embeddings[: ids.shape[1]]
+        )
         return F.layer_norm(x, x.shape[-1:], self.norm_weight, self.norm_bias, self.eps)
 
     def at(self, layer, name, x):
-        """A site: its codes where the model is quantized, a look at its values where it is watched."""
+        """A site: its codes where the model is quantized, a look at its values where watched."""
         if self.quantized:
             return layer.sites[name](x)
         if self.seen is not None:
@@ -182,7 +221,8 @@ class Bert(nn.Module):
     def forward(self, ids, mask, embedded=None):
         """Logits `[batch, labels]` and the output of every layer `[batch, tokens, hidden]`.
 
-        `mask` `[batch, tokens]` is true at tokens; `embedded` is `embed(ids)` where it is there already.
+        `mask` `[batch, tokens]` is true at tokens; `embedded` is `embed(ids)` where it is there
+        already.
         """
         x = self.embed(ids) if embedded is None else embedded
         keys, s16 = mask[:, None, None, :], self.s16.tolist()
@@ -195,7 +235,7 @@ class Bert(nn.Module):
         hidden = []
         source = self.input
         for i, layer in enumerate(self.layers):
-            x8, x16 = layer(self, x8, x16, keys, s16[2 * i:2 * i + 3], source)
+            x8, x16 = layer(self, x8, x16, keys, s16[2 * i : 2 * i + 3], source)
             source = layer.sites["y8"]
             hidden.append(x16)
         pooled = torch.tanh(self.pooler(x16[:, 0]))

@@ -1,7 +1,9 @@
-"""Where training may start instead: from what the post-training quantizer made of the same checkpoint.
+"""Where training may start instead: from what the post-training quantizer made of the same
+checkpoint.
 
-Its codes, biases and scales are read out of a model file (the layout is in `runtime/model/src/file/mod.rs`), so that the
-student of step 0 gives the answers of that model. Layer norms, embeddings and head are the checkpoint's in either.
+Its codes, biases and scales are read out of a model file (the layout is in
+`runtime/model/src/file/mod.rs`), so that the student of step 0 gives the answers of that model.
+Layer norms, embeddings and head are the checkpoint's in either.
 """
 
 import json
@@ -13,20 +15,40 @@ from .hf import CheckpointError
 from .model import SITES, SOURCES
 
 # `LayerScales::NAMES` of `fqbert_model`.
-SCALES = ("x8", "x16", "q", "k", "v", "scores", "context", "attn8", "attn16", "gelu_in", "mid", "y8", "y16")
+SCALES = (
+    "x8",
+    "x16",
+    "q",
+    "k",
+    "v",
+    "scores",
+    "context",
+    "attn8",
+    "attn16",
+    "gelu_in",
+    "mid",
+    "y8",
+    "y16",
+)
 
 
 def codes(stored, outputs):
-    """`[out][in]` of a tensor as stored: bytes, or two channels of 4 bits in one, the even one in the low half."""
+    """`[out][in]` of a tensor as stored: bytes, or two channels of 4 bits in one, the even one in
+    the low half.
+    """
     if stored.dtype == torch.int8:
         return stored
-    both = torch.stack((stored & 15, stored >> 4), 1).reshape(outputs, stored.shape[1]).to(torch.int8)
+    both = (
+        torch.stack((stored & 15, stored >> 4), 1).reshape(outputs, stored.shape[1]).to(torch.int8)
+    )
     return torch.where(both > 7, both - 16, both)
 
 
 @torch.no_grad()
 def take(student, path):
-    """Sets every matrix and every scale of `student` to those of the model file `path`; the student is quantized then."""
+    """Sets every matrix and every scale of `student` to those of the model file `path`; the student
+    is quantized then.
+    """
     try:
         with safe_open(path, "pt") as file:
             fill(student, file, path)
@@ -37,8 +59,16 @@ def take(student, path):
 def fill(student, file, path):
     """`take` of an open file."""
     config = json.loads((file.metadata() or {}).get("fqbert.config", "{}"))
-    mine = {"layers": len(student.layers), "heads": student.layers[0].heads, "hidden": student.norm_weight.numel()}
-    other = [f"{k} {config.get(k)} there, {v} in the checkpoint" for k, v in mine.items() if config.get(k) != v]
+    mine = {
+        "layers": len(student.layers),
+        "heads": student.layers[0].heads,
+        "hidden": student.norm_weight.numel(),
+    }
+    other = [
+        f"{k} {config.get(k)} there, {v} in the checkpoint"
+        for k, v in mine.items()
+        if config.get(k) != v
+    ]
     if other:
         raise CheckpointError(f"model {path} is not one of this checkpoint: {'; '.join(other)}")
     for i, layer in enumerate(student.layers):
@@ -52,14 +82,21 @@ def fill(student, file, path):
         # Every activation maps zero to zero.
         layer.sites["mid"].zero.fill_(-int(file.get_tensor(f"layer.{i}.gelu_table")[128]))
         for name, matrix in layer.matrices.items():
+
             def get(what):
                 return file.get_tensor(f"layer.{i}.{name}.{what}")
+
             by_channel, stored = get("weight_scale"), get("weight")
             if (stored.dtype == torch.int8) != (matrix.limit > 7):
-                raise CheckpointError(f"model {path}: layer {i}, {name} has not the width of --weight-bits")
+                raise CheckpointError(
+                    f"model {path}: layer {i}, {name} has not the width of --weight-bits"
+                )
             found = codes(stored, len(by_channel))
             if found.shape != matrix.weight.shape:
-                raise CheckpointError(f"model {path}: layer {i}, {name} is {list(found.shape)}, not {list(matrix.weight.shape)}")
+                raise CheckpointError(
+                    f"model {path}: layer {i}, {name} is {list(found.shape)}, "
+                    f"not {list(matrix.weight.shape)}"
+                )
             matrix.weight.copy_(found.float() * by_channel[:, None])
             # The bias of the second feed-forward matrix gives back what the activation's table
             # takes off its codes.

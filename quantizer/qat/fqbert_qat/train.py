@@ -40,14 +40,23 @@ class Settings:
     def check(self):
         """Refuses numbers that make no run."""
         for name, ok in (
-            ("steps", self.steps >= 1), ("batch", self.batch >= 1), ("lr", 0 < self.lr < 1),
-            ("scale_lr", 0 <= self.scale_lr < 1), ("warmup", 0 <= self.warmup <= 1), ("weight_bits", self.weight_bits in (4, 8)),
+            ("steps", self.steps >= 1),
+            ("batch", self.batch >= 1),
+            ("lr", 0 < self.lr < 1),
+            ("scale_lr", 0 <= self.scale_lr < 1),
+            ("warmup", 0 <= self.warmup <= 1),
+            ("weight_bits", self.weight_bits in (4, 8)),
             ("max_tokens", 3 <= self.max_tokens <= 512),
-            ("least_tokens", 0 <= self.least_tokens <= self.max_tokens), ("calibration", self.calibration >= 1),
-            ("hold_out", self.hold_out >= 0), ("hidden_weight", self.hidden_weight >= 0), ("weight_decay", self.weight_decay >= 0),
+            ("least_tokens", 0 <= self.least_tokens <= self.max_tokens),
+            ("calibration", self.calibration >= 1),
+            ("hold_out", self.hold_out >= 0),
+            ("hidden_weight", self.hidden_weight >= 0),
+            ("weight_decay", self.weight_decay >= 0),
         ):
             if not ok:
-                raise ValueError(f"--{name.replace('_', '-')} {getattr(self, name)} is out of range")
+                raise ValueError(
+                    f"--{name.replace('_', '-')} {getattr(self, name)} is out of range"
+                )
 
 
 class Run:
@@ -65,14 +74,21 @@ class Run:
         # answers in long sentences.
         sentences = [s for s in sentences if len(s) >= settings.least_tokens]
         if not sentences:
-            raise data.DataError(f"no sentence has {settings.least_tokens} tokens: give a smaller --least-tokens")
+            raise data.DataError(
+                f"no sentence has {settings.least_tokens} tokens: give a smaller --least-tokens"
+            )
         held = min(settings.hold_out, len(sentences) // 4)
-        self.sentences, self.held = sentences[: len(sentences) - held], sentences[len(sentences) - held:]
+        self.sentences, self.held = (
+            sentences[: len(sentences) - held],
+            sentences[len(sentences) - held :],
+        )
         self.order = data.Order([len(s) for s in self.sentences], settings.batch, settings.seed)
         if settings.start:
             start.take(self.student, settings.start)
         else:
-            chosen = torch.randperm(len(self.sentences), generator=torch.Generator().manual_seed(settings.seed))
+            chosen = torch.randperm(
+                len(self.sentences), generator=torch.Generator().manual_seed(settings.seed)
+            )
             some = [self.sentences[i] for i in chosen[: settings.calibration].tolist()]
             calibrate.calibrate(self.student, some, self.pad, settings.seed, self.device)
         self.optimizer = torch.optim.AdamW(groups(self.student, settings), fused=True)
@@ -83,7 +99,9 @@ class Run:
         schedule = rate(self.step, self.settings)
         for group, base in zip(self.optimizer.param_groups, self.base):
             group["lr"] = base * schedule
-        ids, mask = data.collate([self.sentences[i] for i in self.order.at(self.step)], self.pad, self.device)
+        ids, mask = data.collate(
+            [self.sentences[i] for i in self.order.at(self.step)], self.pad, self.device
+        )
         with torch.no_grad():
             embedded = self.teacher.embed(ids)
             wanted, wanted_hidden = self.teacher(ids, mask, embedded)
@@ -91,7 +109,9 @@ class Run:
         of_logits, of_hidden = losses(logits, wanted, hidden, wanted_hidden, mask)
         loss = of_logits + self.settings.hidden_weight * of_hidden
         if not torch.isfinite(loss):
-            raise ArithmeticError(f"the loss of step {self.step + 1} is {float(loss)}: a lower --lr is needed")
+            raise ArithmeticError(
+                f"the loss of step {self.step + 1} is {float(loss)}: a lower --lr is needed"
+            )
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.student.parameters(), 1.0)
@@ -101,11 +121,15 @@ class Run:
 
     @torch.no_grad()
     def agreement(self, batch=64):
-        """Share of held-out sentences that student and teacher put into the same class, and the logits' mean difference."""
+        """Share of held-out sentences that student and teacher put into the same class, and the
+        logits' mean difference.
+        """
         same, apart = 0, 0.0
         order = sorted(range(len(self.held)), key=lambda i: len(self.held[i]))
         for at in range(0, len(order), batch):
-            ids, mask = data.collate([self.held[i] for i in order[at:at + batch]], self.pad, self.device)
+            ids, mask = data.collate(
+                [self.held[i] for i in order[at : at + batch]], self.pad, self.device
+            )
             wanted, got = self.teacher(ids, mask)[0], self.student(ids, mask)[0]
             same += int((wanted.argmax(1) == got.argmax(1)).sum())
             apart += float((wanted - got).abs().mean(1).sum())
@@ -113,28 +137,45 @@ class Run:
         return same / n, apart / n
 
     def save(self, path):
-        """Writes all that goes on: under a temporary name first, so that a crash leaves the last one."""
+        """Writes all that goes on: under a temporary name first, so that a crash leaves the last
+        one.
+        """
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_suffix(".tmp")
-        torch.save({"settings": asdict(self.settings), "step": self.step, "student": self.student.state_dict(),
-                    "optimizer": self.optimizer.state_dict()}, temporary)
+        torch.save(
+            {
+                "settings": asdict(self.settings),
+                "step": self.step,
+                "student": self.student.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+            },
+            temporary,
+        )
         temporary.replace(path)
 
     def resume(self, path):
         """Takes up what `save` wrote."""
         kept = torch.load(path, map_location=self.device, weights_only=True)
         mine = asdict(self.settings)
-        other = [f"{k} {kept['settings'].get(k)} there, {v} here" for k, v in mine.items() if kept["settings"].get(k) != v]
+        other = [
+            f"{k} {kept['settings'].get(k)} there, {v} here"
+            for k, v in mine.items()
+            if kept["settings"].get(k) != v
+        ]
         if other:
-            raise CheckpointError(f"{path} is of another run: {'; '.join(other)}; use its settings or another --out")
+            raise CheckpointError(
+                f"{path} is of another run: {'; '.join(other)}; use its settings or another --out"
+            )
         self.student.load_state_dict(kept["student"])
         self.optimizer.load_state_dict(kept["optimizer"])
         self.step = kept["step"]
 
 
 def groups(student, settings):
-    """Parameters by what an optimizer does with them: matrices decay, scales have a rate of their own."""
+    """Parameters by what an optimizer does with them: matrices decay, scales have a rate of their
+    own.
+    """
     matrices, scales, rest = [], [], []
     for name, p in student.named_parameters():
         if name.endswith("log_scale"):
@@ -157,15 +198,31 @@ def rate(step, settings):
 
 
 def losses(logits, wanted, hidden, wanted_hidden, mask):
-    """Divergence of the logits, and the hidden states' squared error over their energy, averaged over layers."""
+    """Divergence of the logits, and the hidden states' squared error over their energy, averaged
+    over layers.
+    """
     t = TEMPERATURE
-    of_logits = t * t * F.kl_div((logits / t).log_softmax(1), (wanted / t).log_softmax(1), reduction="batchmean", log_target=True)
-    parts = [(h[mask] - w[mask]).square().mean() / w[mask].square().mean() for h, w in zip(hidden, wanted_hidden)]
+    of_logits = (
+        t
+        * t
+        * F.kl_div(
+            (logits / t).log_softmax(1),
+            (wanted / t).log_softmax(1),
+            reduction="batchmean",
+            log_target=True,
+        )
+    )
+    parts = [
+        (h[mask] - w[mask]).square().mean() / w[mask].square().mean()
+        for h, w in zip(hidden, wanted_hidden)
+    ]
     return of_logits, torch.stack(parts).mean()
 
 
 def train(run, out, checkpoint_every, say=print, stop_at=None):
-    """Steps up to the end of the run, or to `stop_at` before it, with a checkpoint every so many and at the last."""
+    """Steps up to the end of the run, or to `stop_at` before it, with a checkpoint every so many
+    and at the last.
+    """
     began, cpu, first = time.monotonic(), time.process_time(), run.step
     end = min(run.settings.steps, stop_at or run.settings.steps)
     for step in range(run.step, end):
@@ -174,10 +231,16 @@ def train(run, out, checkpoint_every, say=print, stop_at=None):
         last = done == end
         if done % 20 == 0 or last:
             seconds, of_cpu = time.monotonic() - began, time.process_time() - cpu
-            say(f"step {done} of {run.settings.steps}: logits {of_logits:.4f}, hidden {of_hidden:.4f}; "
-                f"{(done - first) / seconds:.2f} steps/s, {of_cpu:.0f} s of CPU")
+            say(
+                f"step {done} of {run.settings.steps}: logits {of_logits:.4f}, "
+                f"hidden {of_hidden:.4f}; "
+                f"{(done - first) / seconds:.2f} steps/s, {of_cpu:.0f} s of CPU"
+            )
         if out and (last or (checkpoint_every and done % checkpoint_every == 0)):
             run.save(Path(out) / "checkpoint.pt")
             if run.held:
                 same, apart = run.agreement()
-                say(f"step {done}: {100 * same:.2f} % of {len(run.held)} held-out sentences agree, logits {apart:.3f} apart")
+                say(
+                    f"step {done}: {100 * same:.2f} % of {len(run.held)} held-out sentences "
+                    f"agree, logits {apart:.3f} apart"
+                )

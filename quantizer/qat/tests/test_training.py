@@ -1,4 +1,6 @@
-"""Training on a tiny teacher: it learns, repeats itself, resumes to the same result, and its export says what it does."""
+"""Training on a tiny teacher: it learns, repeats itself, resumes to the same result, and its export
+says what it does.
+"""
 
 import json
 import tempfile
@@ -64,7 +66,9 @@ class Training(unittest.TestCase):
                 other.resume(Path(out) / "checkpoint.pt")
             seeded = smoke.student(FOLDER, replace(settings, seed=1))
             train(seeded, None, 0, quiet)
-            self.assertFalse(torch.equal(whole.student.classifier.weight, seeded.student.classifier.weight))
+            self.assertFalse(
+                torch.equal(whole.student.classifier.weight, seeded.student.classifier.weight)
+            )
 
     def test_training_brings_the_student_nearer_to_its_teacher(self):
         run = smoke.student(FOLDER)
@@ -74,7 +78,11 @@ class Training(unittest.TestCase):
         after = run.agreement()
         self.assertLess(after[1], 0.8 * before[1])
         self.assertGreaterEqual(after[0], before[0])
-        moved = [n for n, v in state(run).items() if n.endswith("log_scale") and not torch.equal(v, scales[n])]
+        moved = [
+            n
+            for n, v in state(run).items()
+            if n.endswith("log_scale") and not torch.equal(v, scales[n])
+        ]
         # Every matrix of both layers, every site and the input, but for the last 8-bit output,
         # which nothing reads.
         self.assertEqual(len(moved), 2 * (6 + 9) + 1 - 1)
@@ -84,12 +92,17 @@ class Training(unittest.TestCase):
         run.student.quantized = False
         ids, mask = data.collate(run.held, run.pad)
         with torch.no_grad():
-            self.assertLess(float((run.student(ids, mask)[0] - run.teacher(ids, mask)[0]).abs().max()), 1e-4)
+            self.assertLess(
+                float((run.student(ids, mask)[0] - run.teacher(ids, mask)[0]).abs().max()), 1e-4
+            )
 
     def test_padding_does_not_reach_a_sentence(self):
         run = smoke.student(FOLDER)
         ids, mask = data.collate(run.held[:1], run.pad)
-        more, more_mask = torch.nn.functional.pad(ids, (0, 5)), torch.nn.functional.pad(mask, (0, 5))
+        more, more_mask = (
+            torch.nn.functional.pad(ids, (0, 5)),
+            torch.nn.functional.pad(mask, (0, 5)),
+        )
         with torch.no_grad():
             self.assertTrue(torch.equal(run.student(ids, mask)[0], run.student(more, more_mask)[0]))
 
@@ -103,7 +116,9 @@ class Export(unittest.TestCase):
         return run, folder
 
     def test_the_integers_are_what_was_trained(self):
-        """The forward pass in training against the export's simulation in integers, on held-out sentences."""
+        """The forward pass in training against the export's simulation in integers, on held-out
+        sentences.
+        """
         for bits in (4, 8):
             run, folder = self.exported(bits)
             model = simulate.Model.load(folder)
@@ -114,7 +129,11 @@ class Export(unittest.TestCase):
                 with torch.no_grad():
                     logits, hidden = run.student(*data.collate([ids], run.pad))
                 apart = np.abs((hidden[-1][0] / run.student.s16[-1]).round().numpy() - y16)
-                same, near, total = same + int((apart == 0).sum()), near + int((apart <= step).sum()), total + y16.size
+                same, near, total = (
+                    same + int((apart == 0).sum()),
+                    near + int((apart <= step).sum()),
+                    total + y16.size,
+                )
                 self.assertLess(float(np.abs(model.logits(y16) - logits[0].numpy()).max()), 0.1)
             # Multipliers have 16 bits and f32 has 24: now and then a code lies on the other side of
             # a tie, and in a model of 16 channels all that follows moves a little.
@@ -139,11 +158,18 @@ class Export(unittest.TestCase):
 
 
 def model_file(student, path, **config):
-    """What `start.take` reads of a model file (runtime/model/src/file/mod.rs), of a student's codes and scales."""
+    """What `start.take` reads of a model file (runtime/model/src/file/mod.rs), of a student's codes
+    and scales.
+    """
     tensors, x8 = {}, student.input.scale()
     for i, layer in enumerate(student.layers):
         site = {name: s.scale() for name, s in layer.sites.items()}
-        site |= {"x8": x8, "x16": student.s16[2 * i], "attn16": student.s16[2 * i + 1], "y16": student.s16[2 * i + 2]}
+        site |= {
+            "x8": x8,
+            "x16": student.s16[2 * i],
+            "attn16": student.s16[2 * i + 1],
+            "y16": student.s16[2 * i + 2],
+        }
         x8, zero = site["y8"], int(layer.sites["mid"].zero)
         tensors[f"layer.{i}.scales"] = torch.tensor([float(site[name]) for name in start.SCALES])
         tensors[f"layer.{i}.gelu_table"] = torch.full((256,), -zero, dtype=torch.int8)
@@ -152,10 +178,22 @@ def model_file(student, path, **config):
             found = (m.weight.detach() / scale).round().clamp(-m.limit, m.limit).to(torch.int64)
             steps = (m.bias.detach() / (site[SOURCES[name]] * scale[:, 0])).round().to(torch.int32)
             lacking = zero * found.sum(1).to(torch.int32) if name == "ffn_out" else 0
-            packed = (found[0::2] & 15 | (found[1::2] & 15) << 4).to(torch.uint8) if m.limit == numerics.MAX4 else found.to(torch.int8)
-            for what, t in (("weight", packed), ("weight_scale", scale[:, 0].clone()), ("bias", steps + lacking)):
+            packed = (
+                (found[0::2] & 15 | (found[1::2] & 15) << 4).to(torch.uint8)
+                if m.limit == numerics.MAX4
+                else found.to(torch.int8)
+            )
+            for what, t in (
+                ("weight", packed),
+                ("weight_scale", scale[:, 0].clone()),
+                ("bias", steps + lacking),
+            ):
                 tensors[f"layer.{i}.{name}.{what}"] = t.contiguous()
-    known = {"layers": len(student.layers), "heads": student.layers[0].heads, "hidden": student.norm_weight.numel()} | config
+    known = {
+        "layers": len(student.layers),
+        "heads": student.layers[0].heads,
+        "hidden": student.norm_weight.numel(),
+    } | config
     save_file(tensors, path, metadata={"fqbert.config": json.dumps(known)})
 
 
@@ -169,9 +207,15 @@ class Start(unittest.TestCase):
             model_file(run.student, file)
             again = smoke.student(FOLDER, replace(settings, start=str(file)))
             # Norms and head are no part of what a start takes: here they have been trained.
-            again.student.pooler, again.student.classifier = run.student.pooler, run.student.classifier
+            again.student.pooler, again.student.classifier = (
+                run.student.pooler,
+                run.student.classifier,
+            )
             ids, mask = data.collate(run.held, run.pad)
-            self.assertEqual(int(again.student.layers[1].sites["mid"].zero), int(run.student.layers[1].sites["mid"].zero))
+            self.assertEqual(
+                int(again.student.layers[1].sites["mid"].zero),
+                int(run.student.layers[1].sites["mid"].zero),
+            )
             for mine, its in zip(run.student.layers, again.student.layers):
                 for name in ("attn", "out"):
                     its.norms[name].load_state_dict(mine.norms[name].state_dict())
@@ -192,7 +236,11 @@ class Start(unittest.TestCase):
         model_file(run.student, file)
         with self.assertRaisesRegex(CheckpointError, "width of --weight-bits"):
             smoke.student(FOLDER, replace(smoke.SETTINGS, start=str(file), weight_bits=8))
-        save_file({"x": torch.zeros(1)}, file, metadata={"fqbert.config": '{"layers":2,"heads":2,"hidden":16}'})
+        save_file(
+            {"x": torch.zeros(1)},
+            file,
+            metadata={"fqbert.config": '{"layers":2,"heads":2,"hidden":16}'},
+        )
         for path, says in (("nowhere", "nowhere"), (file, "layer.0.scales")):
             with self.assertRaisesRegex(CheckpointError, says):
                 smoke.student(FOLDER, replace(smoke.SETTINGS, start=str(path)))
@@ -206,7 +254,9 @@ class Refusals(unittest.TestCase):
             Checkpoint({"model_type": "bert"}, {})
         with self.assertRaisesRegex(CheckpointError, "nowhere"):
             Checkpoint.load("nowhere")
-        with self.assertRaisesRegex(data.DataError, 'no column "text"; the header line has sentence, label'):
+        with self.assertRaisesRegex(
+            data.DataError, 'no column "text"; the header line has sentence, label'
+        ):
             data.read_column(FOLDER / "train.tsv", "text")
         with self.assertRaisesRegex(ValueError, "--weight-bits 3"):
             Settings(weight_bits=3).check()
@@ -215,7 +265,10 @@ class Refusals(unittest.TestCase):
 
     def test_long_sentences_keep_their_ends(self):
         ids = data.encode(data.tokenizer(FOLDER), ["good " * 50], 16)[0]
-        self.assertEqual((len(ids), ids[0], ids[-1]), (16, smoke.SPECIAL.index("[CLS]"), smoke.SPECIAL.index("[SEP]")))
+        self.assertEqual(
+            (len(ids), ids[0], ids[-1]),
+            (16, smoke.SPECIAL.index("[CLS]"), smoke.SPECIAL.index("[SEP]")),
+        )
 
 
 if __name__ == "__main__":

@@ -6,12 +6,11 @@
 //! never a slice of the memory itself.
 
 mod arena;
-mod cma;
 mod reserved;
 mod udmabuf;
 
+pub use crate::cma::CmaInfo;
 pub use arena::{Arena, Range};
-pub use cma::CmaInfo;
 pub use reserved::ReservedMemory;
 pub use udmabuf::UDmaBuf;
 

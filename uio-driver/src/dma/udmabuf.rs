@@ -9,8 +9,9 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use super::{CacheMode, CmaInfo, Direction, DmaMemory, check_range, to_usize};
-use crate::device::{LockWait, lock, open_node, page_size, require_file_length};
+use super::{CacheMode, Direction, DmaMemory, check_range, to_usize};
+use crate::cma::CmaInfo;
+use crate::node::{LockWait, lock, open_node, page_size, require_file_length};
 use crate::window::Window;
 use crate::{Error, PhysAddr, Result, Roots, barrier, sysfs};
 
