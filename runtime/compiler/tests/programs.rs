@@ -212,7 +212,8 @@ fn what_does_not_fit_is_named_with_numbers_and_remedy() {
         text.contains("WGT0") && text.contains("192 terms (ffn_out) needs 24"),
         "{text}"
     );
-    let cases: [(fn(&mut Geometry), &str); 7] = [
+    type Change = fn(&mut Geometry);
+    let cases: [(Change, &str); 7] = [
         (|g| g.resx_words = 191, "RESX"),
         (|g| g.resb_words = 31, "RESB"),
         (|g| g.opd_words = 90, "OPD"),
