@@ -13,6 +13,7 @@ use super::*;
 use crate::accelerator::Accelerator;
 use crate::accelerator::RunState;
 use crate::accelerator::execute::slot_of;
+use crate::ddr::Ddr;
 use crate::device::dram::Dram;
 use crate::kernels::Kernel;
 
