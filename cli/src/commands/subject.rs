@@ -83,8 +83,8 @@ fn parse_shape(text: &str) -> anyhow::Result<[usize; 4]> {
     let weights = 2 * layers as u64 * hidden as u64 * (2 * hidden as u64 + intermediate as u64);
     anyhow::ensure!(
         bounded && weights <= MAX_WEIGHTS,
-        "shape \"{text}\": 1..=256 layers, hidden and intermediate multiples of 8 up to 4096, heads \
-         of a multiple of 8 channels, at most {MAX_WEIGHTS} weights"
+        "shape \"{text}\": 1..=256 layers, hidden and intermediate multiples of 8 up to 4096, \
+         heads of a multiple of 8 channels, at most {MAX_WEIGHTS} weights"
     );
     Ok(shape)
 }
