@@ -12,7 +12,7 @@ use fqbert_contract::verify::Violation;
 use fqbert_host::{HostError, InputError};
 
 use crate::post_mortem::PostMortem;
-use crate::session::Unproven;
+use crate::unproven::Unproven;
 
 /// Why a session cannot be opened or a request not answered.
 #[derive(Debug, thiserror::Error)]
@@ -79,8 +79,8 @@ pub enum SessionError {
     },
     /// No attempt is proven to have run, so that there is no output to believe.
     #[error(
-        "no run of the accelerator is proven in {attempts} attempts: at the last {why}, {} ms after \
-         the doorbell (deadline {} ms); it was reset: {post_mortem}",
+        "no run of the accelerator is proven in {attempts} attempts: at the last {why}, \
+         {} ms after the doorbell (deadline {} ms); it was reset: {post_mortem}",
         .waited.as_millis(), .deadline.as_millis()
     )]
     Hang {

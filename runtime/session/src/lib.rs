@@ -12,10 +12,12 @@ mod error;
 mod post_mortem;
 mod programs;
 mod session;
+mod unproven;
 
 #[cfg(feature = "tokio")]
 pub use asynchronous::AsyncSession;
 pub use batch::{Extent, Packing, Run, plan};
 pub use error::SessionError;
 pub use post_mortem::PostMortem;
-pub use session::{RunStatistics, Session, SessionOptions, Unproven, fitting_buckets};
+pub use session::{RunStatistics, Session, SessionOptions, fitting_buckets};
+pub use unproven::Unproven;

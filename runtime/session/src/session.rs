@@ -19,8 +19,6 @@ use crate::programs::Programs;
 mod attempt;
 mod run;
 
-pub use attempt::Unproven;
-
 /// How a session behaves.
 #[derive(Clone, Debug)]
 pub struct SessionOptions {

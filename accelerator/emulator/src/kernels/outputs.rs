@@ -1,6 +1,9 @@
-//! The results of a MATMUL by plain code, before they are written.
+//! The results of a MATMUL before they are written: by plain code, or by octets of channels.
 
 use super::operands::Operands;
+
+/// Channels that the vector kernels compute together, and whose results they leave side by side.
+pub const OCTET: usize = 8;
 
 /// Results before they are written: `[group][row tile][row][width]`, where a group is `width`
 /// consecutive channels.

@@ -4,8 +4,8 @@ use fqbert_contract::Geometry;
 use fqbert_contract::isa::{Matmul, MemoryId};
 use rayon::prelude::*;
 
+use super::outputs::OCTET;
 use super::outputs::Outputs;
-use super::vector::octet::OCTET;
 use crate::memories::Memories;
 
 /// Below this many results, handing row tiles to other threads costs more than it saves.

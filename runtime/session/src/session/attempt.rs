@@ -22,7 +22,6 @@
 //!
 //! Interrupts only say when to look. A lost one costs the deadline, a stray one a look.
 
-use std::fmt;
 use std::time::{Duration, Instant};
 
 use fqbert_contract::Bytes;
@@ -36,6 +35,7 @@ use crate::batch::Extent;
 use crate::error::{Doing, SessionError};
 use crate::post_mortem::PostMortem;
 use crate::programs::Loaded;
+use crate::unproven::Unproven;
 
 /// When STATUS is first looked at without an interrupt: a doorbell that was never heard is found
 /// then, long before the deadline of a run that hangs.
@@ -46,61 +46,6 @@ const MARK: i16 = i16::MIN;
 
 /// Bytes marked at either end of an output; the last STORE of a program writes the last of them.
 const MARKED: u64 = 64;
-
-/// Why the output of an attempt is not believed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unproven {
-    /// The accelerator was running, or stopped by a fault, before the doorbell was rung.
-    NotIdle {
-        /// STATUS before the doorbell.
-        status: u32,
-    },
-    /// The doorbell was never heard: nothing runs, and no run was counted.
-    NotStarted,
-    /// The accelerator says that it ignored the doorbell or the program's address.
-    Ignored {
-        /// STATUS after the doorbell.
-        status: u32,
-    },
-    /// It was still running at the deadline.
-    Running,
-    /// It ended, but not once: the counter of runs went on by another number than 1.
-    Counted {
-        /// How much the counter went on by.
-        runs: u32,
-    },
-    /// It counted a run and is idle, but says neither DONE nor FAULT.
-    Undecided {
-        /// STATUS after the doorbell.
-        status: u32,
-    },
-    /// It says that it is done, but part of the output was never written.
-    NotWritten,
-}
-
-impl fmt::Display for Unproven {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotIdle { status } => {
-                write!(
-                    f,
-                    "it was not idle before the doorbell (status {status:#x})"
-                )
-            }
-            Self::NotStarted => write!(f, "the doorbell was not heard: nothing runs"),
-            Self::Ignored { status } => write!(f, "it ignored the doorbell (status {status:#x})"),
-            Self::Running => write!(f, "it was still running"),
-            Self::Counted { runs } => write!(f, "it counted {runs} runs for one doorbell"),
-            Self::Undecided { status } => {
-                write!(
-                    f,
-                    "it ended neither done nor with a fault (status {status:#x})"
-                )
-            }
-            Self::NotWritten => write!(f, "it says done, but its output was not written"),
-        }
-    }
-}
 
 /// What the registers say of a doorbell that was rung.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,6 +11,7 @@ pub mod instruction_set;
 mod joined;
 pub mod octet;
 mod slab;
+mod tables;
 mod target;
 
 #[cfg(target_arch = "x86_64")]
@@ -60,17 +61,17 @@ pub fn is_supported(kernel: Kernel) -> bool {
 pub fn instruction_set(kernel: Kernel) -> Option<&'static InstructionSet> {
     match kernel {
         #[cfg(target_arch = "x86_64")]
-        Kernel::Avx2 => Some(&avx2::AVX2),
+        Kernel::Avx2 => Some(&tables::AVX2),
         #[cfg(target_arch = "x86_64")]
         Kernel::AvxVnni => Some(&vnni::AVX),
         #[cfg(target_arch = "x86_64")]
         Kernel::Avx512Vnni => Some(&vnni::AVX512),
         #[cfg(target_arch = "aarch64")]
-        Kernel::Neon => Some(&neon::NEON),
+        Kernel::Neon => Some(&tables::NEON),
         #[cfg(target_arch = "aarch64")]
-        Kernel::NeonDot => Some(&neon::DOT),
+        Kernel::NeonDot => Some(&tables::DOT),
         #[cfg(target_arch = "aarch64")]
-        Kernel::NeonI8mm => Some(&neon::I8MM),
+        Kernel::NeonI8mm => Some(&tables::I8MM),
         // Plain code, and kernels of other architectures.
         _ => None,
     }

@@ -4,9 +4,8 @@
 //! instruction set's dot product.
 
 use crate::kernels::operands::Operands;
+pub use crate::kernels::outputs::OCTET;
 
-/// Channels computed together.
-pub const OCTET: usize = 8;
 /// Rows of a tile that a dot product takes together, side by side in an activation word.
 pub const QUAD: usize = 4;
 /// Most rows a tile may have.

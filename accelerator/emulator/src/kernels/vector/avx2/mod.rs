@@ -13,22 +13,8 @@ mod slab;
 mod softmax;
 mod unpack;
 
-use super::instruction_set::InstructionSet;
-
+pub use dot::{dot4, dot8};
 pub use layer_norm::{KeptNorm, layer_norm};
 pub use slab::drain;
 pub use softmax::softmax_tile;
-pub use unpack::{row_corrections, unpack4};
-
-/// AVX2: 16-bit sums of pairs of products.
-pub static AVX2: InstructionSet = InstructionSet {
-    code_lines: 2,
-    weight_zero_point: unpack::ZERO_POINT,
-    activation_zero_points: [0, 0],
-    row_corrections,
-    unpack4,
-    unpack8: unpack::unpack8,
-    dot4: dot::dot4,
-    dot8: dot::dot8,
-    drain,
-};
+pub use unpack::{ZERO_POINT, row_corrections, unpack4, unpack8};
