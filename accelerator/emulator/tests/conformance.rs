@@ -248,7 +248,7 @@ fn threads_kernels_and_order_change_no_bit() {
                 );
             }
             for variant in &variants {
-                let other = output(with(variant.clone()), &program);
+                let other = output(with(*variant), &program);
                 assert!(
                     other == base,
                     "{geometry} program {seed}: {variant:?} differs"
