@@ -6,6 +6,7 @@
 //! writes and reads it by copy, and every hand-over is an explicit sync, which [`CpuBuffer`] and
 //! [`DeviceBuffer`] put into the types.
 
+use std::fmt;
 use std::time::Instant;
 
 use crate::address::{Bytes, DeviceAddress, RegisterOffset};
@@ -15,6 +16,12 @@ use crate::registers;
 /// A buffer of device memory, as its device numbers it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BufferId(pub u32);
+
+impl fmt::Display for BufferId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "buffer {}", self.0)
+    }
+}
 
 /// What an allocation gave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,10 +67,10 @@ pub enum DeviceError {
         remedy: &'static str,
     },
     /// The handle is not (or no longer) allocated.
-    #[error("buffer {0:?} is not allocated on this device")]
+    #[error("{0} is not allocated on this device")]
     UnknownBuffer(BufferId),
     /// A copy or sync past the end of its buffer.
-    #[error("{length} at offset {offset} lie outside buffer {buffer:?} of {size}")]
+    #[error("{length} at offset {offset} lie outside {buffer} of {size}")]
     OutOfBounds {
         /// The buffer.
         buffer: BufferId,

@@ -1,4 +1,4 @@
-//! How large a device is, and what follows from it.
+//! How large an accelerator is, and what follows from it.
 
 pub use crate::generated::geometry::{Fit, Geometry, PARAMETERS, Parameter};
 
@@ -103,7 +103,7 @@ impl Geometry {
     }
 }
 
-/// DSP48E2 slices of a device by unit (costs per operation: `docs/numerics.md`).
+/// DSP48E2 slices of an accelerator by unit (costs per operation: `docs/numerics.md`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dsps {
     /// The packed array: R * C * L.

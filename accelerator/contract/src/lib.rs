@@ -3,7 +3,7 @@
 //! - [`generated`]: registers, instruction words, memories, faults and geometries, generated from
 //!   `registers.rdl`, `isa.toml` and `geometry.toml` together with the SystemVerilog package, the
 //!   C header and `docs/contract.md`.
-//! - [`geometry`]: how large a device is, and what follows from it.
+//! - [`geometry`]: how large an accelerator is, and what follows from it.
 //! - [`capability`]: the geometry as a device reports it, and whether a program fits it.
 //! - [`layout`]: how matrices lie in the on-chip memories and in the images DMA copies there.
 //! - [`program`]: a relocatable instruction stream and its binding to device addresses.

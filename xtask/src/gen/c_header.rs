@@ -118,7 +118,8 @@ fn register_fields(o: &mut String, registers: &[Register]) -> Result<()> {
 fn instruction_fields(o: &mut String, isa: &Isa) -> Result<()> {
     writeln!(
         o,
-        "\n/* Instructions: eight words. A field is FQBERT_<INSTRUCTION>_<FIELD>_{{WORD,SHIFT,MASK}},\n   \
+        "\n/* Instructions: eight words. A field is \
+         FQBERT_<INSTRUCTION>_<FIELD>_{{WORD,SHIFT,MASK}},\n   \
          MASK in place. */"
     )?;
     for f in isa.common.iter().filter(|f| f.name != "flags") {

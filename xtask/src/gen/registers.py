@@ -11,12 +11,17 @@ from systemrdl.node import RegNode
 from systemrdl.rdltypes import OnWriteType
 
 
+def doc(node):
+    """The description in one line: a string keeps the line breaks of the file."""
+    return " ".join((node.get_property("desc") or "").split())
+
+
 def field(node):
     """One field; `reset` is null where the value is a wire from the hardware."""
     reset = node.get_property("reset")
     return {
         "name": node.inst_name,
-        "doc": node.get_property("desc") or "",
+        "doc": doc(node),
         "lsb": node.low,
         "width": node.width,
         "reset": reset if isinstance(reset, int) else None,
@@ -30,7 +35,7 @@ def register(node):
     return {
         "name": node.inst_name,
         "title": node.get_property("name"),
-        "doc": node.get_property("desc") or "",
+        "doc": doc(node),
         "offset": node.raw_address_offset,
         "count": node.array_dimensions[0] if node.is_array else None,
         "stride": node.array_stride if node.is_array else None,

@@ -22,8 +22,9 @@ pub fn render(all: &Geometries, registers: &[Register]) -> Result<String> {
 
 fn structure(out: &mut String, all: &Geometries) -> Result<()> {
     out.push_str(
-        "/// The parameter set a device is built with. Depths are in words of the memory;\n\
-         /// [`Geometry::word_bytes`] gives each word's size. The presets come from `geometry.toml`.\n\
+        "/// The parameter set an accelerator is built with. Depths are in words of the memory;\n\
+         /// [`Geometry::word_bytes`] gives each word's size. The presets come from \
+         `geometry.toml`.\n\
          #[derive(Clone, Debug, PartialEq, Eq)]\npub struct Geometry {\n\
          /// Name of the preset, or `\"custom\"` for one read from capability registers.\n\
          pub name: &'static str,\n\

@@ -29,17 +29,21 @@ fn constants(out: &mut String, isa: &Isa) -> Result<()> {
         out,
         "//! Instruction set: constants, enumerations and the strict codec.\n\
          //!\n\
-         //! An instruction is {words} little-endian 32-bit words. Decoding is total: every {bytes}-byte\n\
-         //! pattern is either one instruction or a [`DecodeError`], and what decodes encodes to the\n\
+         //! An instruction is {words} little-endian 32-bit words. Decoding is total: \
+         every {bytes}-byte\n\
+         //! pattern is either one instruction or a [`DecodeError`], and what decodes \
+         encodes to the\n\
          //! same bits.\n\n\
          use super::geometry::Geometry;\n\n\
-         /// The ID register of a device.\npub const MAGIC: u32 = {magic:#010x};\n\
-         /// Contracts of another major version are not understood.\npub const CONTRACT_MAJOR: u16 = {major};\n\
+         /// The ID register of an accelerator.\npub const MAGIC: u32 = {magic:#010x};\n\
+         /// Contracts of another major version are not understood.\n\
+         pub const CONTRACT_MAJOR: u16 = {major};\n\
          /// A higher minor version only adds.\npub const CONTRACT_MINOR: u16 = {minor};\n\
          /// Bytes of an instruction in DDR.\npub const INSTRUCTION_BYTES: usize = {bytes};\n\
          /// 32-bit words of an instruction.\npub const INSTRUCTION_WORDS: usize = {words};\n\
          /// Bytes of one transfer on a 128-bit AXI port.\npub const BEAT_BYTES: usize = {beat};\n\
-         /// Semaphores; 0 in a wait or signal field means none, so the usable ids are `1..SEMAPHORES`.\n\
+         /// Semaphores; 0 in a wait or signal field means none, so the usable ids are \
+         `1..SEMAPHORES`.\n\
          pub const SEMAPHORES: usize = {semaphores};\n\
          /// Highest count a semaphore can hold.\npub const SEMAPHORE_MAX: u32 = {semaphore_max};\n\
          /// Instructions an engine's queue holds.\npub const QUEUE_DEPTH: usize = {queue};\n\
@@ -113,7 +117,8 @@ fn enumeration(
         "}}\n\nimpl {name} {{\n\
          /// Every value, in order of code.\npub const ALL: &[Self] = &[{all}];\n\n\
          /// The value with this code, or `None` where the contract has none.\n\
-         pub const fn from_code(code: u8) -> Option<Self> {{\nmatch code {{ {from}\n_ => None, }}\n}}\n\n\
+         pub const fn from_code(code: u8) -> Option<Self> {{\n\
+         match code {{ {from}\n_ => None, }}\n}}\n\n\
          /// The code in instruction words and registers.\n\
          pub const fn code(self) -> u8 {{ self as u8 }}\n\n\
          /// The name in the contract.\n\
@@ -121,7 +126,8 @@ fn enumeration(
          /// What it is.\n\
          pub const fn doc(self) -> &'static str {{\nmatch self {{ {docs} }}\n}}\n}}\n\n\
          impl std::fmt::Display for {name} {{\n\
-         fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {{ f.pad(self.name()) }}\n}}\n\n",
+         fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {{ \
+         f.pad(self.name()) }}\n}}\n\n",
         all = list(&|(_, v, _)| format!("Self::{},", camel(v))),
         from = list(&|(c, v, _)| format!("{c} => Some(Self::{}),", camel(v))),
         names = list(&|(_, v, _)| format!("Self::{} => {v:?},", camel(v))),
@@ -235,7 +241,8 @@ fn structs(out: &mut String, isa: &Isa) -> Result<()> {
     let derive = "#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]";
     write!(
         out,
-        "/// What every instruction carries besides its operation.\n{derive}\npub struct Header {{\n\
+        "/// What every instruction carries besides its operation.\n{derive}\n\
+         pub struct Header {{\n\
          /// Encoder layer, for post-mortems only.\npub layer: u8,\n\
          /// Semaphores that must be above zero before the instruction starts and are then\n\
          /// decremented; 0 is none.\n\
@@ -329,12 +336,15 @@ fn operation(out: &mut String, isa: &Isa) -> Result<()> {
          impl Operation {{\n\
          /// The engine whose queue takes the instruction.\n\
          pub fn engine(&self) -> Engine {{\nmatch self {{ {engines} }}\n}}\n\n\
-         /// The name in a listing.\npub fn mnemonic(&self) -> &'static str {{\nmatch self {{ {names} }}\n}}\n\n\
+         /// The name in a listing.\n\
+         pub fn mnemonic(&self) -> &'static str {{\nmatch self {{ {names} }}\n}}\n\n\
          /// Bits 7:0 of word 0.\npub fn opcode(&self) -> u8 {{\nmatch self {{ {opcodes} }}\n}}\n\n\
          /// Field names and values in contract order, for a listing.\n\
          pub fn fields(&self) -> Vec<(&'static str, u64)> {{\nmatch self {{ {fields} }}\n}}\n}}\n\n\
-         /// One instruction.\n#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]\npub struct Instruction {{\n\
-         /// Layer tag, waits and signals.\npub header: Header,\n/// What it does.\npub operation: Operation,\n}}\n\n",
+         /// One instruction.\n#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]\n\
+         pub struct Instruction {{\n\
+         /// Layer tag, waits and signals.\npub header: Header,\n\
+         /// What it does.\npub operation: Operation,\n}}\n\n",
         variants = each(&|i| {
             let name = camel(&i.name);
             format!("/// {}: {}.\n{name}({name}),", i.name, sentence(&i.doc))

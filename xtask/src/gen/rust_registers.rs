@@ -13,7 +13,8 @@ pub fn render(registers: &[Register], units: &[Named]) -> Result<String> {
         out,
         "//! The register block: offsets, bits and a table of every register.\n\n\
          use crate::address::RegisterOffset;\n\n\
-         /// Bytes of the register block; offsets that no register takes read 0 and ignore writes.\n\
+         /// Bytes of the register block; offsets that no register takes read 0 and \
+         ignore writes.\n\
          pub const BLOCK_BYTES: u32 = 1 << {ADDRESS_WIDTH};\n\n"
     )?;
     registers.iter().try_for_each(|r| offset(&mut out, r))?;

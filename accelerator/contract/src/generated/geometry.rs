@@ -6,7 +6,7 @@
 use super::registers;
 use crate::address::RegisterOffset;
 
-/// The parameter set a device is built with. Depths are in words of the memory;
+/// The parameter set an accelerator is built with. Depths are in words of the memory;
 /// [`Geometry::word_bytes`] gives each word's size. The presets come from `geometry.toml`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Geometry {

@@ -8,7 +8,7 @@
 
 use super::geometry::Geometry;
 
-/// The ID register of a device.
+/// The ID register of an accelerator.
 pub const MAGIC: u32 = 0x54425146;
 /// Contracts of another major version are not understood.
 pub const CONTRACT_MAJOR: u16 = 1;

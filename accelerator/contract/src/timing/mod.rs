@@ -2,7 +2,7 @@
 //!
 //! The formulas are those of `docs/accelerator.md`; the RTL takes exactly these cycles when the
 //! memory answers without back-pressure, with [`READ_LATENCY`] and [`WRITE_LATENCY`]. [`simulate`]
-//! plays a program through the queues: FETCH dispatches in program order, each queue starts its
+//! simulates a program in the queues: FETCH dispatches in program order, each queue starts its
 //! instructions in order, an instruction starts when its semaphores are up, and units yield to each
 //! other at ports of on-chip memories. Each part says which module of the RTL it follows.
 

@@ -39,7 +39,7 @@ pub struct Waits {
     pub ports: [u64; UNITS],
 }
 
-/// A program played through the queues.
+/// What the simulation of a program in the queues gave.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Schedule {
     /// Executing whole instructions one after the other in this order has the accelerator's result.
