@@ -14,7 +14,10 @@ under=${FIGURES_UNDER:-}
 threads=${FIGURES_THREADS:-2}
 runs=${FIGURES_RUNS:-9}
 for file in dev train; do
-    [ -f "$data/sst2/$file.tsv" ] || { echo "error: no $data/sst2/$file.tsv: give the folder with labelled data" >&2; exit 1; }
+    if [ ! -f "$data/sst2/$file.tsv" ]; then
+        echo "error: no $data/sst2/$file.tsv: give the folder with labelled data" >&2
+        exit 1
+    fi
 done
 
 # One by one: built together they would share features, and be built anew by the commands of
@@ -45,8 +48,8 @@ load=$(cut -d' ' -f1-3 /proc/loadavg)
 date=$(date -u +%Y-%m-%dT%H:%MZ)
 
 for shape in bert-base:128 bert-base:16 bert-base:384 minilm-l6:128; do
-    keep "peers-${shape%:*}-${shape#*:}.json" measure "$bin/fqbert-peers" --shape "${shape%:*}" --seq "${shape#*:}" \
-        --threads "$threads" --runs "$runs" --json
+    keep "peers-${shape%:*}-${shape#*:}.json" measure "$bin/fqbert-peers" \
+        --shape "${shape%:*}" --seq "${shape#*:}" --threads "$threads" --runs "$runs" --json
 done
 
 # Without the folder of the data: it is this machine's.
@@ -72,5 +75,6 @@ keep sst2-short-alone.json eval_three "$short" --no-packing
 keep startup.json measure "$bin/startup" --threads "$threads" --json
 
 # Last: with it the measurements count as complete.
-keep run.json printf '{"date": "%s", "load": "%s", "under": "%s", "commit": "%s"}\n' "$date" "$load" "$under" "$(git rev-parse --short HEAD)"
+keep run.json printf '{"date": "%s", "load": "%s", "under": "%s", "commit": "%s"}\n' \
+    "$date" "$load" "$under" "$(git rev-parse --short HEAD)"
 "$bin/figures"

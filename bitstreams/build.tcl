@@ -101,10 +101,13 @@ set_property -dict [list CONFIG.PRIM_SOURCE No_buffer CONFIG.CLKOUT1_REQUESTED_O
     CONFIG.RESET_TYPE ACTIVE_LOW CONFIG.RESET_PORT resetn] $clock
 set reset [create_bd_cell -type ip -vlnv xilinx.com:ip:proc_sys_reset reset]
 connect_bd_net [get_bd_pins ps/pl_clk0] [get_bd_pins clock/clk_in1]
-connect_bd_net [get_bd_pins ps/pl_resetn0] [get_bd_pins clock/resetn] [get_bd_pins reset/ext_reset_in]
+connect_bd_net [get_bd_pins ps/pl_resetn0] [get_bd_pins clock/resetn] \
+    [get_bd_pins reset/ext_reset_in]
 connect_bd_net [get_bd_pins clock/locked] [get_bd_pins reset/dcm_locked]
-connect_bd_net [get_bd_pins clock/clk_out1] [get_bd_pins reset/slowest_sync_clk] [get_bd_pins ps/maxihpm0_fpd_aclk] \
-    [get_bd_pins ps/saxihp0_fpd_aclk] [get_bd_pins ps/saxihp1_fpd_aclk] [get_bd_pins ps/saxihp2_fpd_aclk] [get_bd_pins ps/saxihp3_fpd_aclk]
+connect_bd_net [get_bd_pins clock/clk_out1] [get_bd_pins reset/slowest_sync_clk] \
+    [get_bd_pins ps/maxihpm0_fpd_aclk] [get_bd_pins ps/saxihp0_fpd_aclk] \
+    [get_bd_pins ps/saxihp1_fpd_aclk] [get_bd_pins ps/saxihp2_fpd_aclk] \
+    [get_bd_pins ps/saxihp3_fpd_aclk]
 
 set accel [create_bd_cell -type module -reference fqbert_axi accel]
 set_property CONFIG.PRESET [dict get $g preset] $accel
@@ -120,7 +123,8 @@ proc connect_through {name masters slave} {
     connect_bd_net [get_bd_pins clock/clk_out1] [get_bd_pins $name/aclk]
     connect_bd_net [get_bd_pins reset/interconnect_aresetn] [get_bd_pins $name/aresetn]
     for {set i 0} {$i < [llength $masters]} {incr i} {
-        connect_bd_intf_net [get_bd_intf_pins [lindex $masters $i]] [get_bd_intf_pins $name/[format S%02d_AXI $i]]
+        connect_bd_intf_net [get_bd_intf_pins [lindex $masters $i]] \
+            [get_bd_intf_pins $name/[format S%02d_AXI $i]]
     }
     connect_bd_intf_net [get_bd_intf_pins $name/M00_AXI] [get_bd_intf_pins $slave]
 }
@@ -141,7 +145,9 @@ set segment [get_bd_addr_segs -of_objects [get_bd_addr_spaces ps/Data] -filter {
 set_property offset [dict get $b regs_base] $segment
 set_property range  [dict get $b regs_size] $segment
 foreach space [get_bd_addr_spaces accel/*] {
-    foreach segment [get_bd_addr_segs -of_objects $space -filter {NAME !~ "*DDR_LOW*"}] { exclude_bd_addr_seg $segment }
+    foreach segment [get_bd_addr_segs -of_objects $space -filter {NAME !~ "*DDR_LOW*"}] {
+        exclude_bd_addr_seg $segment
+    }
 }
 validate_bd_design
 save_bd_design

@@ -202,7 +202,8 @@ mod tests {
     proptest! {
         #[test]
         fn sums_of_any_length_are_exact(
-            terms in proptest::collection::vec((activations(), -8i8..=7, -7i8..=7, any::<i8>()), 0..=K_MAX)
+            terms in proptest::collection::vec(
+                (activations(), -8i8..=7, -7i8..=7, any::<i8>()), 0..=K_MAX)
         ) {
             let a: Vec<i16> = terms.iter().map(|t| t.0).collect();
             let w0: Vec<i8> = terms.iter().map(|t| t.1).collect();

@@ -117,8 +117,8 @@ mod tests {
             if range.0 < end {
                 let row = &x[range.0..end];
                 let max = *row.iter().max().unwrap();
-                let e: Vec<u64> =
-                    row.iter().map(|&v| u64::from(table[(max as i32 - v as i32) as usize])).collect();
+                let entry = |&v: &i8| u64::from(table[(max as i32 - v as i32) as usize]);
+                let e: Vec<u64> = row.iter().map(entry).collect();
                 let s: u64 = e.iter().sum();
                 let r = (255u64 << 24).checked_div(s).map_or(0, |r| r.min(131071));
                 for (c, e) in e.iter().enumerate() {

@@ -136,7 +136,8 @@ fn layer_norm_against_f64() {
     const EPS: f64 = 1e-12;
     let mut random = Random::new(2);
     println!(
-        "layer norm: N, deviation in steps: worst and rms of (y16 - f64), with codes of gamma and beta; with their floats; y8 in steps"
+        "layer norm: N, deviation in steps: worst and rms of (y16 - f64), \
+         with codes of gamma and beta; with their floats; y8 in steps"
     );
     for n in [128usize, 384, 768, 1024, 4096] {
         for deviation in [30.0, 300.0, 1500.0] {

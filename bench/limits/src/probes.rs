@@ -156,28 +156,31 @@ pub fn probes() -> impl Iterator<Item = Probe> {
         instruction: "smlal (NEON)",
         units: 8 * CHAINS,
         run: neon_loop!("simd";
-            "smlal v0.8h, v14.8b, v15.8b", "smlal v1.8h, v14.8b, v15.8b", "smlal v2.8h, v14.8b, v15.8b",
-            "smlal v3.8h, v14.8b, v15.8b", "smlal v4.8h, v14.8b, v15.8b", "smlal v5.8h, v14.8b, v15.8b",
-            "smlal v6.8h, v14.8b, v15.8b", "smlal v7.8h, v14.8b, v15.8b", "smlal v8.8h, v14.8b, v15.8b",
-            "smlal v9.8h, v14.8b, v15.8b"),
+            "smlal v0.8h, v14.8b, v15.8b", "smlal v1.8h, v14.8b, v15.8b",
+            "smlal v2.8h, v14.8b, v15.8b", "smlal v3.8h, v14.8b, v15.8b",
+            "smlal v4.8h, v14.8b, v15.8b", "smlal v5.8h, v14.8b, v15.8b",
+            "smlal v6.8h, v14.8b, v15.8b", "smlal v7.8h, v14.8b, v15.8b",
+            "smlal v8.8h, v14.8b, v15.8b", "smlal v9.8h, v14.8b, v15.8b"),
     };
     let sdot = Probe {
         instruction: "sdot (NEON dot product)",
         units: 16 * CHAINS,
         run: neon_loop!("dotprod";
-            "sdot v0.4s, v14.16b, v15.16b", "sdot v1.4s, v14.16b, v15.16b", "sdot v2.4s, v14.16b, v15.16b",
-            "sdot v3.4s, v14.16b, v15.16b", "sdot v4.4s, v14.16b, v15.16b", "sdot v5.4s, v14.16b, v15.16b",
-            "sdot v6.4s, v14.16b, v15.16b", "sdot v7.4s, v14.16b, v15.16b", "sdot v8.4s, v14.16b, v15.16b",
-            "sdot v9.4s, v14.16b, v15.16b"),
+            "sdot v0.4s, v14.16b, v15.16b", "sdot v1.4s, v14.16b, v15.16b",
+            "sdot v2.4s, v14.16b, v15.16b", "sdot v3.4s, v14.16b, v15.16b",
+            "sdot v4.4s, v14.16b, v15.16b", "sdot v5.4s, v14.16b, v15.16b",
+            "sdot v6.4s, v14.16b, v15.16b", "sdot v7.4s, v14.16b, v15.16b",
+            "sdot v8.4s, v14.16b, v15.16b", "sdot v9.4s, v14.16b, v15.16b"),
     };
     let smmla = Probe {
         instruction: "smmla (i8mm)",
         units: 32 * CHAINS,
         run: neon_loop!("i8mm";
-            "smmla v0.4s, v14.16b, v15.16b", "smmla v1.4s, v14.16b, v15.16b", "smmla v2.4s, v14.16b, v15.16b",
-            "smmla v3.4s, v14.16b, v15.16b", "smmla v4.4s, v14.16b, v15.16b", "smmla v5.4s, v14.16b, v15.16b",
-            "smmla v6.4s, v14.16b, v15.16b", "smmla v7.4s, v14.16b, v15.16b", "smmla v8.4s, v14.16b, v15.16b",
-            "smmla v9.4s, v14.16b, v15.16b"),
+            "smmla v0.4s, v14.16b, v15.16b", "smmla v1.4s, v14.16b, v15.16b",
+            "smmla v2.4s, v14.16b, v15.16b", "smmla v3.4s, v14.16b, v15.16b",
+            "smmla v4.4s, v14.16b, v15.16b", "smmla v5.4s, v14.16b, v15.16b",
+            "smmla v6.4s, v14.16b, v15.16b", "smmla v7.4s, v14.16b, v15.16b",
+            "smmla v8.4s, v14.16b, v15.16b", "smmla v9.4s, v14.16b, v15.16b"),
     };
     [
         (std::arch::is_aarch64_feature_detected!("neon"), smlal),

@@ -165,7 +165,8 @@ impl fmt::Display for Report {
         if let Some(load) = self.load_average.filter(|l| *l > self.cpus as f64 + 1.0) {
             writeln!(
                 f,
-                "load average {load:.1}: other processes were running; only ratios mean something, those of CPU most"
+                "load average {load:.1}: other processes were running; \
+                 only ratios mean something, those of CPU most"
             )?;
         }
         writeln!(

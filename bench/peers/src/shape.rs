@@ -70,7 +70,11 @@ impl FromStr for Shape {
                 intermediate,
             })
         } else {
-            Err("1..=48 layers, 8..=4096 channels in heads of a multiple of 8, 8..=16384 channels between, a multiple of 8".into())
+            Err(
+                "1..=48 layers, 8..=4096 channels in heads of a multiple of 8, \
+                 8..=16384 channels between, a multiple of 8"
+                    .into(),
+            )
         }
     }
 }

@@ -270,7 +270,11 @@ proptest! {
         (rows, channels, replaced) in (0u16..3, 0u16..3, 0usize..4),
         seed: u64,
     ) {
-        let elsewhere = Matmul { a_base: a.a_base + 2 * rows, dst_channel: a.dst_channel + 2 * channels, ..a };
+        let elsewhere = Matmul {
+            a_base: a.a_base + 2 * rows,
+            dst_channel: a.dst_channel + 2 * channels,
+            ..a
+        };
         let memory = [MemoryId::Act, MemoryId::Opd, MemoryId::Wgt0, MemoryId::Par][replaced];
         let steps = [a, elsewhere, a, b, a].map(|m| Step::Execute(Operation::Matmul(m)));
         let mut steps = steps.to_vec();

@@ -2,9 +2,9 @@
 //!
 //! | Tensor | Type and shape |
 //! |---|---|
-//! | `embeddings.word`, `.position`, `.token_type` | F16 or F32 `[rows][hidden]`; no `token_type` if `type_vocab` is 0 |
+//! | `embeddings.word`, `.position`, `.token_type` | F16 or F32 `[rows][hidden]` |
 //! | `embeddings.norm.gamma`, `.beta` | F32 `[hidden]` |
-//! | `layer.I.M.weight`, M one of `q k v o ffn_in ffn_out` | I8 `[out][in]`, or U8 `[out/2][in]`: 4-bit codes, channel 2j in the low nibble of row j, 2j+1 in the high |
+//! | `layer.I.M.weight`, M one of `q k v o ffn_in ffn_out` | I8 `[out][in]`, or U8 `[out/2][in]` |
 //! | `layer.I.M.bias`, `.multiplier`, `.shift` | I32, U16, U8 `[out]` |
 //! | `layer.I.M.weight_scale` | F32 `[out]` or `[1]` |
 //! | `layer.I.scores`, `layer.I.context` | U16 `[2]`: multiplier, shift |
@@ -15,6 +15,9 @@
 //! | `head.pre.weight`, `.bias` | F32 `[hidden][hidden]`, `[hidden]`, if the task has the layer |
 //! | `head.classifier.weight`, `.bias` | F32 `[labels][hidden]`, `[labels]`, for classifiers |
 //! | `tokenizer.json` | U8, the bytes of the file; absent for models that take token ids alone |
+//!
+//! There is no `embeddings.token_type` if `type_vocab` is 0. Weights in U8 are 4-bit codes: channel
+//! 2j in the low nibble of row j, 2j+1 in the high.
 //!
 //! Metadata: `fqbert.format` ("1"), `fqbert.contract` ("major.minor"), `fqbert.config`,
 //! `fqbert.quantization`, `fqbert.provenance` (JSON of [`crate::ModelConfig`],

@@ -190,7 +190,11 @@ impl Matrix {
 
 prop_compose! {
     fn parts()(
-        col_tiles in 1u8..4, unused in 0u16..18, b_base in 0u16..3, gap in 0u16..3, address in 0u64..(1 << 19),
+        col_tiles in 1u8..4,
+        unused in 0u16..18,
+        b_base in 0u16..3,
+        gap in 0u16..3,
+        address in 0u64..(1 << 19),
     ) -> Part {
         Part { col_tiles, unused, b_base, gap, address }
     }
@@ -198,7 +202,8 @@ prop_compose! {
 
 prop_compose! {
     fn matrices()(
-        (dest, gelu, mode8, uniform, split) in (0usize..4, any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>()),
+        dest in 0usize..4,
+        (gelu, mode8, uniform, split) in any::<(bool, bool, bool, bool)>(),
         (k_chunks, tiles, channel, stride) in (1u16..8, 1u8..4, 0u16..6, 120u16..300),
         (a_base, dst_base) in (0u16..40, 0u16..200),
         parts in proptest::collection::vec(parts(), 1..7),

@@ -264,7 +264,8 @@ fn summary(folder: &Path) -> Result<String> {
 fn peers(path: &Path) -> Result<String> {
     let p: Peers = read(path)?;
     let mut out = format!(
-        "| {}, sequence {} ({:.2} GMAC), {} threads, {} turns, load {} | median ms | min ms | ours/median | ours/min | CPU ms | of the limit |\n",
+        "| {}, sequence {} ({:.2} GMAC), {} threads, {} turns, load {} | \
+         median ms | min ms | ours/median | ours/min | CPU ms | of the limit |\n",
         p.shape,
         p.sequence,
         p.macs * 1e-9,
@@ -306,7 +307,8 @@ const SETS: [(&str, &str); 2] = [
 
 fn packing(folder: &Path) -> Result<String> {
     let mut out = String::from(
-        "| Sentences | | runs | seconds | sentences a second | million cycles of `zcu102` | right |\n|---|---|---:|---:|---:|---:|---:|\n",
+        "| Sentences | | runs | seconds | sentences a second | million cycles of `zcu102` | \
+         right |\n|---|---|---:|---:|---:|---:|---:|\n",
     );
     let mut gains = Vec::new();
     for (set, file) in SETS {

@@ -163,7 +163,9 @@ proptest! {
         prop_assume!(detect::avx2());
         let mut state = seed;
         let mut byte = || {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             (state >> 56) as u8
         };
         let rows = quads * QUAD;
@@ -197,7 +199,11 @@ proptest! {
                             let half = (channel % 2 + term / 4) % 2;
                             let weight = line[half * 32 + channel / 2 * 8 + term];
                             four += i32::from(weight) * i32::from(code as i8);
-                            let code = if unsigned { i32::from(code) } else { i32::from(code as i8) + 128 };
+                            let code = if unsigned {
+                                i32::from(code)
+                            } else {
+                                i32::from(code as i8) + 128
+                            };
                             eight += i32::from(weight as i8) * code;
                         }
                     }
