@@ -13,8 +13,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 #[derive(Parser)]
 #[command(name = "fqbert", version, about, max_term_width = 100)]
 pub struct Cli {
-    /// The accelerator to run on: emu:GEOMETRY[?threads=N] with GEOMETRY tiny, paper, zcu102 or
-    /// zcu111, or uio:NAME, the accelerator on this board by the name of its UIO device.
+    /// The device to run on: emu:GEOMETRY[?threads=N] with GEOMETRY tiny, paper, zcu102 or zcu111,
+    /// or uio:NAME, the accelerator on this board by the name of its UIO device.
     #[arg(
         long,
         global = true,

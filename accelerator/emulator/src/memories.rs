@@ -7,7 +7,7 @@ use fqbert_contract::isa::MemoryId;
 /// result makes a program that relies on such words wrong on every run.
 const POWER_ON: u8 = 0xa5;
 
-/// All on-chip memories of one device. Contents survive a soft reset, as block RAM does.
+/// All on-chip memories of one accelerator. Contents survive a soft reset, as block RAM does.
 #[derive(Clone, Debug)]
 pub struct Memories {
     /// By memory code; codes the contract does not use stay empty.
@@ -19,7 +19,7 @@ pub struct Memories {
 }
 
 impl Memories {
-    /// Memories of a device of geometry `g`.
+    /// Memories of an accelerator of geometry `g`.
     pub fn new(g: &Geometry) -> Self {
         let mut banks: [Vec<u8>; 16] = Default::default();
         let mut word_bytes = [0; 16];

@@ -102,7 +102,7 @@ fn schemes() -> String {
         .join(", ")
 }
 
-/// Opens the accelerator a URI names. See [`DEVICES`].
+/// Opens the device a URI names. See [`DEVICES`].
 ///
 /// # Errors
 /// What is wrong with the URI or the device, and what to do about it.

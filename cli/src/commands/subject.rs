@@ -89,7 +89,7 @@ fn parse_shape(text: &str) -> anyhow::Result<[usize; 4]> {
     Ok(shape)
 }
 
-/// The geometry of the accelerator a URI names.
+/// The geometry of the device a URI names.
 pub fn geometry(uri: &str) -> anyhow::Result<Geometry> {
     Ok(open_device(uri)?.capabilities().geometry.clone())
 }

@@ -233,7 +233,7 @@ impl Session {
         Ok(outputs.into_iter().flatten().collect())
     }
 
-    /// Frees the accelerator's memory and returns the accelerator.
+    /// Frees the session's buffers and returns the device.
     pub fn close(self) -> Result<Box<dyn Device>, SessionError> {
         let Self {
             mut device,

@@ -21,7 +21,7 @@ use shared::{Bandwidth, Shared, Stall};
 pub use timing::MemoryTiming;
 use write::WritePort;
 
-/// All AXI4 ports of a device.
+/// All AXI4 ports of an accelerator.
 pub(crate) struct Bus {
     memory: MemoryTiming,
     reads: Vec<ReadPort>,

@@ -1,5 +1,5 @@
 //! A board made of files, and the accelerator in it: a thread that watches the register file and
-//! plays the hardware.
+//! stands in for the hardware.
 #![allow(dead_code)] // each test program uses a part of it
 
 use std::fs::{self, File};
@@ -136,7 +136,7 @@ impl Board {
         file.set(regs::STATUS, status::IDLE);
     }
 
-    /// The accelerator of this board's registers and memory, with an accelerator behind them.
+    /// The device of this board's registers and memory, with an accelerator behind them.
     pub fn device(&self, limit: Duration) -> (Result<BoardDevice, BoardError>, Accelerator) {
         let (ours, kernel) = UnixStream::pair().unwrap();
         let interrupt = Interrupt::from_fd("fqbert0", OwnedFd::from(ours), 0).unwrap();
