@@ -169,7 +169,7 @@ fn fill(page: &str, folder: &Path) -> Result<String> {
             .with_context(|| format!("no end of {name}"))?;
         let measured = name == "counts" || folder.join("run.json").exists();
         let table = if measured {
-            table(name, folder)?
+            wrapped(&table(name, folder)?)
         } else {
             NOT_MEASURED.into()
         };
@@ -178,6 +178,42 @@ fn fill(page: &str, folder: &Path) -> Result<String> {
     }
     out.push_str(rest);
     Ok(out)
+}
+
+/// Columns of prose.
+const COLUMNS: usize = 100;
+
+/// The paragraphs of `text` filled to lines of [`COLUMNS`]; rows of tables are lines of their own.
+fn wrapped(text: &str) -> String {
+    let mut out = String::new();
+    let mut column = 0;
+    for line in text.lines() {
+        if line.is_empty() || line.starts_with('|') {
+            if column > 0 {
+                out.push('\n');
+            }
+            out.push_str(line);
+            out.push('\n');
+            column = 0;
+            continue;
+        }
+        for word in line.split_whitespace() {
+            let width = word.chars().count();
+            if column > 0 && column + 1 + width > COLUMNS {
+                out.push('\n');
+                column = 0;
+            } else if column > 0 {
+                out.push(' ');
+                column += 1;
+            }
+            out.push_str(word);
+            column += width;
+        }
+    }
+    if column > 0 {
+        out.push('\n');
+    }
+    out
 }
 
 fn table(name: &str, folder: &Path) -> Result<String> {
