@@ -86,7 +86,7 @@ pub struct CaseReport {
     pub elapsed: Duration,
 }
 
-/// What [`run`] found.
+/// What [`run`](crate::run) found.
 #[derive(Debug, Default)]
 pub struct Report {
     /// Every case, in order.

@@ -36,7 +36,7 @@ impl Kernel {
         Self::NeonI8mm,
     ];
 
-    /// The name that [`FromStr`] reads.
+    /// The name that [`FromStr`](std::str::FromStr) reads.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Scalar => "scalar",
