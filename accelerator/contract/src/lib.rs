@@ -5,6 +5,7 @@
 //!   C header and `docs/contract.md`.
 //! - [`geometry`]: how large an accelerator is, and what follows from it.
 //! - [`capability`]: the geometry as a device reports it, and whether a program fits it.
+//! - [`operands`]: which memories the operands of a MATMUL lie in.
 //! - [`layout`]: how matrices lie in the on-chip memories and in the images DMA copies there.
 //! - [`program`]: a relocatable instruction stream and its binding to device addresses.
 //! - [`verify`]: the checks a program must pass before a device sees it.
@@ -21,6 +22,7 @@ pub mod device;
 pub mod generated;
 pub mod geometry;
 pub mod layout;
+pub mod operands;
 pub mod program;
 pub mod region;
 pub mod timing;

@@ -2,6 +2,7 @@
 
 use crate::geometry::Geometry;
 use crate::isa::{BEAT_BYTES, Layernorm, Matmul, MemoryId, Operation, Softmax};
+use crate::operands::matmul_operands;
 
 /// `count` runs of `width` words, `stride` words apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,30 +114,11 @@ fn channel_words(first: u64, channels: u64, per_word: u64) -> (u64, u64) {
     (start, end - start)
 }
 
-/// The weight slot of a MATMUL.
-pub fn weight_slot(slot: u8) -> MemoryId {
-    match slot & 3 {
-        0 => MemoryId::Wgt0,
-        1 => MemoryId::Wgt1,
-        2 => MemoryId::Wgt2,
-        _ => MemoryId::Wgt3,
-    }
-}
-
 fn matmul(g: &Geometry, m: &Matmul) -> Footprint {
     let lanes = u64::from(g.lanes).max(1);
     let k = u64::from(m.k_chunks);
     let channels = u64::from(m.channels);
-    let a_memory = if m.a_probs {
-        MemoryId::Prb
-    } else {
-        MemoryId::Act
-    };
-    let b_memory = if m.b_opd {
-        MemoryId::Opd
-    } else {
-        weight_slot(m.b_slot)
-    };
+    let (a_memory, b_memory) = matmul_operands(m);
     let records = if m.uniform { 1 } else { channels.div_ceil(2) };
     let mut reads = vec![
         area(a_memory, u64::from(m.a_base), k, m.a_stride, m.row_tiles),

@@ -1,6 +1,7 @@
 //! What the accelerator does with the MATMULs held back and the weights lent ([`super::joined`]).
 
 use fqbert_contract::isa::{FaultCause, Matmul};
+use fqbert_contract::operands::weight_slot;
 
 use super::joined::{Held, LentWeights};
 use super::{Accelerator, axi_cause};
@@ -50,9 +51,7 @@ impl Accelerator {
             matmul, weights, ..
         } in &waiting.members
         {
-            let word = self
-                .memories
-                .word_bytes(kernels::weight_slot(matmul.b_slot));
+            let word = self.memories.word_bytes(weight_slot(matmul.b_slot));
             let lent = ddr.lend(weights.address, weights.words.len() * word);
             let lent = lent.and_then(|lent| lent.ok_or(AxiFault::Decerr));
             members.push(kernels::Member {
@@ -115,7 +114,7 @@ impl Accelerator {
         let Some(LentWeights { address, words }) = self.lent[slot].take() else {
             return Ok(());
         };
-        let memory = kernels::weight_slot(slot as u8);
+        let memory = weight_slot(slot as u8);
         let bytes = words.len() * self.memories.word_bytes(memory);
         let target = self.memories.words_from_mut(memory, words.start as u16);
         let target = target

@@ -3,6 +3,7 @@
 use fqbert_contract::isa::{
     BEAT_BYTES, FaultCause, Load, MemoryId, Operation, Store, WEIGHT_SLOTS,
 };
+use fqbert_contract::operands::weight_slot;
 
 use super::joined::LentWeights;
 use super::{Accelerator, axi_cause};
@@ -83,7 +84,7 @@ impl Accelerator {
 
 /// The weight slot that a memory is.
 pub(super) fn slot_of(memory: MemoryId) -> Option<usize> {
-    (0..WEIGHT_SLOTS).find(|slot| kernels::weight_slot(*slot as u8) == memory)
+    (0..WEIGHT_SLOTS).find(|slot| weight_slot(*slot as u8) == memory)
 }
 
 /// Whether a MATMUL held back has no more to do with a memory: its parameters were read.

@@ -23,7 +23,7 @@ pub use choice::{KERNEL_VARIABLE, KernelError};
 pub use kernel::Kernel;
 pub(crate) use layernorm::layer_norm;
 pub(crate) use matmul::{in_any_order, joins, matmul, matmul_joined};
-pub(crate) use operands::{Member, add_params, weight_slot};
+pub(crate) use operands::{Member, add_params};
 pub(crate) use softmax::softmax;
 pub(crate) use workspace::Workspace;
 

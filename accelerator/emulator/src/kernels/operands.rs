@@ -3,6 +3,7 @@
 use fqbert_contract::Geometry;
 use fqbert_contract::isa::{Matmul, MemoryId};
 use fqbert_contract::layout::decode_requant;
+use fqbert_contract::operands::matmul_operands;
 use fqbert_numerics::requant::Requant;
 
 use crate::memories::Memories;
@@ -124,16 +125,7 @@ pub fn operands<'a>(
     memories: &'a Memories,
     params: &'a [Requant],
 ) -> Operands<'a> {
-    let a_memory = if m.a_probs {
-        MemoryId::Prb
-    } else {
-        MemoryId::Act
-    };
-    let b_memory = if m.b_opd {
-        MemoryId::Opd
-    } else {
-        weight_slot(m.b_slot)
-    };
+    let (a_memory, b_memory) = matmul_operands(m);
     Operands {
         rows: g.rows as usize,
         lanes: g.lanes as usize,
@@ -177,16 +169,6 @@ pub fn operands<'a>(
             skew: 0,
         },
         b_slot: (!m.b_opd).then_some(usize::from(m.b_slot & 3)),
-    }
-}
-
-/// The memory of a weight slot.
-pub fn weight_slot(slot: u8) -> MemoryId {
-    match slot & 3 {
-        0 => MemoryId::Wgt0,
-        1 => MemoryId::Wgt1,
-        2 => MemoryId::Wgt2,
-        _ => MemoryId::Wgt3,
     }
 }
 

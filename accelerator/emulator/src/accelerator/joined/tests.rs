@@ -4,6 +4,7 @@
 use fqbert_contract::isa::{
     BEAT_BYTES, End, Header, INSTRUCTION_BYTES, Instruction, Load, Operation, Softmax,
 };
+use fqbert_contract::operands::weight_slot;
 use fqbert_contract::registers::{self as regs, status};
 use fqbert_contract::timing::Policy;
 use fqbert_contract::verify::check_operation;
@@ -171,7 +172,7 @@ impl Matrix {
                 let words =
                     part.b_base + (u16::from(part.col_tiles) - 1) * next.b_stride + next.k_chunks;
                 if step == 0 || self.parts.len() > 4 {
-                    let memory = kernels::weight_slot(slot);
+                    let memory = weight_slot(slot);
                     operations.push(load(memory, part.address, 0, words.into()));
                 }
                 operations.push(Operation::Matmul(next));
