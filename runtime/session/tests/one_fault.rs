@@ -320,7 +320,7 @@ fn doorbells_lost_at_random_are_found_at_once_and_replayed() {
             self.inner.read32(register)
         }
         fn write32(&mut self, register: RegisterOffset, value: u32) -> Result<(), DeviceError> {
-            if register == regs::DOORBELL && self.random.one_in(4) {
+            if register == regs::DOORBELL && self.random.one_in(8) {
                 return Ok(());
             }
             self.inner.write32(register, value)
@@ -358,8 +358,8 @@ fn doorbells_lost_at_random_are_found_at_once_and_replayed() {
             answered += 1;
         }
     }
-    assert!((85..=99).contains(&answered), "{answered} of 100 answered");
-    assert!(session.statistics().recoveries > 10);
+    assert!((95..=100).contains(&answered), "{answered} of 100 answered");
+    assert!(session.statistics().recoveries > 5);
     let seconds = began.elapsed().as_secs();
     assert!(
         seconds < 30,
