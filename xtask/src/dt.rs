@@ -13,6 +13,8 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
+use crate::host::{root, write_atomically};
+
 /// One board of `boards.toml`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -158,7 +160,7 @@ pub struct Args {
 }
 
 pub fn main(args: &Args) -> Result<std::process::ExitCode> {
-    generate(&crate::host::root(), args.check)?;
+    generate(&root(), args.check)?;
     Ok(std::process::ExitCode::SUCCESS)
 }
 
@@ -182,10 +184,7 @@ pub fn generate(root: &Path, check: bool) -> Result<()> {
             "{} differs from its source: run `cargo xtask dt`",
             path.display()
         );
-        fs::create_dir_all(&dir)?;
-        let part = dir.join(format!(".{name}.tmp"));
-        fs::write(&part, text).with_context(|| format!("writing {}", part.display()))?;
-        fs::rename(&part, &path).with_context(|| format!("writing {}", path.display()))?;
+        write_atomically(&path, text.as_bytes())?;
     }
     Ok(())
 }

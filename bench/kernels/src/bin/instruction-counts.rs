@@ -182,12 +182,7 @@ fn read(path: &Path) -> Result<Counts> {
 }
 
 fn write(path: &Path, counts: &Counts) -> Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder)
-        .with_context(|| format!("folder {}", folder.display()))?;
-    serde_json::to_writer_pretty(&mut file, counts)?;
-    std::io::Write::write_all(&mut file, b"\n")?;
-    file.persist(path)
-        .with_context(|| format!("counts {}", path.display()))?;
-    Ok(())
+    let text = format!("{}\n", serde_json::to_string_pretty(counts)?);
+    fqbert_files::write_atomically(path, |out| out.write_all(text.as_bytes()))
+        .with_context(|| format!("counts {}", path.display()))
 }
