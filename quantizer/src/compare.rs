@@ -2,7 +2,7 @@
 
 use fqbert_checkpoint::{Checkpoint, Observer, Site};
 use fqbert_evaluation::metrics::noise::Noise;
-use fqbert_host::{QuantizedInput, Tokens};
+use fqbert_host::{InputError, QuantizedInput, Tokens};
 use fqbert_model::reference::{EncoderInput, LayerTrace};
 use fqbert_model::{LayerScales, QuantizedModel};
 use rayon::prelude::*;
@@ -124,7 +124,7 @@ fn compare_one(
     index: usize,
     tokens: &Tokens,
 ) -> Result<Vec<[Energy; SITES.len()]>, QuantizeError> {
-    let bad = |source| refuse(index, source);
+    let bad = |source: InputError| refuse(index, source);
     let embeddings = &float.embeddings;
     let embedded = embeddings
         .embed(&tokens.ids, &tokens.type_ids)
@@ -138,7 +138,7 @@ fn compare_one(
     let mut kept = Keep::default();
     float.encode(embedded, &mut kept).map_err(bad)?;
     let mut energies = Vec::with_capacity(model.layers.len());
-    let mut x8 = input.x8.clone();
+    let (mut x8, mut y16) = (input.x8.clone(), Vec::new());
     let run = model.reference_layers(&input, |layer, trace| {
         let mut of_layer = [Energy::default(); SITES.len()];
         if let (Some(kept), Some(l)) = (kept.0.get(layer), model.layers.get(layer)) {
@@ -151,7 +151,7 @@ fn compare_one(
             }
         }
         energies.push(of_layer);
-        x8 = trace.y8;
+        (x8, y16) = (trace.y8, trace.y16);
     });
     // Lengths were made from one another above.
     run.map_err(|e| QuantizeError::Option {
@@ -159,6 +159,11 @@ fn compare_one(
         value: tokens.len().to_string(),
         expected: e.to_string(),
     })?;
+    // A model whose head overflows on its own calibration texts is not written.
+    let scale = model.output_scale();
+    let states: Vec<f32> = y16.iter().map(|v| f32::from(*v) * scale).collect();
+    let head = float.head.apply(&states, model.config.hidden);
+    head.map_err(|e| refuse(index, e))?;
     Ok(energies)
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use fqbert_host::{InputError, TokenizerError};
+use fqbert_host::{HostError, InputError, TokenizerError};
 use fqbert_model::ModelError;
 use fqbert_numerics::layernorm::LayerNormError;
 use fqbert_numerics::requant::RequantError;
@@ -46,13 +46,13 @@ pub enum QuantizeError {
         /// Why.
         source: TokenizerError,
     },
-    /// A calibration sequence does not fit the model.
+    /// A calibration sequence does not fit the model, or the model has no answer to it.
     #[error("calibration sequence {index} (from 1): {source}")]
     Sequence {
         /// Number of the sequence from 1.
         index: usize,
         /// Why.
-        source: InputError,
+        source: HostError,
     },
     /// The tokenizer gives ids that the model does not have.
     #[error(transparent)]
@@ -165,10 +165,10 @@ pub enum QuantizeError {
     Cancelled,
 }
 
-/// The input error of calibration sequence `index`.
-pub(crate) fn refuse(index: usize, source: InputError) -> QuantizeError {
+/// The error of calibration sequence `index`.
+pub(crate) fn refuse(index: usize, source: impl Into<HostError>) -> QuantizeError {
     QuantizeError::Sequence {
         index: index + 1,
-        source,
+        source: source.into(),
     }
 }

@@ -5,6 +5,9 @@ use fqbert_emulator::EmulatorOptions;
 
 use crate::uri::{Description, UriError};
 
+/// The bound of every pool, as the URI's numbers are.
+const MOST: u64 = fqbert_threads::MOST as u64;
+
 /// Reads the part of the URI behind `emu:`.
 pub(crate) fn options(text: &str) -> Result<EmulatorOptions, UriError> {
     let description = Description::of(text);
@@ -12,7 +15,7 @@ pub(crate) fn options(text: &str) -> Result<EmulatorOptions, UriError> {
     for option in description.options() {
         match option.name {
             "threads" => {
-                let threads = option.number(1..=1024, "a number of threads, 1..=1024")?;
+                let threads = option.number(1..=MOST, "a number of threads, 1..=256")?;
                 options.threads = Some(threads as usize);
             }
             "kernel" => options.kernel = Some(option.value.parse()?),
@@ -58,7 +61,8 @@ mod tests {
                 ("", &["\"\"", "tiny"]),
                 ("zcu104", &["zcu104", "tiny, paper, zcu102, zcu111"]),
                 ("tiny?speed=9", &["the emulator", "speed", "threads=N"]),
-                ("tiny?threads=0", &["threads", "\"0\"", "1..=1024"]),
+                ("tiny?threads=0", &["threads", "\"0\"", "1..=256"]),
+                ("tiny?threads=257", &["threads", "\"257\"", "1..=256"]),
                 ("tiny?threads", &["threads", "\"\""]),
                 ("tiny?kernel=gpu", &["gpu", "portable"]),
                 ("tiny?seed=-1", &["seed", "-1", "64-bit"]),

@@ -183,6 +183,9 @@ pub enum CheckpointError {
         /// What is wrong.
         reason: String,
     },
+    /// The environment asks for more threads than any pool may have.
+    #[error(transparent)]
+    Threads(#[from] fqbert_threads::ThreadsError),
     /// The tokenizer's file is there, but no tokenizer.
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),

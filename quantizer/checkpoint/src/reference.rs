@@ -8,7 +8,7 @@
 
 use std::ops::Range;
 
-use fqbert_host::{HeadOutput, InputError, ModelConfig, Tokens};
+use fqbert_host::{HeadOutput, HostError, InputError, ModelConfig, Tokens};
 use ndarray::linalg::general_mat_mul;
 use ndarray::{ArrayView2, Axis, s};
 use rayon::prelude::*;
@@ -83,8 +83,9 @@ impl Checkpoint {
     /// Runs one sequence without padding.
     ///
     /// # Errors
-    /// A sequence that is empty or too long, or an id outside its table.
-    pub fn forward(&self, ids: &[u32], type_ids: &[u32]) -> Result<HeadOutput, InputError> {
+    /// A sequence that is empty or too long, or an id outside its table; answers that are no
+    /// numbers.
+    pub fn forward(&self, ids: &[u32], type_ids: &[u32]) -> Result<HeadOutput, HostError> {
         self.forward_observed(ids, type_ids, &mut NoObserver)
     }
 
@@ -97,7 +98,7 @@ impl Checkpoint {
         ids: &[u32],
         type_ids: &[u32],
         observer: &mut O,
-    ) -> Result<HeadOutput, InputError> {
+    ) -> Result<HeadOutput, HostError> {
         let embedded = self.embeddings.embed(ids, type_ids)?;
         let hidden_states = self.encode(embedded, observer)?;
         self.head.apply(&hidden_states, self.config.hidden)
@@ -127,7 +128,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// As [`Checkpoint::forward`], of a sequence that fails.
-    pub fn forward_batch(&self, sequences: &[Tokens]) -> Result<Vec<HeadOutput>, InputError> {
+    pub fn forward_batch(&self, sequences: &[Tokens]) -> Result<Vec<HeadOutput>, HostError> {
         let outputs = self.forward_batch_observed(sequences, |_| NoObserver)?;
         Ok(outputs.into_iter().map(|(output, _)| output).collect())
     }
@@ -142,7 +143,7 @@ impl Checkpoint {
         &self,
         sequences: &[Tokens],
         observer: impl Fn(usize) -> O + Sync,
-    ) -> Result<Vec<(HeadOutput, O)>, InputError> {
+    ) -> Result<Vec<(HeadOutput, O)>, HostError> {
         let groups: Vec<_> = groups(sequences)
             .into_par_iter()
             .map(|group| {
@@ -160,7 +161,7 @@ impl Checkpoint {
                     .collect::<Result<_, _>>()?;
                 Ok(outputs.into_iter().zip(observers).collect::<Vec<_>>())
             })
-            .collect::<Result<_, InputError>>()?;
+            .collect::<Result<_, HostError>>()?;
         Ok(groups.into_iter().flatten().collect())
     }
 

@@ -67,6 +67,8 @@ impl Checkpoint {
     /// # Errors
     /// [`CheckpointError`]: whatever is missing, damaged, contradictory or not supported.
     pub fn load(folder: &Path, options: &LoadOptions) -> Result<Self, CheckpointError> {
+        // All that computes with a checkpoint does so in rayon's own pool.
+        fqbert_threads::check()?;
         let file = ConfigFile::load(folder)?;
         let task = match options.task {
             Some(task) => task,

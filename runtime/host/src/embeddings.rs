@@ -95,6 +95,29 @@ impl Embeddings {
     /// # Errors
     /// A sequence that is empty or too long, or an id outside its table.
     pub fn embed(&self, ids: &[u32], type_ids: &[u32]) -> Result<Vec<f32>, InputError> {
+        self.check(ids, type_ids)?;
+        let tables = &self.tables;
+        let mut out = vec![0.0; ids.len() * self.hidden];
+        let tokens = ids.iter().zip(type_ids).enumerate();
+        for (row, (position, (&id, &type_id))) in out.chunks_exact_mut(self.hidden).zip(tokens) {
+            // All three were checked.
+            tables.word.add_row(id as usize, row);
+            if self.types > 0 {
+                tables.token_type.add_row(type_id as usize, row);
+            }
+            tables
+                .position
+                .add_row(self.position_offset + position, row);
+        }
+        layer_norm(&mut out, &tables.gamma, &tables.beta, self.eps);
+        Ok(out)
+    }
+
+    /// Checks that [`Embeddings::embed`] takes a sequence.
+    ///
+    /// # Errors
+    /// A sequence that is empty or too long, or an id outside its table.
+    pub fn check(&self, ids: &[u32], type_ids: &[u32]) -> Result<(), InputError> {
         if ids.is_empty() {
             return Err(InputError::Empty);
         }
@@ -105,32 +128,24 @@ impl Embeddings {
             });
         }
         InputError::check("token types", ids.len(), type_ids.len())?;
-        let tables = &self.tables;
-        let mut out = vec![0.0; ids.len() * self.hidden];
-        let tokens = ids.iter().zip(type_ids).enumerate();
-        for (row, (position, (&id, &type_id))) in out.chunks_exact_mut(self.hidden).zip(tokens) {
-            let unknown = InputError::TokenId {
-                position,
-                id,
-                vocab: self.vocab,
-            };
-            tables.word.add_row(id as usize, row).ok_or(unknown)?;
-            if self.types > 0 {
-                let unknown = InputError::TypeId {
+        let ids = ids.iter().zip(type_ids).enumerate();
+        for (position, (&id, &type_id)) in ids {
+            if id as usize >= self.vocab {
+                return Err(InputError::TokenId {
+                    position,
+                    id,
+                    vocab: self.vocab,
+                });
+            }
+            if self.types > 0 && type_id as usize >= self.types {
+                return Err(InputError::TypeId {
                     position,
                     type_id,
                     types: self.types,
-                };
-                let table = &tables.token_type;
-                table.add_row(type_id as usize, row).ok_or(unknown)?;
+                });
             }
-            // The length was checked against the table.
-            tables
-                .position
-                .add_row(self.position_offset + position, row);
         }
-        layer_norm(&mut out, &tables.gamma, &tables.beta, self.eps);
-        Ok(out)
+        Ok(())
     }
 
     /// Whether the tables have the sizes that a configuration states.

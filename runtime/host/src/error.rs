@@ -1,5 +1,7 @@
 //! Why the host's part of a model cannot be built or run.
 
+use std::fmt;
+
 use crate::config::Task;
 
 /// Input that the model cannot take.
@@ -70,8 +72,51 @@ impl InputError {
     }
 }
 
+/// A part of the host's computation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Embeddings with their layer norm: what the accelerator takes.
+    Embeddings,
+    /// What the last encoder layer gives.
+    Encoder,
+    /// The dense layer before the classifier.
+    HeadLayer,
+    /// The classifier.
+    Classifier,
+    /// The vectors of all tokens to one.
+    Pooling,
+    /// The vector scaled to length 1.
+    Normalization,
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Stage::Embeddings => "embeddings",
+            Stage::Encoder => "hidden states after the last layer",
+            Stage::HeadLayer => "head's layer before the classifier",
+            Stage::Classifier => "head's classifier",
+            Stage::Pooling => "pooling",
+            Stage::Normalization => "normalization of the vector",
+        })
+    }
+}
+
+impl Stage {
+    /// Checks that all values are numbers.
+    ///
+    /// # Errors
+    /// [`HostError::NotFinite`] with the first that is none.
+    pub fn check(self, values: &[f32]) -> Result<(), HostError> {
+        match values.iter().position(|v| !v.is_finite()) {
+            None => Ok(()),
+            Some(index) => Err(HostError::NotFinite { stage: self, index }),
+        }
+    }
+}
+
 /// The host's part (embeddings, head) cannot be built or run.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HostError {
     /// Tensors of the model do not fit together, or an input is not one of the model's.
     #[error("{0}")]
@@ -83,5 +128,16 @@ pub enum HostError {
         task: Task,
         /// The layer.
         missing: &'static str,
+    },
+    /// NaN or an infinity, which is no answer.
+    #[error(
+        "value {index} of the {stage} is not a finite number; the model's weights are damaged or \
+         overflow: make the model again from a sound checkpoint"
+    )]
+    NotFinite {
+        /// Where it was computed.
+        stage: Stage,
+        /// The first such value.
+        index: usize,
     },
 }

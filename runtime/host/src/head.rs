@@ -1,7 +1,7 @@
 //! From the output of the last encoder layer to the answer.
 
 use crate::config::{HeadActivation, Pooling, Task};
-use crate::error::{HostError, InputError};
+use crate::error::{HostError, InputError, Stage};
 
 /// A linear layer in f32, for the head.
 #[derive(Clone, Debug, PartialEq)]
@@ -138,8 +138,9 @@ impl Head {
     /// Applies the head to `states`, row-major `[tokens][hidden]`, of one sequence without padding.
     ///
     /// # Errors
-    /// No tokens, or not whole rows, or a width other than the head's.
-    pub fn apply(&self, states: &[f32], hidden: usize) -> Result<HeadOutput, InputError> {
+    /// No tokens, or not whole rows, or a width other than the head's; [`HostError::NotFinite`] for
+    /// values that are no numbers, at any stage: an activation or a norm must not hide them.
+    pub fn apply(&self, states: &[f32], hidden: usize) -> Result<HeadOutput, HostError> {
         let tokens = states.len().checked_div(hidden).unwrap_or(0);
         InputError::check("hidden states", tokens * hidden, states.len())?;
         let first = states
@@ -150,11 +151,13 @@ impl Head {
         for layer in pre.into_iter().chain(classifier) {
             layer.check(hidden)?;
         }
-        Ok(match self {
+        Stage::Encoder.check(states)?;
+        let output = match self {
             Head::SequenceClassification { pre, out } => HeadOutput::Logits(match pre {
                 None => out.apply(first),
                 Some((layer, activation)) => {
                     let mut pooled = layer.apply(first);
+                    Stage::HeadLayer.check(&pooled)?;
                     pooled
                         .iter_mut()
                         .for_each(|v| *v = activate(*activation, *v));
@@ -169,9 +172,16 @@ impl Head {
                 labels: out.outputs(),
             },
             Head::Embedding { pooling, normalize } => {
-                HeadOutput::Embedding(pool(states, hidden, *pooling, *normalize))
+                let mut vector = pool(states, hidden, *pooling);
+                Stage::Pooling.check(&vector)?;
+                if *normalize {
+                    self::normalize(&mut vector)?;
+                }
+                HeadOutput::Embedding(vector)
             }
-        })
+        };
+        Stage::Classifier.check(output.values())?;
+        Ok(output)
     }
 }
 
@@ -212,7 +222,7 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
     sums.iter().sum::<f32>() + rest
 }
 
-fn pool(states: &[f32], hidden: usize, pooling: Pooling, normalize: bool) -> Vec<f32> {
+fn pool(states: &[f32], hidden: usize, pooling: Pooling) -> Vec<f32> {
     let mut rows = states.chunks_exact(hidden);
     let mut vector = rows.next().unwrap_or_default().to_vec();
     if pooling == Pooling::Mean {
@@ -222,12 +232,16 @@ fn pool(states: &[f32], hidden: usize, pooling: Pooling, normalize: bool) -> Vec
         }
         vector.iter_mut().for_each(|v| *v /= tokens as f32);
     }
-    if normalize {
-        // The floor is PyTorch's: a zero vector stays zero.
-        let norm = dot(&vector, &vector).sqrt().max(1e-12);
-        vector.iter_mut().for_each(|v| *v /= norm);
-    }
     vector
+}
+
+/// Scales a vector to length 1.
+fn normalize(vector: &mut [f32]) -> Result<(), HostError> {
+    // The floor is PyTorch's: a zero vector stays zero.
+    let norm = dot(vector, vector).sqrt().max(1e-12);
+    Stage::Normalization.check(&[norm])?;
+    vector.iter_mut().for_each(|v| *v /= norm);
+    Ok(())
 }
 
 #[cfg(test)]
@@ -317,6 +331,42 @@ mod tests {
             error.to_string(),
             "weight of a head's layer: 14 values, expected 16"
         );
-        assert_eq!(head.apply(&[], 8), Err(InputError::Empty));
+        assert_eq!(head.apply(&[], 8), Err(InputError::Empty.into()));
+    }
+
+    #[test]
+    fn what_is_no_number_is_no_answer() {
+        const HIDDEN: usize = 8;
+        let stage_of = |head: &Head, states: &[f32]| match head.apply(states, HIDDEN) {
+            Err(HostError::NotFinite { stage, .. }) => stage,
+            other => panic!("{other:?}"),
+        };
+        let huge = |outputs: usize| Dense {
+            weight: vec![f32::MAX; outputs * HIDDEN],
+            bias: vec![0.0; outputs],
+        };
+        let states = [1.0; 2 * HIDDEN];
+        // tanh would make 1 of an infinity, and ReLU 0 of NaN.
+        for activation in [HeadActivation::Tanh, HeadActivation::Relu] {
+            let task = Task::SequenceClassification {
+                pre: Some(activation),
+            };
+            let head = Head::new(task, Some(huge(HIDDEN)), Some(dense(2, HIDDEN))).unwrap();
+            assert_eq!(stage_of(&head, &states), Stage::HeadLayer);
+        }
+        let head = Head::new(Task::TokenClassification {}, None, Some(huge(3))).unwrap();
+        assert_eq!(stage_of(&head, &states), Stage::Classifier);
+        assert_eq!(stage_of(&head, &[f32::NAN; HIDDEN]), Stage::Encoder);
+        let embedding = |normalize| {
+            let pooling = Pooling::Mean;
+            let task = Task::Embedding { pooling, normalize };
+            Head::new(task, None, None).unwrap()
+        };
+        let large = [f32::MAX; 2 * HIDDEN];
+        assert_eq!(stage_of(&embedding(false), &large), Stage::Pooling);
+        // A length of infinity would make zeros of it.
+        let large = [1e30; HIDDEN];
+        assert!(embedding(false).apply(&large, HIDDEN).is_ok());
+        assert_eq!(stage_of(&embedding(true), &large), Stage::Normalization);
     }
 }

@@ -1,7 +1,7 @@
 //! Both ends of the model around the integers that the accelerator takes and gives.
 
 use crate::embeddings::Embeddings;
-use crate::error::InputError;
+use crate::error::{HostError, InputError, Stage};
 use crate::head::{Head, HeadOutput};
 use crate::tokens::Tokens;
 
@@ -53,6 +53,15 @@ impl Host {
         }
     }
 
+    /// Checks that a sequence is one of the model's: as long as its positions allow, and of ids in
+    /// its tables.
+    ///
+    /// # Errors
+    /// As [`Embeddings::embed`].
+    pub fn check(&self, tokens: &Tokens) -> Result<(), InputError> {
+        self.embeddings.check(&tokens.ids, &tokens.type_ids)
+    }
+
     /// Channels of the residual stream.
     pub fn hidden(&self) -> usize {
         self.embeddings.hidden()
@@ -61,9 +70,11 @@ impl Host {
     /// Token ids to the accelerator's input.
     ///
     /// # Errors
-    /// As [`Embeddings::embed`].
-    pub fn embed(&self, tokens: &Tokens) -> Result<QuantizedInput, InputError> {
+    /// As [`Embeddings::embed`], and values that are no numbers, which quantization would make zeros
+    /// of.
+    pub fn embed(&self, tokens: &Tokens) -> Result<QuantizedInput, HostError> {
         let values = self.embeddings.embed(&tokens.ids, &tokens.type_ids)?;
+        Stage::Embeddings.check(&values)?;
         Ok(QuantizedInput::new(&values, self.scales_in))
     }
 
@@ -76,7 +87,7 @@ impl Host {
     ///
     /// # Errors
     /// As [`Head::apply`].
-    pub fn head(&self, states: &[f32]) -> Result<HeadOutput, InputError> {
+    pub fn head(&self, states: &[f32]) -> Result<HeadOutput, HostError> {
         self.head.apply(states, self.hidden())
     }
 }

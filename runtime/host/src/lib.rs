@@ -25,7 +25,7 @@ pub use config::{
     TaskKind,
 };
 pub use embeddings::{EmbeddingTables, Embeddings, layer_norm};
-pub use error::{HostError, InputError};
+pub use error::{HostError, InputError, Stage};
 pub use head::{Dense, Head, HeadOutput, argmax};
 pub use host::{Host, QuantizedInput};
 pub use table::Table;

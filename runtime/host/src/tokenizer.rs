@@ -3,14 +3,21 @@
 //! Padding and truncation settings of `tokenizer.json` are set aside: every text becomes just its
 //! own tokens, cut to the length that the caller gives.
 
+mod charsmap;
 mod encoding;
+mod fence;
+mod limits;
+mod regexes;
 
 pub use encoding::{Encoding, WordSpan};
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use fqbert_files::sha256_hex;
+use fqbert_names::said;
+
+use fence::fenced;
+use limits::Growth;
 
 /// Of a longer text only this much is looked at.
 const MAX_TEXT: usize = 4 << 20;
@@ -29,7 +36,7 @@ const CUT_SEARCH: usize = 512;
 #[non_exhaustive]
 pub enum TokenizerError {
     /// The `tokenizers` library does not take the file.
-    #[error("the tokenizer is damaged or of a kind that is not supported: {0}")]
+    #[error("the tokenizer is damaged or of a kind that is not supported: {}", said(.0))]
     Load(String),
     /// The tokenizer can give ids that the model does not have.
     #[error(
@@ -62,8 +69,50 @@ pub enum TokenizerError {
         texts: usize,
     },
     /// The library failed on this text.
-    #[error("the text cannot be tokenized: {0}")]
+    #[error("the text cannot be tokenized: {}", said(.0))]
     Encode(String),
+    /// The file asks for more than is given.
+    #[error(
+        "the tokenizer is refused: {what} may be {found:.0} {unit}, {most:.0} at most; repair its \
+         tokenizer.json"
+    )]
+    Limit {
+        /// Which part of it.
+        what: String,
+        /// What it asks for.
+        found: f64,
+        /// Of what.
+        unit: &'static str,
+        /// The bound.
+        most: f64,
+    },
+    /// A regular expression that is not taken.
+    #[error("the tokenizer is refused: its regular expression \"{pattern}\": {reason}")]
+    Regex {
+        /// The pattern, shortened.
+        pattern: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A tokenizer that gives other ids each time.
+    #[error(
+        "the tokenizer is refused: its dropout is {0}, which gives other tokens each time; set it \
+         to null"
+    )]
+    Dropout(f32),
+    /// A text that the tokenizer's steps would make too large.
+    #[error(
+        "the text of {bytes} bytes cannot be tokenized: the tokenizer may make {to:.0} bytes of \
+         it, {most} at most; shorten it"
+    )]
+    Grows {
+        /// Bytes of the text.
+        bytes: usize,
+        /// Bytes that it may become.
+        to: f64,
+        /// The bound.
+        most: usize,
+    },
 }
 
 /// A loaded tokenizer.
@@ -73,6 +122,7 @@ pub struct Tokenizer {
     json: Vec<u8>,
     sha256: String,
     max_id: u32,
+    growth: Growth,
 }
 
 impl fmt::Debug for Tokenizer {
@@ -88,15 +138,19 @@ impl Tokenizer {
     /// From the bytes of a `tokenizer.json`.
     ///
     /// # Errors
-    /// [`TokenizerError::Load`] if the library does not take it.
+    /// [`TokenizerError::Load`] if the library does not take it, and others that name a part which
+    /// asks for too much.
     pub fn from_bytes(json: Vec<u8>) -> Result<Self, TokenizerError> {
+        let growth = limits::check(&json)?;
         let mut inner =
             fenced(|| tokenizers::Tokenizer::from_bytes(&json)).map_err(TokenizerError::Load)?;
         inner.with_padding(None);
         inner
             .with_truncation(None)
             .map_err(|e| TokenizerError::Load(e.to_string()))?;
-        let max_id = inner.get_vocab(true).into_values().max();
+        let vocab = inner.get_vocab(true);
+        limits::check_tokens(vocab.keys())?;
+        let max_id = vocab.into_values().max();
         let max_id = max_id.ok_or_else(|| TokenizerError::Load("it has no tokens".into()))?;
         let sha256 = sha256_hex([json.as_slice()]);
         Ok(Tokenizer {
@@ -104,6 +158,7 @@ impl Tokenizer {
             json,
             sha256,
             max_id,
+            growth,
         })
     }
 
@@ -221,6 +276,7 @@ impl Tokenizer {
             .clamp(LEAST_PREFIX, MAX_TEXT);
         loop {
             let prefix = cut(text, bytes);
+            self.growth.check(prefix, self.inner.get_normalizer())?;
             if prefix.len() == text.len() {
                 return Ok((text, false));
             }
@@ -248,15 +304,5 @@ fn cut(text: &str, bytes: usize) -> &str {
     match tail.rfind(char::is_whitespace) {
         Some(at) => &prefix[..prefix.len() - tail.len() + at],
         None => prefix,
-    }
-}
-
-/// Calls into the library and turns its errors, and the panics that damaged tokenizer files can
-/// still cause in it, into values. The library is used by shared reference and holds only caches
-/// behind locks, so nothing of ours is left half changed.
-fn fenced<T>(call: impl FnOnce() -> tokenizers::Result<T>) -> Result<T, String> {
-    match catch_unwind(AssertUnwindSafe(call)) {
-        Ok(result) => result.map_err(|e| e.to_string()),
-        Err(_) => Err("the tokenizers library panicked on it".into()),
     }
 }

@@ -1,6 +1,6 @@
 //! Whether a model is consistent.
 
-use fqbert_host::{Dense, ModelConfig, Table, Task};
+use fqbert_host::{Dense, HeadActivation, ModelConfig, Table, Task};
 use fqbert_numerics::layernorm::LayerNormParams;
 use fqbert_numerics::layernorm::mean_reciprocal;
 use fqbert_numerics::requant::Requant;
@@ -52,9 +52,57 @@ impl QuantizedModel {
             self.classifier.as_ref(),
             labels,
             c.hidden,
-        )
+        )?;
+        self.check_answers()
+    }
+
+    /// Checks that no text can make the head overflow: from the largest hidden state on, no sum is
+    /// beyond what an f32 holds, whatever the signs. A head's outputs are then always numbers.
+    fn check_answers(&self) -> Result<(), ModelError> {
+        let scale = self.layers.last().map_or(1.0, |l| l.scales.y16);
+        let mut largest = LARGEST_CODE * f64::from(scale);
+        let layers = [
+            ("head.pre", &self.head_pre),
+            ("head.classifier", &self.classifier),
+        ];
+        for (name, layer) in layers {
+            let Some(layer) = layer else { continue };
+            let mut most = 0.0;
+            for (row, (weights, bias)) in layer
+                .weight
+                .chunks_exact(self.config.hidden)
+                .zip(&layer.bias)
+                .enumerate()
+            {
+                let sum: f64 = weights.iter().map(|w| f64::from(w.abs())).sum();
+                let output = sum * largest + f64::from(bias.abs());
+                if !(output <= LARGEST_SUM) {
+                    let name = format!("largest output of {name}");
+                    let found = format!("{output:.3e}");
+                    return Err(value(
+                        name,
+                        row,
+                        found,
+                        "at most 1e38, so that none overflows",
+                    ));
+                }
+                most = f64::max(most, output);
+            }
+            let tanh = Some(HeadActivation::Tanh);
+            let bounded = self.config.task == Task::SequenceClassification { pre: tanh };
+            largest = if bounded { 1.0 } else { most };
+        }
+        Ok(())
     }
 }
+
+/// Magnitude of a 16-bit code.
+const LARGEST_CODE: f64 = 32768.0;
+/// Below the largest f32 by more than the rounding of a sum of 4096.
+const LARGEST_SUM: f64 = 1e38;
+/// Largest scale: a code of 16 bits then stands for at most 1.4e14, whose square an f32 sums up
+/// for every channel.
+const LARGEST_SCALE: f32 = 4_294_967_296.0;
 
 fn value<T: ToString>(name: String, index: usize, found: T, expected: &'static str) -> ModelError {
     ModelError::Value {
@@ -154,13 +202,16 @@ fn check_layer(layer: &QuantizedLayer, c: &ModelConfig, index: usize) -> Result<
     norm(&format!("{p}.ln_attn"), &layer.ln_attn, c.hidden)?;
     norm(&format!("{p}.ln_out"), &layer.ln_out, c.hidden)?;
     let scales = layer.scales.to_array();
-    match scales.iter().position(|s| !(s.is_finite() && *s > 0.0)) {
+    match scales
+        .iter()
+        .position(|s| !(*s > 0.0 && *s <= LARGEST_SCALE))
+    {
         None => Ok(()),
         Some(i) => Err(value(
             format!("{p}.scales"),
             i,
             scales[i],
-            "a finite number above 0",
+            "above 0, at most 4294967296",
         )),
     }
 }

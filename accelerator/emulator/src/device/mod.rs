@@ -37,12 +37,15 @@ pub enum EmulatorError {
     /// `FQBERT_KERNEL` names no kernel of this CPU.
     #[error("environment variable FQBERT_KERNEL: {0}")]
     Variable(KernelError),
+    /// More threads than any pool may have.
+    #[error("the emulator's threads: {0}")]
+    ThreadCount(#[from] fqbert_threads::ThreadsError),
     /// The threads could not be started.
     #[error(
         "cannot start {threads} threads for the emulator's kernels; ask for fewer with threads=N"
     )]
     Threads {
-        /// How many were wanted; 0 is one per CPU.
+        /// How many were wanted.
         threads: usize,
         /// The cause.
         #[source]
@@ -76,7 +79,7 @@ impl EmulatedDevice {
         if !kernel.is_supported() {
             return Err(EmulatorError::Kernel(KernelError::Unsupported { kernel }));
         }
-        let threads = options.threads.unwrap_or(0);
+        let threads = fqbert_threads::count(options.threads)?;
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
             .thread_name(|i| format!("fqbert-emu-{i}"))
