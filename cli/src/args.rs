@@ -36,7 +36,7 @@ pub enum Command {
     Classify(Classify),
     /// Vectors of texts.
     Embed(Embed),
-    /// A class for each word of a text.
+    /// A class for each word of texts.
     Tag(Tag),
     /// A float checkpoint (Hugging Face folder) to a quantized model file.
     Quantize(Quantize),
@@ -113,9 +113,10 @@ pub struct Embed {
 }
 
 #[derive(Args)]
+#[command(mut_arg("ids", |ids| ids.hide(true)))]
 pub struct Tag {
-    /// The text.
-    pub text: String,
+    #[command(flatten)]
+    pub texts: Texts,
     #[command(flatten)]
     pub model: ModelArgs,
 }
@@ -169,13 +170,13 @@ pub struct Quantize {
     #[arg(long, value_name = "NAME|N,N")]
     pub column: Option<String>,
     /// Texts to take of the calibration file, drawn at random.
-    #[arg(long, default_value_t = 512, value_name = "N")]
+    #[arg(long, default_value_t = 512, value_parser = at_least_one, value_name = "N")]
     pub samples: usize,
     /// Seed of the draw; nothing else is random.
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub seed: u64,
     /// Tokens at which calibration texts are cut.
-    #[arg(long, default_value_t = 128, value_name = "N")]
+    #[arg(long, default_value_t = 128, value_parser = at_least_one, value_name = "N")]
     pub max_tokens: usize,
     /// Rules for the scales.
     #[arg(long, value_enum, default_value = "w4a8")]
@@ -216,6 +217,12 @@ pub struct Quantize {
     pub resume: bool,
 }
 
+/// A number of things of which there must be some.
+fn at_least_one(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|n| *n > 0);
+    number.ok_or_else(|| "give a whole number from 1".to_owned())
+}
+
 /// A number of bits, with or without the word.
 fn parse_bits(text: &str) -> Result<f64, String> {
     let number = text.strip_suffix("bits").unwrap_or(text).trim();
@@ -234,9 +241,10 @@ pub struct Subject {
     /// LAYERS,HIDDEN,HEADS,INTERMEDIATE.
     #[arg(long, value_name = "SHAPE")]
     pub shape: Option<String>,
-    /// Tokens of the sequence; the smallest bucket that holds them is used.
-    #[arg(long, default_value_t = 128, value_name = "TOKENS")]
-    pub seq: usize,
+    /// Tokens of the sequence; the smallest bucket that holds them is used [default: 128, or the
+    /// longest sequence of the model on the device].
+    #[arg(long, value_parser = at_least_one, value_name = "TOKENS")]
+    pub seq: Option<usize>,
 }
 
 #[derive(Args)]

@@ -1,17 +1,39 @@
 //! Texts from arguments, standard input and files.
 
 use std::io;
+use std::vec;
 
 use anyhow::{Context, bail, ensure};
-use fqbert_evaluation::data::{Table, read_text};
+use fqbert_evaluation::data::Table;
+use fqbert_names::shown;
 use fqbert_runtime::Tokens;
 
 use crate::args::Texts;
+use crate::lines::Lines;
+
+/// One text, or why there is none.
+pub struct Item {
+    /// Its line, or its place among the arguments, from 1.
+    pub number: usize,
+    pub text: Result<String, String>,
+}
+
+/// Texts in order, a few at a time.
+pub struct Source {
+    name: String,
+    from: From,
+}
+
+enum From {
+    Arguments(vec::IntoIter<Item>),
+    Table(vec::IntoIter<Item>),
+    Input(Box<Lines<io::Stdin>>),
+}
 
 /// What to run on.
 pub enum Inputs {
     /// Texts for the model's tokenizer.
-    Texts(Vec<String>),
+    Texts(Source),
     /// Token ids.
     Ids(Vec<Tokens>),
 }
@@ -20,38 +42,73 @@ impl Inputs {
     /// Takes the one source that was given.
     pub fn read(args: &Texts) -> anyhow::Result<Self> {
         if !args.ids.is_empty() {
-            return args
-                .ids
-                .iter()
-                .map(|s| parse_ids(s))
-                .collect::<Result<_, _>>()
-                .map(Inputs::Ids);
+            let ids = args.ids.iter().enumerate();
+            let ids = ids.map(|(i, s)| parse_ids(s).with_context(|| ids_place(i + 1)));
+            return ids.collect::<Result<_, _>>().map(Inputs::Ids);
         }
-        let texts = match (&args.tsv, args.texts.as_slice()) {
-            (Some(path), _) => Table::read(path)?.column(&args.column)?,
-            (None, [dash]) if dash == "-" => {
-                lines(&read_text(io::stdin().lock(), "standard input")?)?
-            }
-            (None, texts) => texts.to_vec(),
-        };
-        ensure!(
-            !texts.is_empty(),
-            "no text to work on; give texts, \"-\" for standard input, or --tsv FILE"
-        );
-        Ok(Inputs::Texts(texts))
+        Source::of(args).map(Inputs::Texts)
     }
 }
 
-/// One text a line; empty lines at the end are not texts, elsewhere they are an error.
-fn lines(text: &str) -> anyhow::Result<Vec<String>> {
-    let lines: Vec<&str> = text.trim_end().lines().collect();
-    if let Some(empty) = lines.iter().position(|l| l.trim().is_empty()) {
-        bail!(
-            "line {} of standard input is empty; give one text a line",
-            empty + 1
-        );
+/// What errors call a sequence of `--ids`, from 1.
+pub fn ids_place(number: usize) -> String {
+    format!("--ids, sequence {number}")
+}
+
+impl Source {
+    fn of(args: &Texts) -> anyhow::Result<Self> {
+        let (name, from) = match (&args.tsv, args.texts.as_slice()) {
+            (Some(path), _) => {
+                let table = Table::read(path)?;
+                let items = table.lines().into_iter().zip(table.fields(&args.column)?);
+                let items = items.map(|(number, field)| Item {
+                    number,
+                    text: if field.is_empty() {
+                        Err(format!("column {} is empty", shown(&args.column)))
+                    } else {
+                        Ok(field.to_owned())
+                    },
+                });
+                let items: Vec<Item> = items.collect();
+                (table.name().to_owned(), From::Table(items.into_iter()))
+            }
+            (None, [dash]) if dash == "-" => (
+                "standard input".to_owned(),
+                From::Input(Box::new(Lines::new(io::stdin()))),
+            ),
+            (None, texts) => {
+                let items = texts.iter().enumerate().map(|(i, text)| Item {
+                    number: i + 1,
+                    text: Ok(text.clone()),
+                });
+                let items: Vec<Item> = items.collect();
+                (String::new(), From::Arguments(items.into_iter()))
+            }
+        };
+        Ok(Self { name, from })
     }
-    Ok(lines.into_iter().map(str::to_owned).collect())
+
+    /// At most `most` texts, none at the end.
+    pub fn chunk(&mut self, most: usize) -> anyhow::Result<Vec<Item>> {
+        match &mut self.from {
+            From::Arguments(items) | From::Table(items) => Ok(items.take(most).collect()),
+            From::Input(lines) => lines.chunk(most).context("reading standard input"),
+        }
+    }
+
+    /// Whether numbers are those of lines.
+    pub fn has_lines(&self) -> bool {
+        !matches!(self.from, From::Arguments(_))
+    }
+
+    /// What errors call a text.
+    pub fn place(&self, number: usize) -> String {
+        if self.has_lines() {
+            format!("{} line {number}", self.name)
+        } else {
+            format!("text {number}")
+        }
+    }
 }
 
 fn parse_ids(text: &str) -> anyhow::Result<Tokens> {
@@ -60,12 +117,20 @@ fn parse_ids(text: &str) -> anyhow::Result<Tokens> {
         .filter(|s| !s.is_empty())
         .map(|s| {
             s.parse::<u32>()
-                .with_context(|| format!("\"{s}\" in --ids is not a token id"))
+                .with_context(|| format!("\"{}\" is not a token id", shown(s)))
         })
         .collect::<anyhow::Result<Vec<_>>>()?;
-    ensure!(
-        !ids.is_empty(),
-        "--ids has no token id; give for example --ids \"101 7592 102\""
-    );
+    if ids.is_empty() {
+        bail!("no token id; give for example --ids \"101 7592 102\"");
+    }
     Ok(Tokens::from_ids(ids))
+}
+
+/// Refuses a stream without any text.
+pub fn ensure_some(texts: usize) -> anyhow::Result<()> {
+    ensure!(
+        texts > 0,
+        "no text to work on; give texts, \"-\" for standard input, or --tsv FILE"
+    );
+    Ok(())
 }

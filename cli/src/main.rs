@@ -1,32 +1,52 @@
 //! The command line of fqbert. Every command takes `--device URI` and `--json`; see `docs/cli.md`.
 
+// A macro that prints panics where it cannot; `output` is the place that writes.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
+mod answers;
 mod args;
 mod commands;
 mod data;
+mod lines;
+mod log;
 mod output;
 mod progress;
+mod stream;
 
 use std::process::ExitCode;
 
 use clap::Parser;
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::format::FmtSpan;
 
 fn main() -> ExitCode {
-    let cli = args::Cli::parse();
-    tracing_subscriber::fmt()
-        .with_env_filter(
-            EnvFilter::try_from_env("FQBERT_LOG").unwrap_or_else(|_| EnvFilter::new("warn")),
-        )
-        .with_span_events(FmtSpan::CLOSE)
-        .with_writer(std::io::stderr)
-        .init();
-    match commands::run(&cli) {
+    let cli = match args::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return help(&error),
+    };
+    log::start();
+    let result = fqbert_threads::check()
+        .map_err(anyhow::Error::from)
+        .and_then(|()| commands::run(&cli));
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             output::report(&error, cli.json);
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Help and version go to standard output, wrong arguments to standard error.
+fn help(error: &clap::Error) -> ExitCode {
+    let printed = error.print();
+    let asked = !error.use_stderr();
+    match printed.map_err(anyhow::Error::from) {
+        Err(failed) if asked && !output::is_broken_pipe(&failed) => {
+            let failed = failed.context("cannot write to standard output");
+            output::report(&failed, false);
+            ExitCode::FAILURE
+        }
+        _ if asked => ExitCode::SUCCESS,
+        _ => ExitCode::from(2),
     }
 }

@@ -1,23 +1,72 @@
-//! Results and errors, as text or as one JSON object.
+//! Results and errors, as text or as JSON: the one place that writes to standard output and to
+//! standard error.
+//!
+//! What cannot be written to standard output is an error. What cannot be written to standard error
+//! is lost, and nothing else: answers do not depend on it.
 
+use std::fmt;
 use std::io::{self, Write};
 
+use anyhow::Context;
+use fqbert_names::message;
 use serde::Serialize;
 
 /// Writes one JSON object and a newline.
 pub fn json(value: &impl Serialize) -> anyhow::Result<()> {
-    let mut out = io::stdout().lock();
-    serde_json::to_writer_pretty(&mut out, value)?;
-    writeln!(out)?;
-    Ok(())
+    let mut text = serde_json::to_vec_pretty(value)?;
+    text.push(b'\n');
+    write(&text)
 }
 
 /// Writes text.
 pub fn text(s: &str) -> anyhow::Result<()> {
+    write(s.as_bytes())
+}
+
+fn write(bytes: &[u8]) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
-    out.write_all(s.as_bytes())?;
-    out.flush()?;
-    Ok(())
+    let written = out.write_all(bytes).and_then(|()| out.flush());
+    written.context("cannot write to standard output")
+}
+
+/// Writes a line to standard error, if that can be done.
+pub fn say(line: &str) {
+    let _ = writeln!(io::stderr().lock(), "{}", message(line));
+}
+
+/// Says what is not as it should be, but goes on.
+pub fn warn(what: &str) {
+    say(&format!("warning: {what}"));
+}
+
+/// Standard error for a library that logs: what cannot be written is lost.
+pub struct Log;
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let _ = io::stderr().lock().write_all(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// An error that standard output has told already, as a part of its JSON.
+#[derive(Debug)]
+pub struct Told(pub anyhow::Error);
+
+impl fmt::Display for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for Told {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source()
+    }
 }
 
 /// Whether the reader of our output has gone, which is no failure of ours.
@@ -31,18 +80,36 @@ pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
     })
 }
 
+/// What an error and each of its causes say. Errors that show their source in their own text would
+/// be said twice.
+pub fn causes(error: &anyhow::Error) -> Vec<String> {
+    let mut causes: Vec<String> = error.chain().map(|e| message(&e.to_string())).collect();
+    causes.dedup_by(|cause, before| before.contains(cause.as_str()));
+    causes
+}
+
+/// An error as JSON has it.
+#[derive(Serialize)]
+pub struct ErrorObject {
+    error: String,
+    causes: Vec<String>,
+}
+
+impl ErrorObject {
+    /// The error with its causes.
+    pub fn of(error: &anyhow::Error) -> Self {
+        let mut causes = causes(error);
+        let error = causes.remove(0);
+        Self { error, causes }
+    }
+}
+
 /// Writes an error with its causes to standard error; with `--json` an object `{"error": ...,
 /// "causes": [...]}` to standard output too.
 pub fn report(error: &anyhow::Error, as_json: bool) {
-    let mut causes: Vec<String> = error.chain().map(ToString::to_string).collect();
-    // Errors that show their source in their own text would be said twice.
-    causes.dedup_by(|cause, before| before.contains(cause.as_str()));
-    eprintln!("error: {}", causes.join(": "));
-    if as_json {
-        let (first, rest) = causes
-            .split_first()
-            .map_or(("", &[][..]), |(f, r)| (f.as_str(), r));
+    say(&format!("error: {}", causes(error).join(": ")));
+    if as_json && !error.is::<Told>() {
         // Standard error has said it already if this cannot be written.
-        let _ = json(&serde_json::json!({ "error": first, "causes": rest }));
+        let _ = json(&ErrorObject::of(error));
     }
 }

@@ -1,12 +1,16 @@
 //! Labelled data in files of tab-separated values.
 
+use std::collections::HashMap;
 use std::fmt::Display;
 use std::fs;
 use std::io::{self, Read};
 use std::path::Path;
 
+use fqbert_names::{listed, shown};
+
 /// Bound on a data file and on standard input.
 const MAX_BYTES: u64 = 256 << 20;
+const BOM: &[u8] = "\u{feff}".as_bytes();
 
 /// Data that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -60,7 +64,7 @@ pub enum DataError {
     },
     /// A row of another length than the header line.
     #[error("{name} line {line}: {found} fields, the header line has {} ({})", .header.len(),
-        .header.join(", "))]
+        listed(.header))]
     Fields {
         /// The file.
         name: String,
@@ -77,8 +81,19 @@ pub enum DataError {
         /// The file.
         name: String,
     },
+    /// Two columns of one name.
+    #[error("{name} has two columns \"{}\", numbers {} and {}; rename one", shown(.column), .at[0],
+        .at[1])]
+    Twice {
+        /// The file.
+        name: String,
+        /// Their name.
+        column: String,
+        /// Their numbers, from 1.
+        at: [usize; 2],
+    },
     /// No column of that name.
-    #[error("{name} has no column \"{column}\"; it has {}", .header.join(", "))]
+    #[error("{name} has no column \"{}\"; it has {}", shown(.column), listed(.header))]
     NoColumn {
         /// The file.
         name: String,
@@ -88,7 +103,7 @@ pub enum DataError {
         header: Vec<String>,
     },
     /// A field that says nothing usable.
-    #[error("{name} line {line}, column {column}: \"{field}\": {reason}")]
+    #[error("{name} line {line}, column {}: \"{}\": {reason}", shown(.column), shown(.field))]
     Field {
         /// The file.
         name: String,
@@ -129,7 +144,7 @@ pub enum DataError {
         found: usize,
     },
     /// A score that is no finite number.
-    #[error("{name} line {line}: score \"{score}\" is not a number")]
+    #[error("{name} line {line}: score \"{}\" is not a number", shown(.score))]
     Score {
         /// The file.
         name: String,
@@ -163,12 +178,18 @@ pub fn read_text(reader: impl Read, name: &str) -> Result<String, DataError> {
     if bytes.len() as u64 > MAX_BYTES {
         return Err(DataError::TooLarge { name: name() });
     }
+    // What some editors put before a text is no part of it.
+    let skipped = if bytes.starts_with(BOM) {
+        bytes.drain(..BOM.len()).len()
+    } else {
+        0
+    };
     String::from_utf8(bytes).map_err(|e| {
         let offset = e.utf8_error().valid_up_to();
         let newlines = e.as_bytes()[..offset].iter().filter(|b| **b == b'\n');
         DataError::NotUtf8 {
             name: name(),
-            offset,
+            offset: offset + skipped,
             line: newlines.count() + 1,
         }
     })
@@ -179,7 +200,7 @@ pub fn read_text(reader: impl Read, name: &str) -> Result<String, DataError> {
 /// # Errors
 /// As [`read_text`], or it cannot be opened.
 pub fn read_file(path: &Path) -> Result<String, DataError> {
-    let name = path.display().to_string();
+    let name = fqbert_names::path(path);
     let file = match fs::File::open(path) {
         Ok(file) => file,
         Err(source) => return Err(DataError::Open { name, source }),
@@ -206,20 +227,12 @@ impl Table {
     /// The file cannot be read, has no rows, or one of another length.
     pub fn read(path: &Path) -> Result<Self, DataError> {
         let text = read_file(path)?;
-        let name = path.display().to_string();
+        let name = fqbert_names::path(path);
         let mut lines = text
             .lines()
             .enumerate()
             .filter(|(_, l)| !l.trim().is_empty());
-        let Some((_, first)) = lines.next() else {
-            return Err(DataError::NoHeader { name });
-        };
-        let split = |line: &str| {
-            line.split('\t')
-                .map(|f| f.trim().to_owned())
-                .collect::<Vec<_>>()
-        };
-        let header = split(first.trim_start_matches('\u{feff}'));
+        let header = split_header(name.clone(), lines.next().map(|(_, l)| l))?;
         let mut rows = Vec::new();
         for (index, line) in lines {
             let (line, fields) = (index + 1, split(line));
@@ -253,6 +266,27 @@ impl Table {
         })
     }
 
+    /// The fields of a column as they stand in the file.
+    ///
+    /// # Errors
+    /// There is no such column.
+    pub fn fields(&self, column: &str) -> Result<Vec<&str>, DataError> {
+        let at = self.place(column)?;
+        let rows = self.rows.iter();
+        Ok(rows
+            .map(|(_, fields)| fields.get(at).map(String::as_str).unwrap_or_default())
+            .collect())
+    }
+
+    fn place(&self, column: &str) -> Result<usize, DataError> {
+        let found = self.header.iter().position(|h| h == column);
+        found.ok_or_else(|| DataError::NoColumn {
+            name: self.name.clone(),
+            column: column.to_owned(),
+            header: self.header.clone(),
+        })
+    }
+
     /// All values of a column, parsed.
     ///
     /// # Errors
@@ -262,17 +296,11 @@ impl Table {
         column: &str,
         parse: impl Fn(&str) -> Result<T, E>,
     ) -> Result<Vec<T>, DataError> {
-        let Some(at) = self.header.iter().position(|h| h == column) else {
-            return Err(DataError::NoColumn {
-                name: self.name.clone(),
-                column: column.to_owned(),
-                header: self.header.clone(),
-            });
-        };
+        let fields = self.fields(column)?;
         self.rows
             .iter()
-            .map(|(line, fields)| {
-                let field = fields.get(at).map(String::as_str).unwrap_or_default();
+            .zip(fields)
+            .map(|((line, _), field)| {
                 parse(field).map_err(|reason| DataError::Field {
                     name: self.name.clone(),
                     line: *line,
@@ -333,6 +361,41 @@ impl Table {
     }
 }
 
+/// The names in a file's header line.
+///
+/// # Errors
+/// The file cannot be read, is empty, or has two columns of one name.
+pub fn header(path: &Path) -> Result<Vec<String>, DataError> {
+    let text = read_file(path)?;
+    let name = fqbert_names::path(path);
+    let first = text.lines().find(|l| !l.trim().is_empty());
+    split_header(name, first)
+}
+
+fn split_header(name: String, line: Option<&str>) -> Result<Vec<String>, DataError> {
+    let Some(line) = line else {
+        return Err(DataError::NoHeader { name });
+    };
+    let header = split(line);
+    match twice(&header) {
+        None => Ok(header),
+        Some((at, column)) => Err(DataError::Twice { name, column, at }),
+    }
+}
+
+fn split(line: &str) -> Vec<String> {
+    line.split('\t').map(|f| f.trim().to_owned()).collect()
+}
+
+/// The first name that two columns have, and their numbers.
+fn twice(header: &[String]) -> Option<([usize; 2], String)> {
+    let mut seen = HashMap::new();
+    header.iter().enumerate().find_map(|(i, name)| {
+        let before = seen.insert(name, i + 1)?;
+        Some(([before, i + 1], name.clone()))
+    })
+}
+
 /// A pair of sentences with the score people gave it, 0 to 5.
 pub struct ScoredPair {
     /// Its line in the file, from 1.
@@ -349,7 +412,7 @@ pub struct ScoredPair {
 /// The file cannot be read, has no rows, or one without these columns.
 pub fn read_sts(path: &Path) -> Result<Vec<ScoredPair>, DataError> {
     let text = read_file(path)?;
-    let name = || path.display().to_string();
+    let name = || fqbert_names::path(path);
     let mut pairs = Vec::new();
     for (index, row) in text
         .lines()

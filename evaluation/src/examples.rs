@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use fqbert_names::listed;
+
 use crate::Kind;
 use crate::data::{DataError, Table, read_sts};
 
@@ -163,19 +165,10 @@ fn class(field: &str, labels: &[String]) -> Result<usize, String> {
         .position(|n| n == field)
         .or(number)
         .ok_or_else(|| {
-            const SHOWN: usize = 20;
-            let mut names = labels
-                .iter()
-                .take(SHOWN)
-                .cloned()
-                .collect::<Vec<_>>()
-                .join(", ");
-            if labels.len() > SHOWN {
-                names += ", ...";
-            }
             format!(
-                "neither a class number below {} nor one of {names}",
-                labels.len()
+                "neither a class number below {} nor one of {}",
+                labels.len(),
+                listed(labels)
             )
         })
 }
@@ -192,6 +185,6 @@ mod tests {
         assert_eq!(class("0", &labels), Ok(2), "a name goes before a number");
         assert!(class("3", &labels).unwrap_err().contains("below 3"));
         let many: Vec<String> = (0..50).map(|i| format!("L{i}")).collect();
-        assert!(class("x", &many).unwrap_err().ends_with("..."));
+        assert!(class("x", &many).unwrap_err().ends_with("... (50 in all)"));
     }
 }

@@ -63,6 +63,8 @@ pub struct DeviceRun {
     pub device: String,
     /// Whether short sequences shared runs.
     pub packing: bool,
+    /// Texts, or pairs of them, that were cut to the longest sequence.
+    pub texts_cut: usize,
     /// Runs of the accelerator.
     pub runs: u64,
     /// Cycles of the accelerator.

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use fqbert_host::{Tokenizer, Tokens};
+use fqbert_host::{Tokenizer, TokenizerError, Tokens};
 use fqbert_random::Random;
 
 use crate::error::QuantizeError;
@@ -54,6 +54,8 @@ pub struct Calibration {
     /// Where they are from, in words.
     source: String,
     description: String,
+    /// Texts that were cut.
+    cut: usize,
 }
 
 impl Calibration {
@@ -72,9 +74,9 @@ impl Calibration {
         sample: &Sample,
     ) -> Result<Self, QuantizeError> {
         let mut chosen = Reservoir::new(sample);
-        lines(path, |_, line| {
+        lines(path, |number, line| {
             if !line.trim().is_empty() {
-                chosen.offer(|| line.to_owned());
+                chosen.offer(number, || line.to_owned());
             }
             Ok(())
         })?;
@@ -116,7 +118,7 @@ impl Calibration {
                     Some(text) if text.trim().is_empty() => {
                         return Err(format!("column {column} is empty; remove the row"));
                     }
-                    Some(text) => chosen.offer(|| (*text).to_owned()),
+                    Some(text) => chosen.offer(number, || (*text).to_owned()),
                 }
             }
             Ok(())
@@ -133,19 +135,31 @@ impl Calibration {
         tokenizer: &Tokenizer,
         max_len: usize,
     ) -> Result<Self, QuantizeError> {
-        let sequences = texts.iter().enumerate().map(|(i, text)| {
-            let e = tokenizer.encode(text.as_ref(), max_len).map_err(|source| {
-                QuantizeError::Tokenize {
-                    index: i + 1,
-                    source,
-                }
-            })?;
-            Ok(Tokens {
-                ids: e.ids,
-                type_ids: e.type_ids,
-            })
+        let texts = texts.iter().enumerate();
+        let texts = texts.map(|(i, text)| (i + 1, text.as_ref()));
+        Self::encoded(texts, tokenizer, max_len, |index, source| {
+            QuantizeError::Tokenize { index, source }
+        })
+    }
+
+    /// Texts with their numbers, which `refuse` tells.
+    fn encoded<'t>(
+        texts: impl Iterator<Item = (usize, &'t str)>,
+        tokenizer: &Tokenizer,
+        max_len: usize,
+        refuse: impl Fn(usize, TokenizerError) -> QuantizeError,
+    ) -> Result<Self, QuantizeError> {
+        let mut cut = 0;
+        let sequences = texts.map(|(number, text)| {
+            let encoding = tokenizer.encode(text, max_len);
+            let encoding = encoding.map_err(|source| refuse(number, source))?;
+            cut += usize::from(encoding.truncated);
+            Ok(encoding.into())
         });
-        Self::from_sequences(sequences.collect::<Result<_, QuantizeError>>()?)
+        let sequences = sequences.collect::<Result<_, QuantizeError>>()?;
+        let mut calibration = Self::from_sequences(sequences)?;
+        calibration.cut = cut;
+        Ok(calibration)
     }
 
     /// Sequences already tokenized, for models whose tokenizer is not at hand.
@@ -168,6 +182,7 @@ impl Calibration {
             sequences,
             source: String::new(),
             description: String::new(),
+            cut: 0,
         };
         calibration.describe();
         Ok(calibration)
@@ -235,6 +250,11 @@ impl Calibration {
         self.sequences.iter().map(|s| s.ids.len()).sum()
     }
 
+    /// Texts that were cut to the length asked for.
+    pub fn cut(&self) -> usize {
+        self.cut
+    }
+
     /// In words, for the model's provenance.
     pub fn description(&self) -> &str {
         &self.description
@@ -251,7 +271,16 @@ impl Calibration {
                 of: Some(path.to_owned()),
             });
         }
-        let mut c = Self::from_texts(&chosen.kept, tokenizer, sample.max_len)?;
+        let texts = chosen
+            .kept
+            .iter()
+            .map(|(line, text)| (*line, text.as_str()));
+        let row = |line, source: TokenizerError| QuantizeError::Row {
+            path: path.to_owned(),
+            line,
+            reason: source.to_string(),
+        };
+        let mut c = Self::encoded(texts, tokenizer, sample.max_len, row)?;
         let name = path
             .file_name()
             .map_or_else(String::new, |n| n.to_string_lossy().into_owned());
@@ -290,7 +319,12 @@ fn lines(
         if read as u64 > MAX_LINE {
             return Err(row(format!("it is longer than {MAX_LINE} bytes")));
         }
-        let text = std::str::from_utf8(&line).map_err(|e| {
+        // What some editors put before a text is no part of it.
+        let bytes = match line.strip_prefix("\u{feff}".as_bytes()) {
+            Some(rest) if number == 1 => rest,
+            _ => &line,
+        };
+        let text = std::str::from_utf8(bytes).map_err(|e| {
             row(format!(
                 "not UTF-8 at byte {}; convert the file",
                 e.valid_up_to()
@@ -303,7 +337,8 @@ fn lines(
 
 /// A uniform choice of a stream of unknown length (Vitter's algorithm R), in the stream's order.
 struct Reservoir {
-    kept: Vec<String>,
+    /// With their lines.
+    kept: Vec<(usize, String)>,
     offered: u64,
     limit: usize,
     random: Random,
@@ -319,10 +354,10 @@ impl Reservoir {
         }
     }
 
-    fn offer(&mut self, text: impl FnOnce() -> String) {
+    fn offer(&mut self, line: usize, text: impl FnOnce() -> String) {
         self.offered += 1;
         if self.kept.len() < self.limit {
-            self.kept.push(text());
+            self.kept.push((line, text()));
             return;
         }
         // The bias of the remainder is below 2^-40 for any file.
@@ -330,7 +365,7 @@ impl Reservoir {
         if at < self.kept.len() {
             // Keep the order of the file: the moving average of maxima depends on it.
             self.kept.remove(at);
-            self.kept.push(text());
+            self.kept.push((line, text()));
         }
     }
 }

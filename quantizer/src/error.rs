@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use fqbert_host::{HostError, InputError, TokenizerError};
 use fqbert_model::ModelError;
+use fqbert_names::{self as names, said, shown};
 use fqbert_numerics::layernorm::LayerNormError;
 use fqbert_numerics::requant::RequantError;
 
@@ -12,7 +13,7 @@ use fqbert_numerics::requant::RequantError;
 #[non_exhaustive]
 pub enum QuantizeError {
     /// The calibration file cannot be read.
-    #[error("cannot read calibration data {}: {source}", path.display())]
+    #[error("cannot read calibration data {}: {source}", names::path(path))]
     Io {
         /// The file.
         path: PathBuf,
@@ -20,7 +21,7 @@ pub enum QuantizeError {
         source: std::io::Error,
     },
     /// A row of the calibration file is not what was asked for.
-    #[error("{}: line {line}: {reason}", path.display())]
+    #[error("{} line {line}: {}", names::path(path), said(reason))]
     Row {
         /// The file.
         path: PathBuf,
@@ -32,7 +33,7 @@ pub enum QuantizeError {
     /// There is nothing to calibrate on.
     #[error(
         "no calibration data{}: give a file with at least one sentence",
-        of.as_ref().map(|p| format!(" in {}", p.display())).unwrap_or_default()
+        of.as_ref().map(|p| format!(" in {}", names::path(p))).unwrap_or_default()
     )]
     NoCalibration {
         /// The file, if it came from one.
@@ -58,7 +59,7 @@ pub enum QuantizeError {
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
     /// An option out of its range.
-    #[error("option {option} is {value}: {expected}")]
+    #[error("option {option} is {}: {expected}", shown(value))]
     Option {
         /// Name of the field.
         option: &'static str,
@@ -68,7 +69,7 @@ pub enum QuantizeError {
         expected: String,
     },
     /// Learned scales that cannot be used.
-    #[error("fqbert-scales.json of the checkpoint: {reason}")]
+    #[error("fqbert-scales.json of the checkpoint: {}", said(reason))]
     Learned {
         /// What is wrong, and what is expected.
         reason: String,
@@ -139,7 +140,9 @@ pub enum QuantizeError {
     Model(#[from] ModelError),
     /// A stage file of an interrupted run that cannot be used.
     #[error(
-        "stage file {}: {reason}; delete it, or its folder to start again", path.display()
+        "stage file {}: {}; delete it, or its folder to start again",
+        names::path(path),
+        said(reason)
     )]
     Stage {
         /// The file.

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use fqbert_checkpoint::Checkpoint;
 use fqbert_evaluation::metrics::correlation::cosine;
-use fqbert_host::{Head, HeadOutput, ProblemType, QuantizedInput, Tokens, argmax};
+use fqbert_host::{Head, HeadOutput, QuantizedInput, Reading, Tokens, argmax};
 use fqbert_model::QuantizedModel;
 use rayon::prelude::*;
 use serde::Serialize;
@@ -52,11 +52,9 @@ impl Measure {
         match &checkpoint.head {
             Head::Embedding { .. } => Measure::CosineLost,
             Head::TokenClassification { .. } => Measure::ChangedTokens,
-            Head::SequenceClassification { out, .. } => match checkpoint.config.problem_type {
-                Some(ProblemType::Regression) => Measure::VarianceLost,
-                Some(ProblemType::MultiLabel) => Measure::ChangedTexts,
-                _ if out.outputs() == 1 => Measure::VarianceLost,
-                _ => Measure::ChangedTexts,
+            Head::SequenceClassification { .. } => match checkpoint.config.reading() {
+                Reading::Number | Reading::Score => Measure::VarianceLost,
+                Reading::OneClass | Reading::AnyLabel => Measure::ChangedTexts,
             },
         }
     }
@@ -156,7 +154,7 @@ impl<'a> Judge<'a> {
         let share = |differ: &dyn Fn(&[f32], &[f32]) -> bool| {
             pairs().filter(|(f, a)| differ(f, a)).count() as f64 / texts
         };
-        let multi = self.checkpoint.config.problem_type == Some(ProblemType::MultiLabel);
+        let multi = self.checkpoint.config.reading() == Reading::AnyLabel;
         let drop = match self.measure {
             Measure::ChangedTexts if multi => {
                 share(&|f, a| f.iter().zip(a).any(|(f, a)| (*f > 0.0) != (*a > 0.0)))

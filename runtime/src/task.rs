@@ -4,9 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use fqbert_host::{
-    Encoding, HeadOutput, ProblemType, Task, Tokenizer, TokenizerError, Tokens, argmax,
+    Encoding, HeadOutput, HostError, Reading, Task, Tokenizer, TokenizerError, Tokens, WordSpan,
+    argmax,
 };
 use fqbert_model::{ModelError, QuantizedModel};
+use fqbert_names::shown;
 use fqbert_session::{Session, SessionError, SessionOptions};
 
 use crate::uri::{OpenError, open_device};
@@ -33,6 +35,24 @@ pub enum TaskError {
     /// The text cannot be tokenized.
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
+    /// One of many texts gets no answer.
+    #[error("text {number} (from 1): {source}")]
+    Text {
+        /// Which, from 1.
+        number: usize,
+        /// Why.
+        #[source]
+        source: Box<TaskError>,
+    },
+    /// The model computes no numbers.
+    #[error("model {model}: {source}")]
+    NoAnswer {
+        /// The file, or the checkpoint that it was made from.
+        model: String,
+        /// At which stage.
+        #[source]
+        source: HostError,
+    },
     /// The model has no tokenizer inside.
     #[error("the model has no tokenizer inside: give token ids instead of text")]
     NoTokenizer,
@@ -56,7 +76,7 @@ pub struct Classification {
     /// Its name.
     pub label: String,
     /// For each label its probability (softmax for one label of many, a sigmoid each for several);
-    /// for a regression the values themselves.
+    /// for a regression the values themselves; for one output of which nothing is said its sigmoid.
     pub scores: Vec<f32>,
     /// The head's output.
     pub logits: Vec<f32>,
@@ -79,6 +99,8 @@ pub struct TaggedWord {
 struct Text {
     session: Session,
     tokenizer: Option<Tokenizer>,
+    /// What errors call the model.
+    name: String,
 }
 
 impl Text {
@@ -89,14 +111,17 @@ impl Text {
     ) -> Result<Self, TaskError> {
         let path = model.as_ref();
         let model = QuantizedModel::load(path).map_err(|source| TaskError::Model {
-            path: path.display().to_string(),
+            path: shown(&path.display().to_string()).to_string(),
             source,
         })?;
         let session = Session::new(Arc::new(model), open_device(uri)?, options.clone())?;
-        Self::new(session)
+        let mut text = Self::new(session)?;
+        text.name = shown(&path.display().to_string()).to_string();
+        Ok(text)
     }
 
     fn new(session: Session) -> Result<Self, TaskError> {
+        let name = shown(&session.model().provenance.source).to_string();
         let tokenizer = match &session.model().tokenizer {
             Some(t) => Some(Tokenizer::from_bytes(t.json().to_vec())?),
             None => None,
@@ -104,7 +129,11 @@ impl Text {
         if let Some(tokenizer) = &tokenizer {
             tokenizer.check_vocab(session.model().config.vocab)?;
         }
-        Ok(Self { session, tokenizer })
+        Ok(Self {
+            session,
+            tokenizer,
+            name,
+        })
     }
 
     fn encode(&self, text: &str) -> Result<Encoding, TaskError> {
@@ -113,15 +142,61 @@ impl Text {
     }
 
     fn encode_all<S: AsRef<str>>(&self, texts: &[S]) -> Result<Vec<Tokens>, TaskError> {
-        texts
-            .iter()
-            .map(|t| self.encode(t.as_ref()).map(Tokens::from))
-            .collect()
+        let encode = |(index, text): (usize, &S)| {
+            let encoding = self.encode(text.as_ref());
+            encoding.map(Tokens::from).map_err(|e| number(index, e))
+        };
+        texts.iter().enumerate().map(encode).collect()
+    }
+
+    /// The head's output of one sequence.
+    fn run(&mut self, tokens: &Tokens) -> Result<HeadOutput, TaskError> {
+        match self.session.run(tokens) {
+            Err(SessionError::Host(source @ HostError::NotFinite { .. })) => {
+                Err(self.no_answer(source))
+            }
+            other => Ok(other?),
+        }
+    }
+
+    /// The head's outputs of many sequences, each read on its own.
+    fn run_each<T>(
+        &mut self,
+        tokens: &[Tokens],
+        done: impl FnMut(usize),
+        read: impl Fn(&Self, HeadOutput) -> T,
+    ) -> Result<Vec<Result<T, TaskError>>, TaskError> {
+        let outputs = self.session.run_each_with(tokens, done)?;
+        let outputs = outputs.into_iter();
+        let each = outputs.map(|o| o.map(|o| read(self, o)).map_err(|e| self.no_answer(e)));
+        Ok(each.collect())
+    }
+
+    fn no_answer(&self, source: HostError) -> TaskError {
+        TaskError::NoAnswer {
+            model: self.name.clone(),
+            source,
+        }
     }
 
     fn labels(&self) -> &[String] {
         &self.session.model().config.labels
     }
+}
+
+/// The error of text `index` of many.
+fn number(index: usize, error: TaskError) -> TaskError {
+    TaskError::Text {
+        number: index + 1,
+        source: Box::new(error),
+    }
+}
+
+/// The answers of many texts, if each has one.
+fn all<T>(each: Vec<Result<T, TaskError>>) -> Result<Vec<T>, TaskError> {
+    let each = each.into_iter().enumerate();
+    each.map(|(index, answer)| answer.map_err(|e| number(index, e)))
+        .collect()
 }
 
 /// Checks a model's task against the one wanted.
@@ -170,6 +245,11 @@ macro_rules! over_text {
             &mut self.0.session
         }
 
+        /// Checks that a sequence of token ids can be run.
+        pub fn check(&self, tokens: &Tokens) -> Result<(), TaskError> {
+            Ok(self.0.session.check(tokens)?)
+        }
+
         /// Tokens that a text becomes, cut to the longest sequence.
         pub fn encode(&self, text: &str) -> Result<Encoding, TaskError> {
             self.0.encode(text)
@@ -198,8 +278,8 @@ impl Classifier {
 
     /// Classifies one sequence of token ids.
     pub fn classify_tokens(&mut self, tokens: &Tokens) -> Result<Classification, TaskError> {
-        let output = self.0.session.run(tokens)?;
-        Ok(self.read(output))
+        let output = self.0.run(tokens)?;
+        Ok(classification(&self.0, output))
     }
 
     /// Classifies many texts; answers are in their order.
@@ -218,28 +298,37 @@ impl Classifier {
         tokens: &[Tokens],
         done: impl FnMut(usize),
     ) -> Result<Vec<Classification>, TaskError> {
-        let outputs = self.0.session.run_batch_with(tokens, done)?;
-        Ok(outputs.into_iter().map(|o| self.read(o)).collect())
+        all(self.classify_each(tokens, done)?)
     }
 
-    fn read(&self, output: HeadOutput) -> Classification {
-        let logits = output.values().to_vec();
-        let index = argmax(&logits);
-        let scores = match self.0.session.model().config.problem_type {
-            Some(ProblemType::Regression) => logits.clone(),
-            Some(ProblemType::MultiLabel) => logits
-                .iter()
-                .map(|v| 1.0 / (1.0 + libm::expf(-v)))
-                .collect(),
-            _ => softmax(&logits),
-        };
-        let label = self.0.labels().get(index).cloned().unwrap_or_default();
-        Classification {
-            index,
-            label,
-            scores,
-            logits,
-        }
+    /// As [`Classifier::classify_tokens_batch`], but what has no answer is an error alone.
+    pub fn classify_each(
+        &mut self,
+        tokens: &[Tokens],
+        done: impl FnMut(usize),
+    ) -> Result<Vec<Result<Classification, TaskError>>, TaskError> {
+        self.0.run_each(tokens, done, classification)
+    }
+}
+
+/// What a classifier's output says.
+fn classification(text: &Text, output: HeadOutput) -> Classification {
+    let logits = output.values().to_vec();
+    let index = argmax(&logits);
+    let scores = match text.session.model().config.reading() {
+        Reading::Number => logits.clone(),
+        Reading::AnyLabel | Reading::Score => logits
+            .iter()
+            .map(|v| 1.0 / (1.0 + libm::expf(-v)))
+            .collect(),
+        Reading::OneClass => softmax(&logits),
+    };
+    let label = text.labels().get(index).cloned().unwrap_or_default();
+    Classification {
+        index,
+        label,
+        scores,
+        logits,
     }
 }
 
@@ -259,7 +348,7 @@ impl Embedder {
     /// The vector of one text, `[hidden]`.
     pub fn embed(&mut self, text: &str) -> Result<Vec<f32>, TaskError> {
         let tokens: Tokens = self.0.encode(text)?.into();
-        Ok(self.0.session.run(&tokens)?.values().to_vec())
+        Ok(self.0.run(&tokens)?.values().to_vec())
     }
 
     /// The vectors of many texts, in their order.
@@ -275,8 +364,16 @@ impl Embedder {
         tokens: &[Tokens],
         done: impl FnMut(usize),
     ) -> Result<Vec<Vec<f32>>, TaskError> {
-        let outputs = self.0.session.run_batch_with(tokens, done)?;
-        Ok(outputs.into_iter().map(|o| o.values().to_vec()).collect())
+        all(self.embed_each(tokens, done)?)
+    }
+
+    /// As [`Embedder::embed_tokens_batch`], but what has no answer is an error alone.
+    pub fn embed_each(
+        &mut self,
+        tokens: &[Tokens],
+        done: impl FnMut(usize),
+    ) -> Result<Vec<Result<Vec<f32>, TaskError>>, TaskError> {
+        self.0.run_each(tokens, done, |_, o| o.values().to_vec())
     }
 }
 
@@ -301,22 +398,43 @@ impl Tagger {
     pub fn tag(&mut self, text: &str) -> Result<Vec<TaggedWord>, TaskError> {
         let encoding = self.0.encode(text)?;
         let words = encoding.word_spans();
-        let output = self.0.session.run(&encoding.into())?;
-        let classes = self.0.labels().len().max(1);
-        let logits = output.values();
-        let tagged = words.into_iter().filter_map(|span| {
-            let start = span.tokens.start * classes;
-            let scores = softmax(logits.get(start..start + classes)?);
-            let index = argmax(&scores);
-            Some(TaggedWord {
-                word: text.get(span.bytes.clone())?.to_owned(),
-                bytes: span.bytes,
-                label: self.0.labels().get(index).cloned().unwrap_or_default(),
-                score: scores.get(index).copied().unwrap_or(0.0),
-            })
-        });
-        Ok(tagged.collect())
+        let output = self.0.run(&encoding.into())?;
+        Ok(tags(&self.0, text, words, &output))
     }
+
+    /// The classes of the words of many texts, given with their [`Tagger::encode`]d tokens; what has
+    /// no answer is an error alone. `done` is called with the number answered after each run.
+    pub fn tag_each<S: AsRef<str>>(
+        &mut self,
+        texts: &[(S, Encoding)],
+        done: impl FnMut(usize),
+    ) -> Result<Vec<Result<Vec<TaggedWord>, TaskError>>, TaskError> {
+        let encodings = texts.iter().map(|(_, encoding)| encoding.clone());
+        let tokens: Vec<Tokens> = encodings.map(Tokens::from).collect();
+        let outputs = self.0.run_each(&tokens, done, |_, output| output)?;
+        let answers = texts.iter().zip(outputs).map(|((text, encoding), output)| {
+            output.map(|o| tags(&self.0, text.as_ref(), encoding.word_spans(), &o))
+        });
+        Ok(answers.collect())
+    }
+}
+
+/// What a tagger's output says of the words of a text.
+fn tags(of: &Text, text: &str, words: Vec<WordSpan>, output: &HeadOutput) -> Vec<TaggedWord> {
+    let classes = of.labels().len().max(1);
+    let logits = output.values();
+    let tagged = words.into_iter().filter_map(|span| {
+        let start = span.tokens.start * classes;
+        let scores = softmax(logits.get(start..start + classes)?);
+        let index = argmax(&scores);
+        Some(TaggedWord {
+            word: text.get(span.bytes.clone())?.to_owned(),
+            bytes: span.bytes,
+            label: of.labels().get(index).cloned().unwrap_or_default(),
+            score: scores.get(index).copied().unwrap_or(0.0),
+        })
+    });
+    tagged.collect()
 }
 
 fn softmax(logits: &[f32]) -> Vec<f32> {

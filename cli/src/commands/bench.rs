@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::time::Instant;
 
+use anyhow::Context;
 use fqbert_compiler::CompileOptions;
 use fqbert_contract::timing::{self, Policy, UNITS, unit_name};
 use fqbert_evaluation::metrics;
@@ -45,8 +46,7 @@ struct Result {
 pub fn run(cli: &Cli, args: &Bench) -> anyhow::Result<()> {
     let geometry = subject::geometry(&cli.device)?;
     let (name, model) = subject::load(&args.subject)?;
-    let seq = args.subject.seq;
-    let bucket = subject::bucket(&geometry, &model, seq)?;
+    let (seq, bucket) = subject::bucket(&geometry, &model, args.subject.seq)?;
     let program = fqbert_compiler::compile(&model, &geometry, bucket, &CompileOptions::default())?;
     let schedule = timing::simulate(&geometry, &program.instructions, Policy::Earliest)?;
     let mut times = Vec::new();
@@ -62,11 +62,12 @@ pub fn run(cli: &Cli, args: &Bench) -> anyhow::Result<()> {
         )?;
         session.prepare(seq)?;
         let bar = progress::bar(args.runs as usize + 1, "timing");
-        session.run(&tokens)?;
+        let failed = || format!("model {name}");
+        session.run(&tokens).with_context(failed)?;
         for _ in 0..args.runs {
             bar.inc(1);
             let start = Instant::now();
-            session.run(&tokens)?;
+            session.run(&tokens).with_context(failed)?;
             times.push(start.elapsed().as_secs_f64() * 1e3);
         }
         bar.finish_and_clear();

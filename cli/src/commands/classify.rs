@@ -1,28 +1,24 @@
 //! `fqbert classify`.
 
-use std::fmt::Write;
-
-use fqbert_runtime::{Classification, Classifier, Tokens};
+use fqbert_names::shown;
+use fqbert_runtime::{Classification, Classifier, Encoding, TaskError, Tokens};
 use serde::Serialize;
 
+use crate::answers::{self, Answerer, Sequence, Shape};
 use crate::args::{Classify, Cli};
 use crate::data::Inputs;
-use crate::{output, progress};
 
 #[derive(Serialize)]
 struct Answer<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<&'a str>,
     label: &'a str,
-    /// One for each of `labels`.
+    /// One for each of the labels.
     scores: &'a [f32],
     logits: &'a [f32],
-}
-
-#[derive(Serialize)]
-struct Answers<'a> {
-    labels: &'a [String],
-    results: Vec<Answer<'a>>,
+    /// The text was cut to the longest sequence.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    cut: bool,
 }
 
 pub fn run(cli: &Cli, args: &Classify) -> anyhow::Result<()> {
@@ -30,53 +26,65 @@ pub fn run(cli: &Cli, args: &Classify) -> anyhow::Result<()> {
     let path = super::model_path(args.model.model.as_ref())?;
     let mut classifier =
         Classifier::open(path, &cli.device, &super::session_options(&args.model.run))?;
-    let (texts, tokens) = match inputs {
-        Inputs::Texts(texts) => {
-            let encode = |t: &String| classifier.encode(t).map(Tokens::from);
-            let tokens = texts.iter().map(encode).collect::<Result<Vec<_>, _>>()?;
-            (texts, tokens)
-        }
-        Inputs::Ids(tokens) => (Vec::new(), tokens),
+    let labels = classifier.session().model().config.labels.clone();
+    let shape = Shape {
+        before: [("labels".to_owned(), labels.into())].into_iter().collect(),
+        list: "results",
+        alone: true,
+        between: "",
     };
-    let bar = progress::bar(tokens.len(), "classifying");
-    let results = classifier.classify_tokens_batch(&tokens, |n| bar.set_position(n as u64))?;
-    bar.finish_and_clear();
-    let labels = &classifier.session().model().config.labels;
-    let answer = |(i, c)| answer(texts.get(i).map(String::as_str), c);
-    let answers: Vec<Answer> = results.iter().enumerate().map(answer).collect();
-    if cli.json {
-        // One text gives its answer itself: the object that scripts want.
-        return match answers.as_slice() {
-            [one] => output::json(one),
-            _ => output::json(&Answers {
-                labels,
-                results: answers,
-            }),
-        };
-    }
-    let mut out = String::new();
-    for a in &answers {
-        let scores: Vec<String> = labels
-            .iter()
-            .zip(a.scores)
-            .map(|(l, s)| format!("{l} {s:.4}"))
-            .collect();
-        writeln!(
-            out,
-            "{:<12} {}  {}",
-            a.label,
-            scores.join("  "),
-            a.text.unwrap_or_default()
-        )?;
-    }
-    output::text(&out)
+    answers::run(&mut classifier, inputs, shape, cli.json)
 }
 
-fn answer<'a>(text: Option<&'a str>, c: &'a Classification) -> Answer<'a> {
-    Answer {
-        text,
-        label: &c.label,
-        scores: &c.scores,
-        logits: &c.logits,
+impl Answerer for Classifier {
+    type Answer = Classification;
+
+    fn encode(&self, text: &str) -> Result<Encoding, TaskError> {
+        Classifier::encode(self, text)
     }
+
+    fn check(&self, tokens: &Tokens) -> Result<(), TaskError> {
+        Classifier::check(self, tokens)
+    }
+
+    fn longest(&self) -> usize {
+        self.session().longest()
+    }
+
+    fn answer(
+        &mut self,
+        sequences: &[Sequence],
+        done: &mut dyn FnMut(usize),
+    ) -> Result<Vec<Result<Classification, TaskError>>, TaskError> {
+        self.classify_each(&tokens(sequences), done)
+    }
+
+    fn text(&self, sequence: &Sequence, c: &Classification) -> String {
+        let labels = self.session().model().config.labels.iter();
+        let scores: Vec<String> = labels
+            .zip(&c.scores)
+            .map(|(l, s)| format!("{} {s:.4}", shown(l)))
+            .collect();
+        format!(
+            "{:<12} {}  {}\n",
+            shown(&c.label).to_string(),
+            scores.join("  "),
+            sequence.text().unwrap_or_default()
+        )
+    }
+
+    fn json(&self, sequence: &Sequence, c: &Classification, _: bool) -> serde_json::Result<String> {
+        serde_json::to_string_pretty(&Answer {
+            text: sequence.text(),
+            label: &c.label,
+            scores: &c.scores,
+            logits: &c.logits,
+            cut: sequence.cut(),
+        })
+    }
+}
+
+/// The tokens of some sequences.
+pub fn tokens(sequences: &[Sequence]) -> Vec<Tokens> {
+    sequences.iter().map(|s| s.tokens.clone()).collect()
 }

@@ -1,45 +1,57 @@
 //! `fqbert embed`.
 
-use std::fmt::Write;
+use fqbert_runtime::{Embedder, Encoding, TaskError, Tokens};
 
-use fqbert_runtime::{Embedder, Tokens};
-use serde::Serialize;
-
+use super::classify::tokens;
+use crate::answers::{self, Answerer, Sequence, Shape};
 use crate::args::{Cli, Embed};
 use crate::data::Inputs;
-use crate::{output, progress};
-
-#[derive(Serialize)]
-struct Vectors {
-    dimensions: usize,
-    vectors: Vec<Vec<f32>>,
-}
 
 pub fn run(cli: &Cli, args: &Embed) -> anyhow::Result<()> {
     let inputs = Inputs::read(&args.texts)?;
     let path = super::model_path(args.model.model.as_ref())?;
     let mut embedder = Embedder::open(path, &cli.device, &super::session_options(&args.model.run))?;
-    let tokens: Vec<Tokens> = match inputs {
-        Inputs::Texts(texts) => texts
-            .iter()
-            .map(|t| embedder.encode(t).map(Tokens::from))
-            .collect::<Result<_, _>>()?,
-        Inputs::Ids(tokens) => tokens,
+    let dimensions = embedder.session().model().config.hidden;
+    let shape = Shape {
+        before: [("dimensions".to_owned(), dimensions.into())]
+            .into_iter()
+            .collect(),
+        list: "vectors",
+        alone: false,
+        between: "",
     };
-    let bar = progress::bar(tokens.len(), "embedding");
-    let vectors = embedder.embed_tokens_batch(&tokens, |n| bar.set_position(n as u64))?;
-    bar.finish_and_clear();
-    if cli.json {
-        let dimensions = vectors.first().map_or(0, Vec::len);
-        return output::json(&Vectors {
-            dimensions,
-            vectors,
-        });
+    answers::run(&mut embedder, inputs, shape, cli.json)
+}
+
+impl Answerer for Embedder {
+    type Answer = Vec<f32>;
+
+    fn encode(&self, text: &str) -> Result<Encoding, TaskError> {
+        Embedder::encode(self, text)
     }
-    let mut out = String::new();
-    for vector in &vectors {
+
+    fn check(&self, tokens: &Tokens) -> Result<(), TaskError> {
+        Embedder::check(self, tokens)
+    }
+
+    fn longest(&self) -> usize {
+        self.session().longest()
+    }
+
+    fn answer(
+        &mut self,
+        sequences: &[Sequence],
+        done: &mut dyn FnMut(usize),
+    ) -> Result<Vec<Result<Vec<f32>, TaskError>>, TaskError> {
+        self.embed_each(&tokens(sequences), done)
+    }
+
+    fn text(&self, _: &Sequence, vector: &Vec<f32>) -> String {
         let values: Vec<String> = vector.iter().map(|v| format!("{v:.6}")).collect();
-        writeln!(out, "{}", values.join(" "))?;
+        values.join(" ") + "\n"
     }
-    output::text(&out)
+
+    fn json(&self, _: &Sequence, vector: &Vec<f32>, _: bool) -> serde_json::Result<String> {
+        serde_json::to_string_pretty(vector)
+    }
 }

@@ -10,6 +10,7 @@ use fqbert_evaluation::data;
 use fqbert_files::write_atomically;
 use fqbert_host::{TaskKind, Tokenizer, Tokens};
 use fqbert_model::{FloatMetric, QuantizedModel};
+use fqbert_names::{listed, shown};
 use fqbert_quantizer::{
     Calibration, Columns, Goal, Job, LearnedScales, Mix, Progress, QuantizeOptions, RangeMethod,
     Report, Sample, Scheme, Sensitivity, StageFolder, quantize_learned,
@@ -67,7 +68,7 @@ pub fn run(cli: &Cli, args: &Quantize) -> anyhow::Result<()> {
         .calibrate
         .as_ref()
         .map(|path| {
-            calibration(path, args, &tokenizer)
+            calibration(path, args, &tokenizer, checkpoint.config.max_sequence())
                 .with_context(|| format!("calibration data {}", path.display()))
         })
         .transpose()?;
@@ -254,29 +255,38 @@ fn calibration(
     path: &Path,
     args: &Quantize,
     tokenizer: &Tokenizer,
+    longest: usize,
 ) -> anyhow::Result<(Calibration, Vec<Tokens>)> {
     let judged = args.budget.is_some() || args.max_drop.is_some() || args.sensitivity.is_some();
     let held_out = if judged { args.held_out } else { 0 };
-    let all = sample(path, args, tokenizer, args.samples.saturating_add(held_out))?;
+    let max_len = args.max_tokens.min(longest);
+    let sample = Sample {
+        limit: args.samples.saturating_add(held_out),
+        max_len,
+        seed: args.seed,
+    };
+    let all = draw(path, args, tokenizer, &sample)?;
+    if all.cut() > 0 {
+        output::warn(&format!(
+            "{} of {} calibration texts were cut to {max_len} tokens",
+            all.cut(),
+            all.sequences().len()
+        ));
+    }
     if judged {
         return Ok(all.hold_out(held_out)?);
     }
     Ok((all, Vec::new()))
 }
 
-fn sample(
+fn draw(
     path: &Path,
     args: &Quantize,
     tokenizer: &Tokenizer,
-    limit: usize,
+    sample: &Sample,
 ) -> anyhow::Result<Calibration> {
-    let sample = Sample {
-        limit,
-        max_len: args.max_tokens,
-        seed: args.seed,
-    };
     let Some(column) = &args.column else {
-        return Ok(Calibration::from_text_file(path, tokenizer, &sample)?);
+        return Ok(Calibration::from_text_file(path, tokenizer, sample)?);
     };
     // Numbers address files without a header line, names those with one.
     let columns = match column
@@ -293,18 +303,18 @@ fn sample(
             header: true,
         },
     };
-    Ok(Calibration::from_tsv(path, &columns, tokenizer, &sample)?)
+    Ok(Calibration::from_tsv(path, &columns, tokenizer, sample)?)
 }
 
 /// Number, from 1, of a column that the header line names.
 fn header_column(path: &Path, name: &str) -> anyhow::Result<usize> {
-    let text = data::read_file(path)?;
-    let header = text.lines().next().unwrap_or_default();
-    let at = header.split('\t').position(|h| h.trim() == name);
+    let header = data::header(path)?;
+    let at = header.iter().position(|h| h == name);
     Ok(1 + at.with_context(|| {
         format!(
-            "no column \"{name}\"; the header line has {}",
-            header.replace('\t', ", ")
+            "no column \"{}\"; the header line has {}",
+            shown(name),
+            listed(&header)
         )
     })?)
 }

@@ -94,14 +94,26 @@ pub fn geometry(uri: &str) -> anyhow::Result<Geometry> {
     Ok(open_device(uri)?.capabilities().geometry.clone())
 }
 
-/// The shortest program that holds `tokens`.
-pub fn bucket(geometry: &Geometry, model: &QuantizedModel, tokens: usize) -> anyhow::Result<u32> {
+/// Tokens of a sequence where none are asked for.
+const TOKENS: usize = 128;
+
+/// The tokens asked for, [`TOKENS`] or fewer if nothing is, and the shortest program that holds
+/// them.
+pub fn bucket(
+    geometry: &Geometry,
+    model: &QuantizedModel,
+    asked: Option<usize>,
+) -> anyhow::Result<(usize, u32)> {
     let buckets = fqbert_runtime::fitting_buckets(geometry, model)?;
-    fqbert_compiler::choose_bucket(&buckets, tokens).with_context(|| {
-        let longest = buckets.last().copied().unwrap_or(0);
+    let longest = buckets.last().copied().unwrap_or(0) as usize;
+    let longest = longest.min(model.config.max_sequence());
+    let tokens = asked.unwrap_or(TOKENS.min(longest));
+    let bucket = fqbert_compiler::choose_bucket(&buckets, tokens).filter(|_| tokens <= longest);
+    let bucket = bucket.with_context(|| {
         format!(
             "--seq {tokens}: the longest sequence of this model on {} is {longest} tokens",
             geometry.name
         )
-    })
+    })?;
+    Ok((tokens, bucket))
 }

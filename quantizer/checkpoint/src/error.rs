@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use fqbert_host::{Family, TaskKind, TokenizerError};
+use fqbert_names::{self as names, said, shown};
 
 const PICKLE: &str = "a pickled pytorch_model.bin is there, but is not read because a pickle can \
     run code: convert it with `save_pretrained(..., safe_serialization=True)`";
@@ -12,7 +13,7 @@ const PICKLE: &str = "a pickled pytorch_model.bin is there, but is not read beca
 #[non_exhaustive]
 pub enum CheckpointError {
     /// A file could not be opened or read.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {}: {source}", names::path(path))]
     Io {
         /// The file.
         path: PathBuf,
@@ -22,7 +23,7 @@ pub enum CheckpointError {
     /// The folder has no weights that we read.
     #[error(
         "{}: no model.safetensors and no model.safetensors.index.json; {}",
-        folder.display(),
+        names::path(folder),
         if *pickle { PICKLE } else { "give the folder that holds config.json and the weights" }
     )]
     NoWeights {
@@ -32,7 +33,10 @@ pub enum CheckpointError {
         pickle: bool,
     },
     /// A file is larger than anything sensible of its kind.
-    #[error("{} is {bytes} bytes, more than the {limit} that such a file may have", path.display())]
+    #[error(
+        "{} is {bytes} bytes, more than the {limit} that such a file may have",
+        names::path(path)
+    )]
     FileTooLarge {
         /// The file.
         path: PathBuf,
@@ -42,7 +46,8 @@ pub enum CheckpointError {
         limit: u64,
     },
     /// A JSON file does not parse.
-    #[error("{} is not valid JSON of the expected form: {source}", path.display())]
+    #[error("{} is not valid JSON of the expected form: {}", names::path(path),
+        said(&source.to_string()))]
     Json {
         /// The file.
         path: PathBuf,
@@ -50,7 +55,10 @@ pub enum CheckpointError {
         source: serde_json::Error,
     },
     /// `config.json` (or a sibling) lacks a field that has no default.
-    #[error("{file} lacks \"{field}\": add it, with the value that the model was trained with")]
+    #[error(
+        "{file} lacks \"{}\": add it, with the value that the model was trained with",
+        shown(field)
+    )]
     MissingField {
         /// File name.
         file: &'static str,
@@ -58,7 +66,11 @@ pub enum CheckpointError {
         field: String,
     },
     /// A configuration field has a value of the wrong kind or out of range.
-    #[error("{file}: \"{field}\" is {found}, expected {expected}")]
+    #[error(
+        "{file}: \"{}\" is {}, expected {expected}",
+        shown(field),
+        shown(found)
+    )]
     BadField {
         /// File name.
         file: &'static str,
@@ -70,7 +82,7 @@ pub enum CheckpointError {
         expected: String,
     },
     /// The model is of a kind that we do not run.
-    #[error("{what} \"{name}\" is not supported; {remedy}")]
+    #[error("{what} \"{}\" is not supported; {remedy}", shown(name))]
     Unsupported {
         /// Kind of thing, for example `architecture`.
         what: &'static str,
@@ -86,7 +98,13 @@ pub enum CheckpointError {
     )]
     UnknownTask,
     /// Two statements of the folder contradict each other.
-    #[error("{left} says {left_value}, but {right} says {right_value}; make them agree")]
+    #[error(
+        "{} says {}, but {} says {}; make them agree",
+        shown(left),
+        shown(left_value),
+        shown(right),
+        shown(right_value)
+    )]
     Disagreement {
         /// First source.
         left: String,
@@ -98,7 +116,11 @@ pub enum CheckpointError {
         right_value: String,
     },
     /// A safetensors header is not one.
-    #[error("{}: {reason}; the file is truncated or damaged, fetch it again", path.display())]
+    #[error(
+        "{}: {}; the file is truncated or damaged, fetch it again",
+        names::path(path),
+        said(reason)
+    )]
     Header {
         /// The file.
         path: PathBuf,
@@ -106,7 +128,11 @@ pub enum CheckpointError {
         reason: String,
     },
     /// A shard index names a file outside its folder or of another kind.
-    #[error("{}: shard name {name:?} is not a plain .safetensors file name", path.display())]
+    #[error(
+        "{}: shard name \"{}\" is not a plain .safetensors file name",
+        names::path(path),
+        shown(name)
+    )]
     ShardName {
         /// The index file.
         path: PathBuf,
@@ -114,7 +140,7 @@ pub enum CheckpointError {
         name: String,
     },
     /// A tensor that the configuration calls for is absent.
-    #[error("tensor {name} ({shape:?}) is missing; {context}")]
+    #[error("tensor {} ({shape:?}) is missing; {context}", shown(name))]
     MissingTensor {
         /// Tensor name.
         name: String,
@@ -125,8 +151,9 @@ pub enum CheckpointError {
     },
     /// Tensors that no part of the model reads. Ignoring them could change what it computes.
     #[error(
-        "{count} tensors are not part of a {family} model for {task}, the first is {first}; \
-         merge adapters into the weights, or remove the tensors"
+        "{count} tensors are not part of a {family} model for {task}, the first is {}; \
+         merge adapters into the weights, or remove the tensors",
+        shown(first)
     )]
     UnexpectedTensors {
         /// The first of them by name.
@@ -139,7 +166,8 @@ pub enum CheckpointError {
         task: TaskKind,
     },
     /// A tensor has another shape than the configuration says.
-    #[error("tensor {name}: expected shape {expected:?} from config.json, found {found:?}")]
+    #[error("tensor {}: expected shape {expected:?} from config.json, found {}", shown(name),
+        said(&format!("{found:?}")))]
     Shape {
         /// Tensor name.
         name: String,
@@ -149,7 +177,11 @@ pub enum CheckpointError {
         found: Vec<usize>,
     },
     /// A tensor is stored in a type that is not a float we read.
-    #[error("tensor {name}: type {found} is not read; store it as F32, F16 or BF16")]
+    #[error(
+        "tensor {}: type {} is not read; store it as F32, F16 or BF16",
+        shown(name),
+        shown(found)
+    )]
     Dtype {
         /// Tensor name.
         name: String,
@@ -158,8 +190,9 @@ pub enum CheckpointError {
     },
     /// A weight is NaN or infinite.
     #[error(
-        "tensor {name}: element {index} is {value}; the checkpoint is damaged, or overflowed when \
-         it was saved in half precision"
+        "tensor {}: element {index} is {value}; the checkpoint is damaged, or overflowed when \
+         it was saved in half precision",
+        shown(name)
     )]
     NotFinite {
         /// Tensor name.
@@ -176,7 +209,7 @@ pub enum CheckpointError {
     )]
     NoTokenizer(String),
     /// `vocab.txt` is not a vocabulary.
-    #[error("vocab.txt line {line}: {reason}")]
+    #[error("vocab.txt line {line}: {}", said(reason))]
     Vocab {
         /// Line from 1.
         line: usize,

@@ -183,6 +183,19 @@ pub enum ProblemType {
     Regression,
 }
 
+/// What a sequence classifier's outputs stand for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// One class of many: a softmax.
+    OneClass,
+    /// Any of the labels: a sigmoid each.
+    AnyLabel,
+    /// A number that is no probability: the value itself.
+    Number,
+    /// One output of which nothing is said: a number, whose sigmoid is its score.
+    Score,
+}
+
 /// Shape and use of a model. Metadata key `fqbert.config`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -228,6 +241,17 @@ const MAX_LABELS: usize = 1 << 16;
 const MAX_WIDTH: usize = 4096;
 
 impl ModelConfig {
+    /// What the outputs stand for: the one rule for answers and their evaluation, that of
+    /// Transformers' pipeline.
+    pub fn reading(&self) -> Reading {
+        match self.problem_type {
+            Some(ProblemType::Regression) => Reading::Number,
+            Some(ProblemType::MultiLabel) => Reading::AnyLabel,
+            _ if self.labels.len() == 1 => Reading::Score,
+            _ => Reading::OneClass,
+        }
+    }
+
     /// Channels of one attention head.
     pub fn head_dim(&self) -> usize {
         self.hidden.checked_div(self.heads).unwrap_or(0)

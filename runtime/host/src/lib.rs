@@ -21,8 +21,8 @@ mod tokenizer;
 mod tokens;
 
 pub use config::{
-    Activation, ConfigError, Family, HeadActivation, ModelConfig, Pooling, ProblemType, Task,
-    TaskKind,
+    Activation, ConfigError, Family, HeadActivation, ModelConfig, Pooling, ProblemType, Reading,
+    Task, TaskKind,
 };
 pub use embeddings::{EmbeddingTables, Embeddings, layer_norm};
 pub use error::{HostError, InputError, Stage};

@@ -4,13 +4,14 @@ use std::path::PathBuf;
 
 use fqbert_contract::capability::Difference;
 use fqbert_host::ConfigError;
+use fqbert_names::{self as names, said, shown};
 
 /// A model file that cannot be used, or a model that is not consistent.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ModelError {
     /// The file cannot be opened, mapped or written.
-    #[error("cannot {doing} {}: {source}", path.display())]
+    #[error("cannot {doing} {}: {source}", names::path(path))]
     Io {
         /// What was tried.
         doing: &'static str,
@@ -21,13 +22,19 @@ pub enum ModelError {
         source: std::io::Error,
     },
     /// Not a safetensors file, or a damaged one.
-    #[error("not a whole safetensors file: {reason}; copy or make the model again")]
+    #[error(
+        "not a whole safetensors file: {}; copy or make the model again",
+        said(reason)
+    )]
     Container {
         /// What is wrong with it.
         reason: String,
     },
     /// A safetensors file, but not of ours or of another format version.
-    #[error("metadata key {key} is {found}, expected {expected}; {remedy}")]
+    #[error(
+        "metadata key {key} is {}, expected {expected}; {remedy}",
+        shown(found)
+    )]
     Format {
         /// The key.
         key: &'static str,
@@ -49,7 +56,7 @@ pub enum ModelError {
         differences: Vec<Difference>,
     },
     /// A metadata value that is not the JSON it should be.
-    #[error("metadata key {key}: {reason}")]
+    #[error("metadata key {key}: {}", said(reason))]
     Metadata {
         /// The key.
         key: &'static str,
@@ -66,7 +73,10 @@ pub enum ModelError {
         name: String,
     },
     /// A tensor that has no part in such a model.
-    #[error("tensor {name} has no part in this model ({count} such tensors)")]
+    #[error(
+        "tensor {} has no part in this model ({count} such tensors)",
+        shown(name)
+    )]
     UnknownTensor {
         /// The first of them by name.
         name: String,
@@ -74,7 +84,7 @@ pub enum ModelError {
         count: usize,
     },
     /// A tensor of the wrong type or shape.
-    #[error("tensor {name} is {found}, expected {expected}")]
+    #[error("tensor {name} is {}, expected {expected}", said(found))]
     Shape {
         /// Its name.
         name: String,
@@ -97,7 +107,8 @@ pub enum ModelError {
     },
     /// The tokenizer is not the one whose digest the metadata states.
     #[error(
-        "the tokenizer's SHA-256 is {found}, the metadata says {expected}; the file is damaged"
+        "the tokenizer's SHA-256 is {found}, the metadata says {}; the file is damaged",
+        shown(expected)
     )]
     TokenizerDigest {
         /// Digest of the bytes.

@@ -8,7 +8,7 @@ use fqbert_contract::DeviceAddress;
 use fqbert_contract::device::{Device, DeviceError};
 use fqbert_contract::geometry::Geometry;
 use fqbert_contract::registers as regs;
-use fqbert_host::{HeadOutput, Host, InputError, Tokens};
+use fqbert_host::{HeadOutput, Host, HostError, InputError, Tokens};
 use fqbert_model::QuantizedModel;
 use tracing::info_span;
 
@@ -184,6 +184,12 @@ impl Session {
         Ok(())
     }
 
+    /// Checks that a sequence can be run: not empty nor too long, and of ids that the model has.
+    pub fn check(&self, tokens: &Tokens) -> Result<(), SessionError> {
+        self.bucket_for(tokens.len())?;
+        Ok(self.host.check(tokens)?)
+    }
+
     /// One sequence to its head's output.
     pub fn run(&mut self, tokens: &Tokens) -> Result<HeadOutput, SessionError> {
         let states = self.hidden_states(tokens)?;
@@ -212,19 +218,30 @@ impl Session {
     pub fn run_batch_with(
         &mut self,
         sequences: &[Tokens],
-        mut done: impl FnMut(usize),
+        done: impl FnMut(usize),
     ) -> Result<Vec<HeadOutput>, SessionError> {
+        let outputs = self.run_each_with(sequences, done)?;
+        Ok(outputs.into_iter().collect::<Result<_, _>>()?)
+    }
+
+    /// As [`Session::run_batch_with`], but what the head has no answer to is the error of that
+    /// sequence alone.
+    pub fn run_each_with(
+        &mut self,
+        sequences: &[Tokens],
+        mut done: impl FnMut(usize),
+    ) -> Result<Vec<Result<HeadOutput, HostError>>, SessionError> {
         for tokens in sequences {
             self.bucket_for(tokens.len())?;
         }
         let lengths: Vec<usize> = sequences.iter().map(Tokens::len).collect();
-        let mut outputs: Vec<Option<HeadOutput>> = vec![None; sequences.len()];
+        let mut outputs = vec![None; sequences.len()];
         let mut answered = 0;
         for run in batch::plan(&lengths, &self.buckets, &self.packings) {
             let results = self.execute(&run, sequences)?;
             for ((index, _), y16) in run.sequences.iter().zip(&results) {
                 let states = self.host.hidden_states(y16);
-                outputs[*index] = Some(self.host.head(&states)?);
+                outputs[*index] = Some(self.host.head(&states));
             }
             answered += results.len();
             done(answered);

@@ -5,11 +5,14 @@
 //! [`shown`].
 
 use std::fmt::{self, Write};
+use std::path::Path;
 
 /// Characters of a name that are shown.
 const SHOWN: usize = 120;
 /// Characters of a message.
 const SAID: usize = 400;
+/// Characters of a whole message.
+const MESSAGE: usize = 4000;
 
 /// A name as a message shows it: at most 120 characters, followed by the length if there are more;
 /// control characters and those that hide or turn text are written as `\u{..}`.
@@ -40,11 +43,20 @@ pub fn listed<S: AsRef<str>>(names: &[S]) -> String {
     text.join(", ")
 }
 
-/// A text without control characters, of any length: for whole messages, of which some part may be
-/// from elsewhere. Line feeds stay.
-pub fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
+/// A path as a message shows it.
+pub fn path(path: &Path) -> String {
+    said(&path.to_string_lossy()).to_string()
+}
+
+/// A whole message of which some part may be from elsewhere: at most 4,000 characters, without
+/// control characters but for line feeds.
+pub fn message(text: &str) -> String {
+    let mut out = String::new();
+    for (index, c) in text.chars().enumerate() {
+        if index == MESSAGE {
+            out += &format!("... ({} bytes)", text.len());
+            break;
+        }
         if c == '\n' {
             out.push(c);
         } else {
@@ -105,13 +117,15 @@ mod tests {
         let said = shown(&name).to_string();
         assert_eq!(said, format!("{}... (100000 bytes)", "x".repeat(SHOWN)));
         assert_eq!(shown(&name[..SHOWN]).to_string(), name[..SHOWN]);
+        assert!(message(&name).ends_with("x... (100000 bytes)"));
+        assert!(message(&name).len() < 4100 && path(Path::new(&name)).len() < 500);
     }
 
     #[test]
     fn what_moves_or_hides_is_escaped() {
         let said = shown("a\x1b[31m\r\n\u{202e}b\u{200b}").to_string();
         assert_eq!(said, "a\\u{1b}[31m\\u{d}\\u{a}\\u{202e}b\\u{200b}");
-        assert_eq!(escaped("one\ntwo\x07"), "one\ntwo\\u{7}");
+        assert_eq!(message("one\ntwo\x07"), "one\ntwo\\u{7}");
     }
 
     #[test]

@@ -63,8 +63,12 @@ impl Float {
         Ok(Some(Float::Logits(logits)))
     }
 
-    /// Its output for each sequence.
-    pub fn answers(&self, tokens: &[Tokens]) -> anyhow::Result<Vec<Vec<f32>>> {
+    /// Its output for each sequence; errors call one by its `place`.
+    pub fn answers(
+        &self,
+        tokens: &[Tokens],
+        place: &dyn Fn(usize) -> String,
+    ) -> anyhow::Result<Vec<Vec<f32>>> {
         let checkpoint = match self {
             Float::Logits(logits) => return Ok(logits.clone()),
             Float::Folder(checkpoint) => checkpoint,
@@ -72,7 +76,15 @@ impl Float {
         let bar = progress::bar(tokens.len(), "float model");
         let mut answers = Vec::with_capacity(tokens.len());
         for part in tokens.chunks(STEP) {
-            let outputs = checkpoint.forward_batch(part)?;
+            let outputs = checkpoint.forward_batch(part).or_else(|error| {
+                // Which one it is is found one by one.
+                for (i, one) in part.iter().enumerate() {
+                    let answer = checkpoint.forward(&one.ids, &one.type_ids);
+                    let at = || format!("float model, {}", place(answers.len() + i));
+                    answer.with_context(at)?;
+                }
+                Err(anyhow::Error::from(error).context("float model"))
+            })?;
             answers.extend(outputs.iter().map(|o| o.values().to_vec()));
             bar.set_position(answers.len() as u64);
         }

@@ -12,7 +12,8 @@ use fqbert_evaluation::{
     picture,
 };
 use fqbert_files::write_atomically;
-use fqbert_model::{ProblemType, QuantizedModel, Task};
+use fqbert_host::Reading;
+use fqbert_model::{QuantizedModel, Task};
 use fqbert_runtime::{Encoding, Session, Tokenizer, Tokens, open_device};
 
 use crate::args::{Cli, Eval, EvalTask};
@@ -39,11 +40,19 @@ pub fn run(cli: &Cli, args: &Eval) -> anyhow::Result<()> {
 
     let start = Instant::now();
     let bar = progress::bar(tokens.len(), "evaluating");
-    let outputs = session.run_batch_with(&tokens, |n| bar.set_position(n as u64))?;
+    let outputs = session.run_each_with(&tokens, |n| bar.set_position(n as u64))?;
     bar.finish_and_clear();
     let seconds = start.elapsed().as_secs_f64();
+    // Of some answers no figure is computed.
+    let place = |sequence: usize| {
+        let line = examples.lines.get(sequence / kind.sequences());
+        format!("the text of line {}", line.copied().unwrap_or(0))
+    };
+    let outputs = outputs.into_iter().enumerate();
+    let outputs = outputs.map(|(i, o)| o.with_context(|| format!("model {name}, {}", place(i))));
+    let outputs = outputs.collect::<anyhow::Result<Vec<_>>>()?;
 
-    let float_answers = float.as_ref().map(|f| f.answers(&tokens));
+    let float_answers = float.as_ref().map(|f| f.answers(&tokens, &place));
     let answers = Answers {
         quantized: outputs.iter().map(|o| o.values().to_vec()).collect(),
         float: float_answers.transpose()?,
@@ -65,11 +74,21 @@ pub fn run(cli: &Cli, args: &Eval) -> anyhow::Result<()> {
         data: args.data.display().to_string(),
         device: cli.device.clone(),
         packing: !args.run.no_packing,
+        texts_cut: encodings.iter().filter(|e| e.truncated).count(),
         runs: statistics.runs,
         cycles: statistics.cycles,
         seconds,
         per_second: tokens.len() as f64 / seconds.max(1e-9),
     };
+    if run.texts_cut > 0 {
+        output::warn(&format!(
+            "{} of {} texts were cut to {} tokens, the longest sequence of this model on this \
+             device",
+            run.texts_cut,
+            tokens.len(),
+            session.longest()
+        ));
+    }
     let mut evaluation = evaluate(&subject, &answers, details, run)?;
     if float.is_none() && args.limit.is_none() {
         evaluation.float_value = known_figure(&model, &evaluation);
@@ -96,14 +115,12 @@ pub fn run(cli: &Cli, args: &Eval) -> anyhow::Result<()> {
 /// refused by name.
 fn kind(model: &QuantizedModel, asked: Option<EvalTask>) -> anyhow::Result<Kind> {
     let config = &model.config;
-    let kind = match (config.task, config.problem_type) {
+    let kind = match (config.task, config.reading()) {
         (Task::Embedding { .. }, _) => Kind::Similarity,
         (Task::TokenClassification {}, _) => Kind::Tags,
-        (_, Some(ProblemType::MultiLabel)) => Kind::MultiLabel,
-        (_, Some(ProblemType::Regression)) => Kind::Regression,
-        // Transformers' own rule: one output is a number.
-        (_, None) if config.labels.len() == 1 => Kind::Regression,
-        _ => Kind::Classes,
+        (_, Reading::AnyLabel) => Kind::MultiLabel,
+        (_, Reading::Number | Reading::Score) => Kind::Regression,
+        (_, Reading::OneClass) => Kind::Classes,
     };
     ensure!(
         kind != Kind::Regression || config.labels.len() == 1,
