@@ -295,13 +295,7 @@ impl Out {
     }
 
     fn finish(mut self, longest: usize) -> anyhow::Result<()> {
-        if self.cut > 0 {
-            output::warn(&format!(
-                "{} of {} texts were cut to {longest} tokens, the longest sequence of this model \
-                 on this device",
-                self.cut, self.total
-            ));
-        }
+        output::warn_of_cuts(self.cut, self.total, longest);
         if let Some(first) = self.held.take() {
             match first {
                 Outcome {

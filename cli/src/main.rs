@@ -5,6 +5,7 @@
 
 mod answers;
 mod args;
+mod closed;
 mod commands;
 mod data;
 mod lines;
@@ -38,15 +39,15 @@ fn main() -> ExitCode {
 
 /// Help and version go to standard output, wrong arguments to standard error.
 fn help(error: &clap::Error) -> ExitCode {
-    let printed = error.print();
-    let asked = !error.use_stderr();
-    match printed.map_err(anyhow::Error::from) {
-        Err(failed) if asked && !output::is_broken_pipe(&failed) => {
-            let failed = failed.context("cannot write to standard output");
-            output::report(&failed, false);
+    let printed = error.print().map_err(anyhow::Error::from);
+    if error.use_stderr() {
+        return ExitCode::from(2);
+    }
+    match output::ensure_open().and(printed) {
+        Err(failed) if !output::is_broken_pipe(&failed) => {
+            output::report(&failed.context("cannot write the help"), false);
             ExitCode::FAILURE
         }
-        _ if asked => ExitCode::SUCCESS,
-        _ => ExitCode::from(2),
+        _ => ExitCode::SUCCESS,
     }
 }

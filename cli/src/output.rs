@@ -7,9 +7,11 @@
 use std::fmt;
 use std::io::{self, Write};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use fqbert_names::message;
 use serde::Serialize;
+
+use crate::closed;
 
 /// Writes one JSON object and a newline.
 pub fn json(value: &impl Serialize) -> anyhow::Result<()> {
@@ -23,7 +25,17 @@ pub fn text(s: &str) -> anyhow::Result<()> {
     write(s.as_bytes())
 }
 
+/// Refuses a standard output that is closed.
+pub fn ensure_open() -> anyhow::Result<()> {
+    ensure!(
+        !closed::stdout(),
+        "cannot write to standard output: it is closed"
+    );
+    Ok(())
+}
+
 fn write(bytes: &[u8]) -> anyhow::Result<()> {
+    ensure_open()?;
     let mut out = io::stdout().lock();
     let written = out.write_all(bytes).and_then(|()| out.flush());
     written.context("cannot write to standard output")
@@ -37,6 +49,16 @@ pub fn say(line: &str) {
 /// Says what is not as it should be, but goes on.
 pub fn warn(what: &str) {
     say(&format!("warning: {what}"));
+}
+
+/// Says how many texts were cut, if any were.
+pub fn warn_of_cuts(cut: usize, of: usize, longest: usize) {
+    if cut > 0 {
+        warn(&format!(
+            "{cut} of {of} texts were cut to {longest} tokens, the longest sequence of this model \
+             on this device"
+        ));
+    }
 }
 
 /// Standard error for a library that logs: what cannot be written is lost.

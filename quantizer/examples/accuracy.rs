@@ -5,6 +5,7 @@
 //! `stsb/sts-dev.csv`.
 
 use std::error::Error;
+use std::io::{Write, stdout};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -131,7 +132,8 @@ impl Models {
         let same = Confusion::new(classes(0).zip(classes(1)));
         let mut noise = Noise::default();
         answers.iter().for_each(|[f, i]| noise.add(f, i));
-        println!(
+        writeln!(
+            stdout(),
             "accuracy of {}: float {}, integer {}; agreement {} ({:.2} %); logits' SQNR {:.2} dB",
             same.total(),
             right(0),
@@ -139,7 +141,7 @@ impl Models {
             same.correct(),
             100.0 * same.accuracy().unwrap_or(0.0),
             noise.sqnr_db_bounded()
-        );
+        )?;
         Ok(())
     }
 
@@ -155,12 +157,13 @@ impl Models {
             let similar: Vec<f64> = both.map(|(a, b)| cosine(&a[which], &b[which])).collect();
             Ok(100.0 * spearman(&similar, &scores).ok_or("all scores are the same")?)
         };
-        println!(
+        writeln!(
+            stdout(),
             "Spearman of {}: float {:.2}, integer {:.2}",
             scores.len(),
             correlation(0)?,
             correlation(1)?
-        );
+        )?;
         Ok(())
     }
 }
@@ -183,10 +186,11 @@ fn main() -> Outcome<()> {
         &asked.options,
         &mut Silent,
     )?;
-    println!(
+    writeln!(
+        stdout(),
         "{report}\nquantized in {:.1} s",
         start.elapsed().as_secs_f64()
-    );
+    )?;
     let models = Models {
         checkpoint,
         quantized,

@@ -25,7 +25,10 @@ macro_rules! open_or_skip {
         match $crate::Verilated::open($name, $seed) {
             Ok(model) => model,
             Err(error) => {
-                eprintln!("SKIPPED: {error}");
+                let _ = std::io::Write::write_fmt(
+                    &mut std::io::stderr(),
+                    format_args!("SKIPPED: {error}\n"),
+                );
                 return;
             }
         }

@@ -4,6 +4,7 @@
 //! Those of `FQBERT_KERNEL` alone where it is set. `cargo run --release -p fqbert-emulator
 //! --example kernel_rates -- [GEOMETRY] [THREADS]`
 
+use std::io::{self, Write, stdout};
 use std::time::Instant;
 
 use fqbert_contract::Geometry;
@@ -55,7 +56,7 @@ fn seconds(g: &Geometry, kernel: Kernel, operation: Operation, count: usize) -> 
     best / count as f64
 }
 
-fn main() {
+fn main() -> io::Result<()> {
     let mut arguments = std::env::args().skip(1);
     let name = arguments.next().unwrap_or_else(|| "zcu102".into());
     let threads = arguments
@@ -66,10 +67,10 @@ fn main() {
         .num_threads(threads)
         .build()
         .expect("threads");
-    println!("{name}, {} threads", pool.current_num_threads());
+    writeln!(stdout(), "{name}, {} threads", pool.current_num_threads())?;
     // As the emulated accelerator does: inside the pool, so that work is not handed over to it each
     // time.
-    pool.install(|| report(g));
+    pool.install(|| report(g))
 }
 
 /// What is timed: a name and the operation.
@@ -138,21 +139,25 @@ fn vector_operations(g: &Geometry) -> [(&'static str, Operation, f64); 2] {
     ]
 }
 
-fn report(g: &Geometry) {
+fn report(g: &Geometry) -> io::Result<()> {
     let forced = Kernel::from_env().expect("a kernel of this CPU");
     for kernel in Kernel::supported().filter(|k| forced.is_none_or(|f| f == *k)) {
         let count = if kernel == Kernel::Scalar { 1 } else { 50 };
-        println!("{kernel}");
+        writeln!(stdout(), "{kernel}")?;
         for (name, m) in matmuls(g) {
             let s = seconds(g, kernel, Operation::Matmul(m), count);
             let macs = 128.0 * f64::from(m.channels) * f64::from(m.k_chunks) * f64::from(g.lanes);
             let (us, rate) = (s * 1e6, macs / s * 1e-9);
-            println!("  {name:22} {us:9.1} us  {rate:6.1} GMAC/s");
+            writeln!(stdout(), "  {name:22} {us:9.1} us  {rate:6.1} GMAC/s")?;
         }
         for (name, operation, elements) in vector_operations(g) {
             let s = seconds(g, kernel, operation, count);
             let (us, each) = (s * 1e6, s / elements * 1e9);
-            println!("  {name:22} {us:9.1} us  {each:6.2} ns an element");
+            writeln!(
+                stdout(),
+                "  {name:22} {us:9.1} us  {each:6.2} ns an element"
+            )?;
         }
     }
+    Ok(())
 }

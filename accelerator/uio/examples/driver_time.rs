@@ -10,6 +10,7 @@
 #[path = "../tests/common/mod.rs"]
 mod common;
 
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 use common::{Board, act};
@@ -79,7 +80,11 @@ fn main() -> Outcome {
         Ok(device.write32(regs::IRQ_STATUS, 0)?)
     })?;
     let found = device.statistics();
-    println!("CPU time of one inference of {ROWS} tokens, hidden {HIDDEN}, mean of {RUNS}:");
+    let mut out = std::io::stdout().lock();
+    writeln!(
+        out,
+        "CPU time of one inference of {ROWS} tokens, hidden {HIDDEN}, mean of {RUNS}:"
+    )?;
     for (name, time) in [
         ("registers, doorbell, interrupt", control),
         ("copy and sync of the input", copy_in),
@@ -87,14 +92,15 @@ fn main() -> Outcome {
         ("driver", control + copy_in + copy_out),
         ("layout of input and output (session)", layouts),
     ] {
-        println!("  {name:38} {:7.1} us", time.as_secs_f64() * 1e6);
+        writeln!(out, "  {name:38} {:7.1} us", time.as_secs_f64() * 1e6)?;
     }
-    println!(
+    writeln!(
+        out,
         "{bytes} bytes in, {} out; {} submissions, {} interrupts",
         result.len(),
         found.submissions,
         found.interrupts.taken
-    );
+    )?;
     Ok(())
 }
 

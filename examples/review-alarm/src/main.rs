@@ -5,7 +5,7 @@
 //! emu:zcu102` On a board the same binary takes `uio:fqbert0`.
 
 use std::error::Error;
-use std::io::{BufRead, stdin};
+use std::io::{BufRead, Write, stdin, stdout};
 
 use fqbert_runtime::{Classifier, SessionOptions};
 
@@ -23,10 +23,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         let answer = classifier.classify(&review)?;
         if answer.label == "negative" && answer.scores[answer.index] > 0.9 {
-            println!(
+            writeln!(
+                stdout(),
                 "{:.1} % negative: {review}",
                 100.0 * answer.scores[answer.index]
-            );
+            )?;
         }
     }
     Ok(())

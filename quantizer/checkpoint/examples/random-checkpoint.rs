@@ -7,6 +7,7 @@
 //! The tokenizer is copied from another BERT's folder, so that real sentences become as many tokens
 //! as they would.
 
+use std::io::Write;
 use std::path::Path;
 
 use fqbert_checkpoint::testing::Spec;
@@ -43,13 +44,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     if copied == 0 {
         return Err(format!("{}: no tokenizer files", tokenizer.display()).into());
     }
-    println!(
+    writeln!(
+        std::io::stdout(),
         "{}: {} layers of {} channels, {} words, seed {}",
         folder.display(),
         spec.layers,
         spec.hidden,
         spec.vocab,
         spec.seed
-    );
+    )?;
     Ok(())
 }

@@ -14,7 +14,7 @@ use fqbert_evaluation::{
 use fqbert_files::write_atomically;
 use fqbert_host::Reading;
 use fqbert_model::{QuantizedModel, Task};
-use fqbert_runtime::{Encoding, Session, Tokenizer, Tokens, open_device};
+use fqbert_runtime::{Encoding, HeadOutput, Session, Tokenizer, Tokens, open_device};
 
 use crate::args::{Cli, Eval, EvalTask};
 use crate::{output, progress};
@@ -39,18 +39,14 @@ pub fn run(cli: &Cli, args: &Eval) -> anyhow::Result<()> {
     let tokens: Vec<Tokens> = encodings.iter().cloned().map(Tokens::from).collect();
 
     let start = Instant::now();
-    let bar = progress::bar(tokens.len(), "evaluating");
-    let outputs = session.run_each_with(&tokens, |n| bar.set_position(n as u64))?;
-    bar.finish_and_clear();
-    let seconds = start.elapsed().as_secs_f64();
-    // Of some answers no figure is computed.
     let place = |sequence: usize| {
         let line = examples.lines.get(sequence / kind.sequences());
         format!("the text of line {}", line.copied().unwrap_or(0))
     };
-    let outputs = outputs.into_iter().enumerate();
-    let outputs = outputs.map(|(i, o)| o.with_context(|| format!("model {name}, {}", place(i))));
-    let outputs = outputs.collect::<anyhow::Result<Vec<_>>>()?;
+    let outputs = outputs(&mut session, &tokens, |i| {
+        format!("model {name}, {}", place(i))
+    })?;
+    let seconds = start.elapsed().as_secs_f64();
 
     let float_answers = float.as_ref().map(|f| f.answers(&tokens, &place));
     let answers = Answers {
@@ -80,15 +76,7 @@ pub fn run(cli: &Cli, args: &Eval) -> anyhow::Result<()> {
         seconds,
         per_second: tokens.len() as f64 / seconds.max(1e-9),
     };
-    if run.texts_cut > 0 {
-        output::warn(&format!(
-            "{} of {} texts were cut to {} tokens, the longest sequence of this model on this \
-             device",
-            run.texts_cut,
-            tokens.len(),
-            session.longest()
-        ));
-    }
+    output::warn_of_cuts(run.texts_cut, tokens.len(), session.longest());
     let mut evaluation = evaluate(&subject, &answers, details, run)?;
     if float.is_none() && args.limit.is_none() {
         evaluation.float_value = known_figure(&model, &evaluation);
@@ -109,6 +97,21 @@ pub fn run(cli: &Cli, args: &Eval) -> anyhow::Result<()> {
         return output::json(&evaluation);
     }
     output::text(&evaluation.to_string())
+}
+
+/// The model's output for each sequence; of some alone no figure is computed.
+fn outputs(
+    session: &mut Session,
+    tokens: &[Tokens],
+    place: impl Fn(usize) -> String,
+) -> anyhow::Result<Vec<HeadOutput>> {
+    let bar = progress::bar(tokens.len(), "evaluating");
+    let outputs = session.run_each_with(tokens, |n| bar.set_position(n as u64))?;
+    bar.finish_and_clear();
+    let outputs = outputs.into_iter().enumerate();
+    outputs
+        .map(|(i, output)| output.with_context(|| place(i)))
+        .collect()
 }
 
 /// What is asked of a model, by what it is and the task asked for; what does not go together is

@@ -6,6 +6,7 @@
 mod files;
 mod spec;
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use fqbert_host::{Family, Tokens};
@@ -84,7 +85,8 @@ pub fn data_folder(test: &str) -> Option<PathBuf> {
     if folder.is_dir() {
         return Some(folder);
     }
-    eprintln!(
+    let _ = writeln!(
+        std::io::stderr(),
         "SKIPPED: {test}: no data in {}; set FQBERT_DATA",
         folder.display()
     );
