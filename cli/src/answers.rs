@@ -1,5 +1,5 @@
-//! Texts to answers, a few at a time and in order, each written when it is there. What is wrong with
-//! one text is an error of that text alone.
+//! Texts to answers, a few at a time and in order, each written when it is there. What is wrong
+//! with one text is an error of that text alone.
 
 use anyhow::{Context, anyhow};
 use fqbert_runtime::{Encoding, TaskError, Tokens};
@@ -7,7 +7,8 @@ use indicatif::ProgressBar;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::data::{self, Inputs, Item, Source};
+use crate::data::{self, Inputs, Source};
+use crate::lines::Item;
 use crate::output::{self, ErrorObject, Told};
 use crate::progress;
 use crate::stream::Stream;

@@ -9,14 +9,7 @@ use fqbert_names::shown;
 use fqbert_runtime::Tokens;
 
 use crate::args::Texts;
-use crate::lines::Lines;
-
-/// One text, or why there is none.
-pub struct Item {
-    /// Its line, or its place among the arguments, from 1.
-    pub number: usize,
-    pub text: Result<String, String>,
-}
+use crate::lines::{Item, Lines};
 
 /// Texts in order, a few at a time.
 pub struct Source {

@@ -2,7 +2,12 @@
 
 use std::io::{self, BufRead, BufReader, Read};
 
-use crate::data::Item;
+/// One text, or why there is none.
+pub struct Item {
+    /// Its line, or its place among others, from 1.
+    pub number: usize,
+    pub text: Result<String, String>,
+}
 
 /// Longest line. The tokenizer looks at less of it; this bounds the memory.
 const MAX_LINE: u64 = 16 << 20;
@@ -33,8 +38,8 @@ impl<R: Read> Lines<R> {
         }
     }
 
-    /// At most `most` lines, none at the end. Once there is one, nothing is waited for: answers come
-    /// as lines do.
+    /// At most `most` lines, none at the end. Once there is one, nothing is waited for: answers
+    /// come as lines do.
     pub fn chunk(&mut self, most: usize) -> io::Result<Vec<Item>> {
         let mut items = Vec::new();
         while items.len() < most {

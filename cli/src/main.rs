@@ -45,7 +45,10 @@ fn help(error: &clap::Error) -> ExitCode {
     }
     match output::ensure_open().and(printed) {
         Err(failed) if !output::is_broken_pipe(&failed) => {
-            output::report(&failed.context("cannot write the help"), false);
+            output::report(
+                &failed.context("the help cannot be written to standard output"),
+                false,
+            );
             ExitCode::FAILURE
         }
         _ => ExitCode::SUCCESS,

@@ -1,7 +1,7 @@
 //! How good a quantized model is, and what its quantization changes.
 //!
 //! Everything here works on plain data: texts with their right answers, and the numbers that models
-//! give for them. What runs a model is the caller's. So this crate depends on no other of fqbert,
+//! give for them. What runs a model is the caller's. So this crate depends on none that has one,
 //! and both those that run models (the command line) and those that make them (the quantizer) take
 //! their metrics from it without a circle; where a measurement needs a model run on the way, as the
 //! error of each layer does, it asks for that through a trait ([`layers::LayerRuns`]).

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use fqbert_checkpoint::{Checkpoint, EncoderLayer};
-use fqbert_host::{QuantizedInput, Tokenizer, Tokens};
+use fqbert_host::{HostError, QuantizedInput, Stage, Tokenizer, Tokens};
 use fqbert_model::{Linear, ModelError, Quantization, QuantizedModel, ScaleScheme};
 
 use crate::assemble::assemble;
@@ -136,7 +136,7 @@ impl Job<'_> {
             .transpose()?;
         progress.phase("embeddings", 1);
         let (embedded, sequences) = embed(checkpoint, calibration.sequences())?;
-        let seen = seen_input(&embedded, &sequences, config.hidden)?;
+        let seen = seen_input(&embedded, &sequences, checkpoint, calibration)?;
         step(progress)?;
 
         let mut scales_in = (to_f32(seen.scale8(options.ranges, |v| v)), 0.0);
@@ -226,7 +226,29 @@ pub(crate) fn embed(
     Ok((embedded, ranges))
 }
 
-fn seen_input(x: &[f32], sequences: &[Range<usize>], hidden: usize) -> Result<Seen, QuantizeError> {
+/// Refuses a head that overflows, before the work: what its layers give is looked at one by one.
+fn first_answer(checkpoint: &Checkpoint, calibration: &Calibration) -> Result<(), QuantizeError> {
+    let Some(first) = calibration.sequences().first() else {
+        return Ok(());
+    };
+    match checkpoint.forward(&first.ids, &first.type_ids) {
+        Err(HostError::NotFinite {
+            stage: Stage::Encoder,
+            ..
+        })
+        | Ok(_) => Ok(()),
+        Err(error) => Err(refuse(0, error)),
+    }
+}
+
+/// Statistics of the embeddings; a model that computes no numbers is refused before the work.
+fn seen_input(
+    x: &[f32],
+    sequences: &[Range<usize>],
+    checkpoint: &Checkpoint,
+    calibration: &Calibration,
+) -> Result<Seen, QuantizeError> {
+    let hidden = checkpoint.config.hidden;
     let mut seen = Seen::default();
     for (i, tokens) in sequences.iter().enumerate() {
         let values = x
@@ -240,6 +262,7 @@ fn seen_input(x: &[f32], sequences: &[Range<usize>], hidden: usize) -> Result<Se
             });
         }
     }
+    first_answer(checkpoint, calibration)?;
     Ok(seen)
 }
 

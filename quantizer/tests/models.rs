@@ -2,7 +2,7 @@
 
 use fqbert_checkpoint::testing::{Spec, Storage};
 use fqbert_checkpoint::{Checkpoint, FloatLinear, LoadOptions, load_tokenizer};
-use fqbert_host::{Activation, Family, InputError, TaskKind, Tokenizer, Tokens};
+use fqbert_host::{Activation, Family, Head, InputError, TaskKind, Tokenizer, Tokens};
 use fqbert_model::QuantizedModel;
 use fqbert_model::reference::EncoderInput;
 use fqbert_numerics::host::{quantize_i8, quantize_i16};
@@ -372,6 +372,23 @@ fn what_cannot_be_expressed_is_an_error_with_names_and_numbers() {
             }
         ),
         "{e}"
+    );
+}
+
+#[test]
+fn a_head_that_overflows_is_refused_before_the_work() {
+    let (mut checkpoint, _) = load(&Spec::default());
+    let Head::SequenceClassification { out, .. } = &mut checkpoint.head else {
+        panic!("the default is a classifier");
+    };
+    out.weight.fill(f32::MAX);
+    let data = calibration(&Spec::default(), 4);
+    let options = QuantizeOptions::default();
+    let said = quantize(&checkpoint, None, &data, &options, &mut Silent).unwrap_err();
+    let said = said.to_string();
+    assert!(
+        said.contains("calibration sequence 1") && said.contains("head's classifier"),
+        "{said}"
     );
 }
 

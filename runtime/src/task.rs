@@ -402,8 +402,8 @@ impl Tagger {
         Ok(tags(&self.0, text, words, &output))
     }
 
-    /// The classes of the words of many texts, given with their [`Tagger::encode`]d tokens; what has
-    /// no answer is an error alone. `done` is called with the number answered after each run.
+    /// The classes of the words of many texts, given with their [`Tagger::encode`]d tokens; what
+    /// has no answer is an error alone. `done` is called with the number answered after each run.
     pub fn tag_each<S: AsRef<str>>(
         &mut self,
         texts: &[(S, Encoding)],

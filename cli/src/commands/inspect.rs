@@ -7,6 +7,7 @@ use fqbert_compiler::{CompileOptions, MemoryPlan, MemoryUse, RegionUse, buckets,
 use fqbert_contract::geometry::Mode;
 use fqbert_contract::verify::verify;
 use fqbert_model::{Linear, Provenance, Quantization, QuantizedModel};
+use fqbert_names as names;
 use serde::Serialize;
 
 use super::subject;
@@ -118,13 +119,15 @@ fn text(i: &Inspection, plan: &MemoryPlan, semaphores: usize) -> Result<String, 
         s.family, s.task, s.layers, s.hidden, s.heads, s.intermediate, s.vocab, s.longest
     )?;
     if !s.labels.is_empty() {
-        writeln!(out, "labels: {}", s.labels.join(", "))?;
+        writeln!(out, "labels: {}", names::listed(&s.labels))?;
     }
     let (q, p) = (&i.quantization, &i.provenance);
     writeln!(
         out,
         "scheme {}; ranges: {}; weights: {}",
-        q.scheme, q.ranges, q.weights
+        q.scheme,
+        names::said(&q.ranges),
+        names::said(&q.weights)
     )?;
     for (key, value) in [
         ("from", &p.source),
@@ -134,7 +137,7 @@ fn text(i: &Inspection, plan: &MemoryPlan, semaphores: usize) -> Result<String, 
         ("licence", &p.license),
     ] {
         if !value.is_empty() {
-            writeln!(out, "{key}: {value}")?;
+            writeln!(out, "{key}: {}", names::said(value))?;
         }
     }
     writeln!(

@@ -5,5 +5,7 @@
 mod common;
 mod fixture;
 mod models;
+mod names;
 mod quantize;
+mod streams;
 mod texts;

@@ -1,13 +1,13 @@
 //! `quantize`: checkpoints, calibration data, budgets.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Output;
 
 use fqbert_host::TaskKind;
 
 use super::common::{fqbert, json, refused, s, stderr};
-use super::fixture::{fixture, spec};
+use super::fixture::{copy, fixture, spec};
 
 /// `fqbert quantize FOLDER -o OUTPUT`, with calibration text unless it is to do without.
 fn quantize(folder: &Path, output: &Path, calibrate: Option<&Path>) -> Output {
@@ -16,17 +16,6 @@ fn quantize(folder: &Path, output: &Path, calibrate: Option<&Path>) -> Output {
         args.extend(["--calibrate", s(text)]);
     }
     fqbert(&args)
-}
-
-/// A copy of the classifier's checkpoint under another name.
-fn copy(name: &str) -> PathBuf {
-    let folder = fixture().path(name);
-    fs::create_dir_all(&folder).unwrap();
-    for file in fs::read_dir(fixture().path("classes")).unwrap() {
-        let file = file.unwrap();
-        fs::copy(file.path(), folder.join(file.file_name())).unwrap();
-    }
-    folder
 }
 
 #[test]

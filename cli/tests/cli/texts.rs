@@ -1,24 +1,9 @@
 //! `classify`, `embed` and `tag`: texts and token ids.
 
-use std::io::Write;
-use std::process::{Output, Stdio};
-
 use fqbert_host::TaskKind;
 
-use super::common::{command, fqbert, json, refused, stderr};
-use super::fixture::{model, spec};
-
-fn with_input(args: &[&str], input: &[u8]) -> Output {
-    let mut child = command(args)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    // A program that refuses its arguments may be gone before it reads.
-    let _ = child.stdin.take().unwrap().write_all(input);
-    child.wait_with_output().unwrap()
-}
+use super::common::{fqbert, json, refused, stderr};
+use super::fixture::{model, spec, with_input};
 
 #[test]
 fn classes_of_texts_lines_and_ids() {

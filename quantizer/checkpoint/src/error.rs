@@ -76,7 +76,7 @@ pub enum CheckpointError {
         file: &'static str,
         /// Field name.
         field: String,
-        /// What was found, as JSON, shortened.
+        /// What was found, as JSON.
         found: String,
         /// What is accepted.
         expected: String,

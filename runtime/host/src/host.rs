@@ -70,8 +70,8 @@ impl Host {
     /// Token ids to the accelerator's input.
     ///
     /// # Errors
-    /// As [`Embeddings::embed`], and values that are no numbers, which quantization would make zeros
-    /// of.
+    /// As [`Embeddings::embed`], and values that are no numbers, which quantization would make
+    /// zeros of.
     pub fn embed(&self, tokens: &Tokens) -> Result<QuantizedInput, HostError> {
         let values = self.embeddings.embed(&tokens.ids, &tokens.type_ids)?;
         Stage::Embeddings.check(&values)?;

@@ -8,6 +8,7 @@ mod encoding;
 mod fence;
 mod limits;
 mod regexes;
+mod walk;
 
 pub use encoding::{Encoding, WordSpan};
 

@@ -14,8 +14,8 @@ use crate::host::output;
 /// the group with the longest prefix of its folder.
 const LAYERS: &[&[&str]] = &[
     // Each stands alone: what they know is not of this project.
-    &["support/", "uio-driver", "evaluation"],
-    &["accelerator/numerics"],
+    &["support/", "uio-driver"],
+    &["accelerator/numerics", "evaluation"],
     &["accelerator/contract"],
     // Devices and programs know the contract, and not each other.
     &["accelerator/", "runtime/"],

@@ -25,14 +25,10 @@ pub(super) fn bad(
     found: impl fmt::Display,
     expected: impl Into<String>,
 ) -> CheckpointError {
-    let mut found = found.to_string();
-    if found.chars().count() > 80 {
-        found = found.chars().take(80).chain("...".chars()).collect();
-    }
     CheckpointError::BadField {
         file: FILE,
         field: field.into(),
-        found,
+        found: found.to_string(),
         expected: expected.into(),
     }
 }

@@ -14,6 +14,7 @@ use tokenizers::{NormalizedString, Normalizer};
 use super::charsmap::longest_entry;
 use super::fence::fenced;
 use super::regexes;
+use super::walk::all;
 use crate::tokenizer::TokenizerError;
 
 /// Bytes of the file. A vocabulary of 250,000 words takes 17 MB.
@@ -328,25 +329,4 @@ fn templates(post_processor: &Value) -> Result<(), TokenizerError> {
         )?;
     }
     Ok(())
-}
-
-/// Every value that has this key, however deep.
-pub(super) fn all<'a>(value: &'a Value, key: &str) -> Vec<&'a Value> {
-    fn walk<'a>(value: &'a Value, key: &str, out: &mut Vec<&'a Value>) {
-        match value {
-            Value::Object(fields) => {
-                for (name, value) in fields {
-                    if name == key {
-                        out.push(value);
-                    }
-                    walk(value, key, out);
-                }
-            }
-            Value::Array(values) => values.iter().for_each(|v| walk(v, key, out)),
-            _ => {}
-        }
-    }
-    let mut out = Vec::new();
-    walk(value, key, &mut out);
-    out
 }

@@ -8,7 +8,7 @@ use fancy_regex::Expr;
 use fqbert_names::shown;
 use serde_json::Value;
 
-use super::limits::all;
+use super::walk::all;
 use crate::tokenizer::TokenizerError;
 
 /// Bytes of a pattern. GPT-4's has 200.
