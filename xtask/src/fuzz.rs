@@ -1,7 +1,7 @@
 //! `cargo xtask fuzz`: libFuzzer over the targets of `fuzz/`, for minutes or hours.
 //!
-//! It needs a nightly compiler and cargo-fuzz. The test command needs neither: it runs each target
-//! on its seeds and on mutations of them (`fuzz/tests/mutations.rs`).
+//! It needs cargo-fuzz. The test command does not: it runs each target on its seeds and on
+//! mutations of them (`fuzz/tests/mutations.rs`).
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -74,8 +74,10 @@ fn fuzz(root: &Path, folder: &Path, name: &str, minutes: u32) -> Result<()> {
     let mut command = Command::new("cargo");
     command
         .current_dir(root)
-        // The checked compiler is named in rust-toolchain.toml; sanitizers need another.
-        .args(["+nightly", "fuzz", "run", "--fuzz-dir", PACKAGE])
+        // The toolchain of rust-toolchain.toml has the sanitizers' runtimes; only their switches
+        // are reserved for nightly compilers.
+        .env("RUSTC_BOOTSTRAP", "1")
+        .args(["fuzz", "run", "--fuzz-dir", PACKAGE])
         .arg("--target-dir")
         .arg(folder.join("build"))
         .arg(name)
