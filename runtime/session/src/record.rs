@@ -6,6 +6,10 @@ use std::sync::Arc;
 /// What the last call of a session did, or what answered a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunRecord {
+    /// Name of the accelerator's geometry.
+    pub geometry: &'static str,
+    /// Build number of its bitstream, 0 for emulation.
+    pub build: u32,
     /// SHA-256 of each program that ran, wherever it is bound
     /// ([`fqbert_compiler::program_sha256`]).
     pub programs: BTreeSet<Arc<str>>,

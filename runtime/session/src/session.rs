@@ -239,7 +239,7 @@ impl Session {
 
     /// One sequence to its hidden states after the last layer, `[tokens][hidden]`.
     pub fn hidden_states(&mut self, tokens: &Tokens) -> Result<Vec<f32>, SessionError> {
-        self.record = RunRecord::default();
+        self.begin_record();
         let run = Run {
             extent: Extent::whole(self.bucket_for(tokens.len())?),
             sequences: vec![(0, 0)],
@@ -262,7 +262,7 @@ impl Session {
         sequences: &[Tokens],
         mut done: impl FnMut(usize),
     ) -> Result<Vec<HeadOutput>, SessionError> {
-        self.record = RunRecord::default();
+        self.begin_record();
         for tokens in sequences {
             self.bucket_for(tokens.len())?;
         }
@@ -307,6 +307,15 @@ impl Session {
             .find(fits)
             .copied()
             .ok_or(SessionError::TooLong { tokens, longest })
+    }
+
+    /// A new call: nothing has answered it yet.
+    fn begin_record(&mut self) {
+        self.record = RunRecord {
+            geometry: self.geometry.name,
+            build: self.device.capabilities().build,
+            ..RunRecord::default()
+        };
     }
 
     /// Registers that a reset clears.
