@@ -79,8 +79,8 @@ pub struct RunArgs {
     /// same bit for bit.
     #[arg(long)]
     pub no_packing: bool,
-    /// After every N runs, read weights, program and input back from device memory before answering,
-    /// and repeat the run if anything has changed; 0 is never.
+    /// After every N runs, read weights, program and input back from device memory before
+    /// answering, and repeat the run if anything has changed; 0 is never.
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub scrub: u32,
 }

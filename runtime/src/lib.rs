@@ -21,11 +21,13 @@
 //! - [`Host`]: what runs on the CPU before and after the accelerator: embeddings and the task head,
 //!   as in the paper.
 
+mod error;
 mod open;
 mod provenance;
 mod task;
 mod uri;
 
+pub use error::TaskError;
 pub use fqbert_host::{
     Encoding, HeadOutput, Host, HostError, Tokenizer, TokenizerError, Tokens, WordSpan,
 };
@@ -39,5 +41,5 @@ pub use fqbert_session::{
 };
 pub use open::open_session;
 pub use provenance::Provenance;
-pub use task::{Classification, Classifier, Embedder, TaggedWord, Tagger, TaskError};
+pub use task::{Classification, Classifier, Embedder, TaggedWord, Tagger};
 pub use uri::{DEVICES, OpenError, open_device};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use fqbert_model::QuantizedModel;
 use fqbert_session::{Failover, Session, SessionError, SessionOptions};
 
-use crate::task::TaskError;
+use crate::error::TaskError;
 use crate::uri::{OpenError, open_device};
 
 /// Binds a model to the device of a URI. With a fallback, that device is opened too and answers

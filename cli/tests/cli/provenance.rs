@@ -9,10 +9,10 @@ const IDS: &str = "2 5 6 7 3";
 fn answers_and_inspect_name_the_same_model_program_and_contract() {
     for (command, name) in [("classify", "classes"), ("embed", "vectors")] {
         let m = model(name);
-        let args = [
-            command, "--json", "--scrub", "1", "--model", &m, "--ids", IDS,
-        ];
-        let answer = json(&fqbert(&args));
+        // Unpacked, the program is that of the bucket.
+        let ids = ["--no-packing", "--ids", IDS];
+        let args = [command, "--json", "--scrub", "1", "--model", &m];
+        let answer = json(&fqbert(&[&args[..], &ids].concat()));
         let source = &answer["provenance"];
         let inspected = json(&fqbert(&["inspect", "--json", "--seq", "5", &m]));
         for key in ["model_sha256", "contract_sha256"] {

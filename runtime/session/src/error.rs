@@ -12,7 +12,7 @@ use fqbert_contract::program::BindError;
 use fqbert_contract::verify::Violation;
 use fqbert_host::{HostError, InputError};
 
-use crate::integrity::{Content, Damage};
+use crate::damage::{Content, Damage};
 use crate::post_mortem::PostMortem;
 use crate::unproven::Unproven;
 

@@ -9,6 +9,7 @@
 mod asynchronous;
 mod batch;
 mod breaker;
+mod damage;
 mod error;
 mod failover;
 mod integrity;
@@ -22,9 +23,9 @@ mod unproven;
 pub use asynchronous::{Answer, AsyncSession};
 pub use batch::{Extent, Packing, Run, plan};
 pub use breaker::BreakerOptions;
+pub use damage::{Content, Damage};
 pub use error::SessionError;
 pub use failover::Failover;
-pub use integrity::{Content, Damage};
 pub use post_mortem::PostMortem;
 pub use record::RunRecord;
 pub use session::{RunStatistics, Scrub, ScrubReport, Session, SessionOptions, fitting_buckets};

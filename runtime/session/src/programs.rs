@@ -13,8 +13,9 @@ use fqbert_model::QuantizedModel;
 use tracing::{debug, info_span};
 
 use crate::batch::Extent;
+use crate::damage::{Content, Damage};
 use crate::error::{Doing, SessionError};
-use crate::integrity::{Content, Damage, Digests, Kept};
+use crate::integrity::{Digests, Kept};
 
 /// A program with the buffers it is bound to.
 pub(crate) struct Loaded {

@@ -15,8 +15,8 @@ use tracing::{info_span, warn};
 
 use super::Session;
 use crate::batch::Extent;
+use crate::damage::{Content, Damage};
 use crate::error::{Doing, SessionError};
-use crate::integrity::{Content, Damage};
 
 /// When device memory is read back and compared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
