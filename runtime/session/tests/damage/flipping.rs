@@ -19,6 +19,8 @@ pub enum Moment {
     Sync,
     /// The sync itself is lost.
     LostSync,
+    /// STATUS says that the accelerator runs, until it is reset.
+    Busy,
 }
 
 /// One change of memory, or the same again and again.
@@ -46,6 +48,11 @@ impl Flips {
 
     pub fn clear(&self) {
         self.0.lock().unwrap().clear();
+    }
+
+    /// Whether something of this moment is still to happen.
+    pub fn has(&self, moment: Moment) -> bool {
+        self.0.lock().unwrap().iter().any(|f| f.moment == moment)
     }
 
     /// The changes of a moment that happen now, of one buffer or of all.
@@ -139,6 +146,9 @@ impl Device for Flipping {
     }
     fn read32(&mut self, register: RegisterOffset) -> Result<u32, DeviceError> {
         self.flip_all(Moment::Read, None)?;
+        if register == regs::STATUS && self.flips.has(Moment::Busy) {
+            return Ok(regs::status::BUSY);
+        }
         self.inner.read32(register)
     }
     fn write32(&mut self, register: RegisterOffset, value: u32) -> Result<(), DeviceError> {
@@ -151,6 +161,9 @@ impl Device for Flipping {
         self.inner.wait_interrupt(deadline)
     }
     fn reset(&mut self) -> Result<(), DeviceError> {
+        let mut list = self.flips.0.lock().unwrap();
+        list.retain(|f| f.moment != Moment::Busy);
+        drop(list);
         self.inner.reset()
     }
 }

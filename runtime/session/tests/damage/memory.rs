@@ -216,6 +216,18 @@ fn a_sync_of_the_input_that_is_lost_is_found_after_the_run() {
     assert_eq!(b.session.statistics().damaged, 1);
 }
 
+#[test]
+fn nothing_runs_during_a_scrub() {
+    let mut b = bench(options());
+    b.flips.push(Flip {
+        moment: Moment::Busy,
+        ..WEIGHT
+    });
+    b.session.scrub().unwrap();
+    assert!(!b.flips.has(Moment::Busy), "it was reset first");
+    assert_eq!(b.run().unwrap(), b.right);
+}
+
 /// A program that was verified does not fault: what faults is damaged, and is mended whatever the
 /// options say.
 #[test]
