@@ -32,8 +32,8 @@ const BATCH_MAX: usize = 64;
 /// Requests accepted and not yet taken by the session; a further one waits.
 const QUEUE_MAX: usize = 256;
 
-/// A [`Session`] on a thread of its own. Requests that arrive while it works form the next batch
-/// and share runs.
+/// A [`Session`](crate::Session) on a thread of its own. Requests that arrive while it works form
+/// the next batch and share runs.
 ///
 /// Clones share the session. When the last one is dropped, what was accepted is still answered,
 /// then the session ends.

@@ -122,7 +122,9 @@ impl Session {
         if !self.unsettled {
             return false;
         }
-        self.breaker.failed(Instant::now(), with_causes(error));
+        if error.is_device_fault() {
+            self.breaker.failed(Instant::now(), with_causes(error));
+        }
         self.unchecked = true;
         // The error that is told is the first. A reset or a scrub that fails now is tried again
         // before the next attempt.
