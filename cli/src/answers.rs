@@ -2,7 +2,7 @@
 //! with one text is an error of that text alone.
 
 use anyhow::{Context, anyhow};
-use fqbert_runtime::{Encoding, TaskError, Tokens};
+use fqbert_runtime::{Encoding, Provenance, TaskError, Tokens};
 use indicatif::ProgressBar;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -11,7 +11,8 @@ use crate::data::{self, Inputs, Source};
 use crate::lines::Item;
 use crate::output::{self, ErrorObject, Told};
 use crate::progress;
-use crate::stream::Stream;
+use crate::provenance;
+use crate::stream::{self, Stream};
 
 /// Texts that are answered together: they are packed into common runs.
 const TOGETHER: usize = 1024;
@@ -42,6 +43,8 @@ pub trait Answerer {
 
     fn encode(&self, text: &str) -> Result<Encoding, TaskError>;
     fn check(&self, tokens: &Tokens) -> Result<(), TaskError>;
+    /// What the last answers were computed by.
+    fn provenance(&self) -> Result<Provenance, TaskError>;
     /// Tokens that a text is cut to.
     fn longest(&self) -> usize;
     fn answer(
@@ -95,6 +98,7 @@ pub fn run(
         added: 0,
         failed: 0,
         cut: 0,
+        provenance: None,
     };
     let fed = match inputs {
         Inputs::Texts(source) => texts(answerer, source, &mut out),
@@ -161,6 +165,16 @@ fn together<A: Answerer>(
     out.bar.inc_length(sequences.len() as u64);
     let bar = out.bar.clone();
     let answers = answerer.answer(&sequences, &mut |n| bar.set_position(done + n as u64))?;
+    if out.stream.is_some() && !sequences.is_empty() {
+        let later = answerer.provenance()?;
+        match &mut out.provenance {
+            Some(all) => {
+                all.device = later.device;
+                all.run.add(later.run);
+            }
+            none => *none = Some(later),
+        }
+    }
     let mut answered = sequences.iter().zip(answers);
     for (number, outcome) in outcomes {
         let outcome = outcome.and_then(|()| {
@@ -215,6 +229,8 @@ struct Out {
     added: usize,
     failed: usize,
     cut: usize,
+    /// What all answers were computed by, with --json.
+    provenance: Option<Provenance>,
 }
 
 impl Out {
@@ -287,6 +303,12 @@ impl Out {
         Ok(())
     }
 
+    /// What all answers were computed by, as JSON has it.
+    fn source(&self) -> anyhow::Result<Map<String, Value>> {
+        let field = self.provenance.as_ref().map(provenance::field);
+        Ok(field.transpose()?.unwrap_or_default())
+    }
+
     fn flush(&mut self) -> anyhow::Result<()> {
         let text = std::mem::take(&mut self.buffer);
         if text.is_empty() {
@@ -309,15 +331,20 @@ impl Out {
                             alone: Some(alone), ..
                         }),
                     ..
-                } => return output::text(&(alone + "\n")),
+                } => {
+                    return output::text(&(stream::extended(&alone, &self.source()?) + "\n"));
+                }
                 other => self.add(other)?,
             }
         }
+        let source = self.source()?;
         let (cut, failed, total) = (self.cut, self.failed, self.total);
         if let Some(stream) = &mut self.stream {
             let counts = [("cut", cut), ("errors", failed)];
             let counts = counts.map(|(key, n)| (key.to_owned(), n.into()));
-            self.buffer += &stream.end(counts.into_iter().collect());
+            let mut after: Map<String, Value> = counts.into_iter().collect();
+            after.extend(source);
+            self.buffer += &stream.end(after);
         }
         self.flush()?;
         if failed == 0 {

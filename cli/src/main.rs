@@ -12,6 +12,7 @@ mod lines;
 mod log;
 mod output;
 mod progress;
+mod provenance;
 mod stream;
 
 use std::process::ExitCode;

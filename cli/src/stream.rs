@@ -52,6 +52,13 @@ impl Stream {
     }
 }
 
+/// A pretty object with further keys.
+pub fn extended(object: &str, fields: &Map<String, Value>) -> String {
+    let object = object.strip_suffix("\n}").unwrap_or(object);
+    let fields = fields.iter().map(|(key, value)| field(key, value));
+    format!("{object}{}\n}}", fields.collect::<String>())
+}
+
 fn field(key: &str, value: &Value) -> String {
     let value = format!("{value:#}").replace('\n', "\n  ");
     format!(",\n  {}: {value}", Value::from(key))

@@ -1,7 +1,7 @@
 //! `fqbert classify`.
 
 use fqbert_names::shown;
-use fqbert_runtime::{Classification, Classifier, Encoding, TaskError, Tokens};
+use fqbert_runtime::{Classification, Classifier, Encoding, Provenance, TaskError, Tokens};
 use serde::Serialize;
 
 use crate::answers::{self, Answerer, Sequence, Shape};
@@ -24,8 +24,9 @@ struct Answer<'a> {
 pub fn run(cli: &Cli, args: &Classify) -> anyhow::Result<()> {
     let inputs = Inputs::read(&args.texts)?;
     let path = super::model_path(args.model.model.as_ref())?;
-    let mut classifier =
-        Classifier::open(path, &cli.device, &super::session_options(&args.model.run))?;
+    let options = super::session_options(&args.model.run);
+    let fallback = args.model.fallback.as_deref();
+    let mut classifier = Classifier::open_with_fallback(path, &cli.device, fallback, &options)?;
     let labels = classifier.session().model().config.labels.clone();
     let shape = Shape {
         before: [("labels".to_owned(), labels.into())].into_iter().collect(),
@@ -45,6 +46,10 @@ impl Answerer for Classifier {
 
     fn check(&self, tokens: &Tokens) -> Result<(), TaskError> {
         Classifier::check(self, tokens)
+    }
+
+    fn provenance(&self) -> Result<Provenance, TaskError> {
+        Classifier::provenance(self)
     }
 
     fn longest(&self) -> usize {

@@ -1,6 +1,6 @@
 //! `fqbert embed`.
 
-use fqbert_runtime::{Embedder, Encoding, TaskError, Tokens};
+use fqbert_runtime::{Embedder, Encoding, Provenance, TaskError, Tokens};
 
 use super::classify::tokens;
 use crate::answers::{self, Answerer, Sequence, Shape};
@@ -10,7 +10,9 @@ use crate::data::Inputs;
 pub fn run(cli: &Cli, args: &Embed) -> anyhow::Result<()> {
     let inputs = Inputs::read(&args.texts)?;
     let path = super::model_path(args.model.model.as_ref())?;
-    let mut embedder = Embedder::open(path, &cli.device, &super::session_options(&args.model.run))?;
+    let options = super::session_options(&args.model.run);
+    let fallback = args.model.fallback.as_deref();
+    let mut embedder = Embedder::open_with_fallback(path, &cli.device, fallback, &options)?;
     let dimensions = embedder.session().model().config.hidden;
     let shape = Shape {
         before: [("dimensions".to_owned(), dimensions.into())]
@@ -32,6 +34,10 @@ impl Answerer for Embedder {
 
     fn check(&self, tokens: &Tokens) -> Result<(), TaskError> {
         Embedder::check(self, tokens)
+    }
+
+    fn provenance(&self) -> Result<Provenance, TaskError> {
+        Embedder::provenance(self)
     }
 
     fn longest(&self) -> usize {

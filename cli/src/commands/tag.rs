@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use anyhow::ensure;
 use fqbert_names::shown;
-use fqbert_runtime::{Encoding, TaggedWord, Tagger, TaskError, Tokens};
+use fqbert_runtime::{Encoding, Provenance, TaggedWord, Tagger, TaskError, Tokens};
 use serde::Serialize;
 use serde_json::Map;
 
@@ -39,7 +39,9 @@ pub fn run(cli: &Cli, args: &Tag) -> anyhow::Result<()> {
     );
     let inputs = Inputs::read(&args.texts)?;
     let path = super::model_path(args.model.model.as_ref())?;
-    let mut tagger = Tagger::open(path, &cli.device, &super::session_options(&args.model.run))?;
+    let options = super::session_options(&args.model.run);
+    let fallback = args.model.fallback.as_deref();
+    let mut tagger = Tagger::open_with_fallback(path, &cli.device, fallback, &options)?;
     let shape = Shape {
         before: Map::new(),
         list: "results",
@@ -58,6 +60,10 @@ impl Answerer for Tagger {
 
     fn check(&self, tokens: &Tokens) -> Result<(), TaskError> {
         Tagger::check(self, tokens)
+    }
+
+    fn provenance(&self) -> Result<Provenance, TaskError> {
+        Tagger::provenance(self)
     }
 
     fn longest(&self) -> usize {

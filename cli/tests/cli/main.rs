@@ -6,6 +6,7 @@ mod common;
 mod fixture;
 mod models;
 mod names;
+mod provenance;
 mod quantize;
 mod streams;
 mod texts;

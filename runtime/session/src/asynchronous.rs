@@ -7,11 +7,21 @@ use fqbert_host::{HeadOutput, Tokens};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::error::SessionError;
-use crate::session::Session;
+use crate::failover::Failover;
+use crate::record::RunRecord;
+
+/// An output and what it was computed by.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The head's output.
+    pub output: HeadOutput,
+    /// Of the call that answered this request, and others that were waiting with it.
+    pub record: RunRecord,
+}
 
 struct Request {
     tokens: Tokens,
-    answer: oneshot::Sender<Result<HeadOutput, SessionError>>,
+    answer: oneshot::Sender<Result<Answer, SessionError>>,
     /// Its place in the queue, given back when the session takes it out and not before: a requester
     /// that gives up leaves its request in the channel.
     place: OwnedSemaphorePermit,
@@ -22,8 +32,8 @@ const BATCH_MAX: usize = 64;
 /// Requests accepted and not yet taken by the session; a further one waits.
 const QUEUE_MAX: usize = 256;
 
-/// A [`Session`] on a thread of its own. Requests that arrive while it works form the next batch
-/// and share runs.
+/// A [`Session`](crate::Session) on a thread of its own. Requests that arrive while it works form
+/// the next batch and share runs.
 ///
 /// Clones share the session. When the last one is dropped, what was accepted is still answered,
 /// then the session ends.
@@ -34,11 +44,12 @@ pub struct AsyncSession {
 }
 
 impl AsyncSession {
-    /// Moves a session to its thread.
+    /// Moves a session, or a [`Failover`], to its thread.
     ///
     /// # Errors
     /// [`SessionError::Closed`] if the system gives no thread.
-    pub fn new(session: Session) -> Result<Self, SessionError> {
+    pub fn new(session: impl Into<Failover>) -> Result<Self, SessionError> {
+        let session = session.into();
         let (requests, queue) = mpsc::sync_channel(QUEUE_MAX);
         let places = Arc::new(Semaphore::new(QUEUE_MAX));
         thread::Builder::new()
@@ -51,6 +62,11 @@ impl AsyncSession {
     /// One sequence to its head's output. Dropping the future gives up the answer, not the place of
     /// others.
     pub async fn run(&self, tokens: Tokens) -> Result<HeadOutput, SessionError> {
+        Ok(self.answer(tokens).await?.output)
+    }
+
+    /// As [`AsyncSession::run`], with what the output was computed by.
+    pub async fn answer(&self, tokens: Tokens) -> Result<Answer, SessionError> {
         let (answer, answered) = oneshot::channel();
         // The permit keeps the channel below its bound, so that sending never blocks the executor.
         let place = Arc::clone(&self.places)
@@ -69,7 +85,7 @@ impl AsyncSession {
 }
 
 /// Answers requests until the last sender is gone and the queue is empty.
-fn serve(mut session: Session, queue: &mpsc::Receiver<Request>) {
+fn serve(mut session: Failover, queue: &mpsc::Receiver<Request>) {
     while let Ok(first) = queue.recv() {
         let mut batch = Vec::new();
         let mut take = |request: Request| {
@@ -88,15 +104,17 @@ fn serve(mut session: Session, queue: &mpsc::Receiver<Request>) {
         match session.run_batch(&sequences) {
             Ok(outputs) => {
                 for ((_, answer), output) in batch.into_iter().zip(outputs) {
+                    let record = session.last_run().clone();
                     // The requester may have given up: nobody is left to tell.
-                    let _ = answer.send(Ok(output));
+                    let _ = answer.send(Ok(Answer { output, record }));
                 }
             }
             // One bad request must not take the others with it: each again, alone.
             Err(_) => {
                 for (tokens, answer) in batch {
                     let output = session.run(&tokens);
-                    let _ = answer.send(output);
+                    let record = session.last_run().clone();
+                    let _ = answer.send(output.map(|output| Answer { output, record }));
                 }
             }
         }
