@@ -50,7 +50,7 @@ pub enum Policy {
 /// Plays `instructions` through the queues of `g`. END completes when everything before it has.
 ///
 /// # Errors
-/// If the program does not come to its end.
+/// If the program does not come to its end, by the model's times or in the order drawn.
 pub fn simulate(
     g: &Geometry,
     instructions: &[Instruction],
@@ -58,7 +58,7 @@ pub fn simulate(
 ) -> Result<Schedule, Stuck> {
     let mut schedule = player::play(g, instructions)?;
     if let Policy::Seeded(seed) = policy {
-        schedule.order = order::draw(instructions, seed);
+        schedule.order = order::draw(instructions, seed)?;
     }
     Ok(schedule)
 }
