@@ -115,7 +115,7 @@ fn check_reads(program: &Program, parts: &[Part], found: &mut Vec<Violation>) {
     let inputs = parts.iter().filter(|p| p.region == Region::Input);
     let written: Vec<(u64, u64)> = merged(inputs.map(|p| (p.span.offset, p.span.end())));
     for ((index, region), operation) in accesses(program) {
-        if region != Region::Input {
+        if region != Region::Input || matches!(operation, Operation::Store(_)) {
             continue;
         }
         let Some((start, end)) = Program::memory_access(operation) else {
@@ -137,7 +137,9 @@ fn check_reads(program: &Program, parts: &[Part], found: &mut Vec<Violation>) {
 /// What the host reads of the output is what STOREs write.
 fn check_output(program: &Program, found: &mut Vec<Violation>) {
     let stores = accesses(program)
-        .filter(|(_, operation)| matches!(operation, Operation::Store(_)))
+        .filter(|((_, region), operation)| {
+            *region == Region::Output && matches!(operation, Operation::Store(_))
+        })
         .filter_map(|(_, operation)| Program::memory_access(operation));
     let Span { offset, .. } = program.output_y16;
     let end = program.output_y16.end();

@@ -111,7 +111,7 @@ pub enum Violation {
     /// A semaphore's count goes above its maximum where its consumer is slow.
     #[error(
         "instruction {index} can raise semaphore {semaphore} to {count}, above {SEMAPHORE_MAX}: \
-         nothing forces its consumer to have taken more by then"
+         no semaphore forces its consumer to have taken more by then"
     )]
     Unbounded {
         /// Index of the instruction that raises it.

@@ -1,0 +1,532 @@
+//! Each of the verifier's obligations, broken alone: a small program of every kind of instruction
+//! passes, and a change of it that breaks one obligation is refused for that one and no other.
+
+mod support;
+
+use fqbert_contract::isa::{Instruction, Layernorm, Matmul, MemoryId, Nop, Operation, Store};
+use fqbert_contract::program::{Program, Region, Relocation, Span};
+use fqbert_contract::verify::{Obligation, Place, Violation, verify};
+use fqbert_contract::{Bytes, Geometry};
+
+use support::{end, instruction, load, program, tiny};
+
+/// Indices of [`whole`].
+const LOAD_X8: usize = 0;
+const LOAD_PAR: usize = 2;
+const LOAD_LNP: usize = 4;
+const ROWS: usize = 5;
+const KEYS: usize = 6;
+const SCORES: usize = 7;
+const BRANCH: usize = 8;
+const NORM: usize = 9;
+const STORE: usize = 10;
+
+/// Parts of the input region.
+const X8: Span = Span {
+    offset: 0,
+    length: 32,
+};
+const X16: Span = Span {
+    offset: 64,
+    length: 64,
+};
+const RANGES: Span = Span {
+    offset: 128,
+    length: 16,
+};
+const OUTPUT: Span = Span {
+    offset: 0,
+    length: 64,
+};
+
+fn matmul(dest: u8, channels: u16, rest: Matmul) -> Operation {
+    Operation::Matmul(Matmul {
+        k_chunks: 1,
+        row_tiles: 1,
+        col_tiles: 1,
+        channels,
+        dest,
+        ..rest
+    })
+}
+
+/// Four tokens of eight channels: a product into ACT, its keys, scores with them, a branch, and a
+/// layer norm whose y16 is the output.
+fn whole() -> Program {
+    let rows = Matmul {
+        dst_base: 4,
+        ..Matmul::default()
+    };
+    let second = Matmul {
+        a_base: 4,
+        ..Matmul::default()
+    };
+    let keys = Matmul {
+        dst_stride: 1,
+        ..second
+    };
+    let scores = Matmul {
+        mode8: true,
+        b_opd: true,
+        ..second
+    };
+    let norm = Layernorm {
+        y8_base: 8,
+        channels: 8,
+        row_tiles: 1,
+        stride: 4,
+        ..Layernorm::default()
+    };
+    let store = Store {
+        memory: MemoryId::Resx.code(),
+        address: 0,
+        word_offset: 0,
+        beats: 4,
+    };
+    let mut p = program(vec![
+        instruction(load(MemoryId::Act, 0, 1, X8.offset), &[], &[]),
+        instruction(load(MemoryId::Wgt0, 0, 1, 0), &[], &[]),
+        instruction(load(MemoryId::Par, 0, 4, 32), &[], &[1]),
+        instruction(load(MemoryId::Resx, 0, 4, X16.offset), &[], &[]),
+        instruction(load(MemoryId::Lnp, 0, 6, 96), &[], &[5]),
+        instruction(matmul(Matmul::DEST_ACT, 8, rows), &[1], &[2]),
+        instruction(matmul(Matmul::DEST_KEYS, 8, keys), &[2], &[3]),
+        instruction(matmul(Matmul::DEST_SCR, 4, scores), &[3], &[]),
+        instruction(matmul(Matmul::DEST_RESB, 8, second), &[], &[4]),
+        instruction(Operation::Layernorm(norm), &[4, 5], &[6]),
+        instruction(Operation::Store(store), &[6], &[]),
+        instruction(end(), &[], &[]),
+    ]);
+    for input in [LOAD_X8, 3] {
+        p.relocations[input].region = Region::Input;
+    }
+    p.sizes.input = Bytes(256);
+    (p.input_x8, p.input_x16) = (X8, X16);
+    (p.input_ranges, p.output_y16) = (RANGES, OUTPUT);
+    p
+}
+
+type Change = fn(&mut Program);
+
+/// Refuses each change for `obligation` alone.
+fn breaks(obligation: Obligation, changes: &[Change]) {
+    for (at, change) in changes.iter().enumerate() {
+        let mut p = whole();
+        change(&mut p);
+        let found = verify(&p, tiny()).expect_err(&format!("{obligation:?}, change {at}: passes"));
+        for violation in &found {
+            let name = format!("{obligation:?}, change {at}: {violation}");
+            assert_eq!(violation.obligation(), obligation, "{name}");
+            let indexed = violation.instruction().map_or(0, |i| i as usize);
+            assert!(indexed < p.instructions.len(), "{name}");
+        }
+    }
+}
+
+/// Inserts an instruction before END, with a relocation if it has a region.
+fn append(p: &mut Program, new: Instruction, region: Option<Region>) {
+    let at = p.instructions.len() - 1;
+    p.instructions.insert(at, new);
+    p.relocations.extend(region.map(|region| Relocation {
+        instruction: at as u32,
+        region,
+    }));
+}
+
+fn nop(engine: u8, wait: &[u8], signal: &[u8]) -> Instruction {
+    instruction(Operation::Nop(Nop { engine, port: 0 }), wait, signal)
+}
+
+fn matmul_at(p: &mut Program, at: usize) -> &mut Matmul {
+    match &mut p.instructions[at].operation {
+        Operation::Matmul(m) => m,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn norm(p: &mut Program) -> &mut Layernorm {
+    match &mut p.instructions[NORM].operation {
+        Operation::Layernorm(l) => l,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn store(p: &mut Program) -> &mut Store {
+    match &mut p.instructions[STORE].operation {
+        Operation::Store(s) => s,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_whole_program_passes() {
+    verify(&whole(), tiny()).unwrap();
+    let numbers: Vec<u8> = Obligation::ALL.iter().map(|o| o.number()).collect();
+    assert_eq!(numbers, (1..=12).collect::<Vec<u8>>());
+}
+
+#[test]
+fn requirements() {
+    breaks(
+        Obligation::Requirements,
+        &[
+            |p| p.requirements.geometry = Geometry::by_name("paper").unwrap().clone(),
+            |p| p.requirements.geometry.act_words -= 1,
+            |p| p.requirements.geometry.clock_hz += 1,
+            |p| p.requirements.major += 1,
+            |p| p.requirements.minor += 1,
+            |p| p.requirements.features = 0,
+            |p| p.requirements.features &= !1,
+            |p| p.requirements.features |= 1 << 31,
+        ],
+    );
+}
+
+#[test]
+fn shape() {
+    breaks(
+        Obligation::Shape,
+        &[
+            |p| p.instructions.truncate(11),
+            |p| p.instructions.push(instruction(end(), &[], &[])),
+            |p| append(p, instruction(end(), &[], &[]), None),
+            |p| (0..65536).for_each(|_| append(p, nop(3, &[], &[]), None)),
+        ],
+    );
+}
+
+#[test]
+fn fields() {
+    breaks(
+        Obligation::Fields,
+        &[
+            |p| matmul_at(p, ROWS).k_chunks = 0,
+            |p| matmul_at(p, KEYS).dst_base = u16::MAX,
+            |p| matmul_at(p, SCORES).mode8 = false,
+            |p| norm(p).channels = 12,
+            |p| norm(p).y8_base = 49152,
+            |p| store(p).memory = MemoryId::Resb.code(),
+            |p| p.instructions[LOAD_PAR].operation = load(MemoryId::Par, 4094, 4, 32),
+        ],
+    );
+}
+
+#[test]
+fn regions() {
+    breaks(
+        Obligation::Regions,
+        &[
+            |p| p.relocations.retain(|r| r.instruction != LOAD_PAR as u32),
+            |p| p.relocations.swap(1, 2),
+            |p| p.relocations.push(p.relocations[0]),
+            |p| p.relocations.push(p.relocations[5]),
+            |p| p.relocations[LOAD_PAR].instruction = ROWS as u32,
+            |p| p.sizes.constants = Bytes(191),
+            |p| p.sizes.constants = Bytes(u64::MAX),
+            |p| p.instructions[LOAD_PAR].operation = load(MemoryId::Par, 0, 4, 4096),
+            |p| p.input_x8.length = 16,
+            |p| p.input_ranges.offset = 256,
+            |p| p.input_ranges.offset = X16.offset,
+            |p| p.output_y16.offset = 4096,
+            |p| p.sequence = 8,
+            |p| p.hidden = 16,
+        ],
+    );
+}
+
+#[test]
+fn alignment() {
+    breaks(
+        Obligation::Alignment,
+        &[
+            |p| p.instructions[LOAD_PAR].operation = load(MemoryId::Par, 0, 4, 40),
+            |p| p.instructions[LOAD_LNP].operation = load(MemoryId::Lnp, 0, 6, 97),
+            |p| {
+                store_again(p, Region::Output);
+                if let Operation::Store(s) = &mut p.instructions[STORE + 1].operation {
+                    s.address = 72;
+                }
+            },
+        ],
+    );
+}
+
+#[test]
+fn direction() {
+    breaks(
+        Obligation::Direction,
+        &[
+            |p| store_again(p, Region::Constants),
+            |p| store_again(p, Region::Input),
+        ],
+    );
+}
+
+fn store_again(p: &mut Program, region: Region) {
+    let again = instruction(p.instructions[STORE].operation, &[], &[]);
+    append(p, again, Some(region));
+}
+
+#[test]
+fn semaphores() {
+    breaks(
+        Obligation::Semaphores,
+        &[
+            |p| p.instructions[NORM].header.signal = [6, 7, 0],
+            |p| p.instructions[NORM].header.signal = [0; 3],
+            |p| p.instructions[SCORES].header.signal = [5, 0, 0],
+            |p| {
+                append(p, nop(1, &[], &[7]), None);
+                append(p, nop(2, &[], &[7]), None);
+                append(p, nop(3, &[7, 7], &[]), None);
+            },
+            |p| {
+                append(p, nop(1, &[], &[7, 7]), None);
+                append(p, nop(2, &[7], &[]), None);
+                append(p, nop(3, &[7], &[]), None);
+            },
+            slow_consumer,
+        ],
+    );
+    let mut p = whole();
+    tokens(&mut p, 255);
+    verify(&p, tiny()).unwrap();
+    let mut p = whole();
+    tokens(&mut p, 256);
+    let found = verify(&p, tiny()).unwrap_err();
+    assert!(
+        found
+            .iter()
+            .all(|v| v.obligation() == Obligation::Semaphores),
+        "{found:?}"
+    );
+}
+
+/// `count` tokens from MATRIX to STORE, raised before any is taken.
+fn tokens(p: &mut Program, count: usize) {
+    for _ in 0..count {
+        append(p, nop(1, &[], &[7]), None);
+    }
+    for _ in 0..count {
+        append(p, nop(3, &[7], &[]), None);
+    }
+}
+
+/// LOADs raise at their end, 60 cycles after they have left the queue: with the timing model's
+/// memory the consumer takes in time, with a faster one it does not.
+fn slow_consumer(p: &mut Program) {
+    let again = p.instructions[LOAD_PAR].operation;
+    for _ in 0..103 {
+        let spare = Operation::Load(match again {
+            Operation::Load(l) => fqbert_contract::isa::Load {
+                word_offset: 100,
+                ..l
+            },
+            other => panic!("{other:?}"),
+        });
+        append(
+            p,
+            instruction(spare, &[], &[7, 7, 7]),
+            Some(Region::Constants),
+        );
+    }
+    for _ in 0..103 {
+        append(p, nop(3, &[7, 7, 7], &[]), None);
+    }
+}
+
+#[test]
+fn a_count_is_bounded_for_every_timing() {
+    let mut p = whole();
+    slow_consumer(&mut p);
+    let by_the_model =
+        fqbert_contract::timing::simulate(tiny(), &p.instructions, Default::default());
+    assert!(
+        by_the_model.is_ok(),
+        "the case is one that some timing passes"
+    );
+    let found = verify(&p, tiny()).unwrap_err();
+    assert!(
+        found.iter().any(|v| matches!(
+            v,
+            Violation::Unbounded {
+                semaphore: 7,
+                count: 258,
+                ..
+            }
+        )),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn progress() {
+    breaks(
+        Obligation::Progress,
+        &[
+            |p| {
+                append(p, nop(1, &[7], &[8]), None);
+                append(p, nop(2, &[8], &[7]), None);
+            },
+            // The consumer fills its queue before FETCH comes to the producer.
+            |p| {
+                (0..17).for_each(|_| append(p, nop(1, &[7], &[]), None));
+                (0..17).for_each(|_| append(p, nop(2, &[], &[7]), None));
+            },
+        ],
+    );
+}
+
+#[test]
+fn order() {
+    let mut changed: Vec<Program> = (1..=6).map(|id| changed(|p| without(p, id))).collect();
+    let others: &[Change] = &[
+        // A write after a read: LOAD over what MATRIX still reads.
+        |p| {
+            let x8 = p.instructions[LOAD_X8].operation;
+            append(p, instruction(x8, &[], &[]), Some(Region::Input));
+        },
+        // A write after a write of another queue.
+        |p| {
+            append(
+                p,
+                instruction(load(MemoryId::Act, 8, 1, 0), &[], &[]),
+                Some(Region::Input),
+            )
+        },
+        // A LOAD of what is stored, unordered.
+        |p| {
+            let back = load(MemoryId::Act, 16, 1, 0);
+            append(p, instruction(back, &[], &[]), Some(Region::Output));
+        },
+    ];
+    changed.extend(others.iter().map(|change| self::changed(change)));
+    for (at, p) in changed.iter().enumerate() {
+        let found = verify(p, tiny()).expect_err(&format!("change {at}"));
+        let of = |o| found.iter().filter(|v| v.obligation() == o).count();
+        // Where the reader comes first it reads what is not there yet too.
+        let (order, early) = (of(Obligation::Order), of(Obligation::Initialisation));
+        assert!(order > 0 && order + early == found.len(), "{at}: {found:?}");
+    }
+}
+
+fn changed(change: impl Fn(&mut Program)) -> Program {
+    let mut p = whole();
+    change(&mut p);
+    p
+}
+
+/// Takes a semaphore out of the program.
+fn without(p: &mut Program, id: u8) {
+    for instruction in &mut p.instructions {
+        let header = &mut instruction.header;
+        for ids in [&mut header.wait, &mut header.signal] {
+            *ids = ids.map(|i| if i == id { 0 } else { i });
+        }
+    }
+}
+
+#[test]
+fn a_load_of_what_was_stored_may_follow_it() {
+    let mut p = whole();
+    p.instructions[STORE].header.signal = [7, 0, 0];
+    let back = load(MemoryId::Act, 16, 1, 0);
+    append(&mut p, instruction(back, &[7], &[]), Some(Region::Output));
+    verify(&p, tiny()).unwrap();
+    // Beyond what was stored there is nothing.
+    p.instructions[STORE + 1].operation = load(MemoryId::Act, 16, 1, 48);
+    let found = verify(&p, tiny()).unwrap_err();
+    assert_eq!(
+        found,
+        [Violation::Uninitialised {
+            index: STORE as u32 + 1,
+            place: Place::Output(64)
+        }]
+    );
+}
+
+#[test]
+fn initialisation() {
+    breaks(
+        Obligation::Initialisation,
+        &[
+            // Words nobody wrote.
+            |p| matmul_at(p, SCORES).b_base = 1,
+            |p| matmul_at(p, KEYS).a_base = 5,
+            |p| matmul_at(p, BRANCH).par_base = 1,
+            |p| norm(p).par_base = 1,
+            // Words written in part: six channels of eight in ACT, and in OPD.
+            |p| matmul_at(p, ROWS).channels = 6,
+            |p| matmul_at(p, KEYS).channels = 6,
+            |p| matmul_at(p, KEYS).row_tile0 = 1,
+            // Between the parts of the input.
+            |p| p.instructions[LOAD_X8].operation = load(MemoryId::Act, 0, 1, 32),
+            |p| p.instructions[LOAD_X8].operation = load(MemoryId::Act, 0, 1, 16),
+            |p| {
+                append(
+                    p,
+                    instruction(load(MemoryId::Act, 9, 1, 144), &[], &[]),
+                    Some(Region::Input),
+                )
+            },
+            // Output that nothing stores.
+            |p| {
+                let back = load(MemoryId::Act, 16, 1, 64);
+                append(p, instruction(back, &[], &[]), Some(Region::Output));
+            },
+        ],
+    );
+}
+
+#[test]
+fn operands_that_no_channel_uses_need_not_be_there() {
+    let mut p = whole();
+    // Two keys of four are in use.
+    matmul_at(&mut p, SCORES).channels = 2;
+    verify(&p, tiny()).unwrap();
+    // Values: two channels of a head for four tokens are half of a word's lanes.
+    let m = matmul_at(&mut p, KEYS);
+    (m.dest, m.head_dim) = (Matmul::DEST_VALUES, 8);
+    let found = verify(&p, tiny()).unwrap_err();
+    assert_eq!(
+        found,
+        [Violation::Uninitialised {
+            index: SCORES as u32,
+            place: Place::Word(MemoryId::Opd, 0)
+        }]
+    );
+}
+
+#[test]
+fn self_overlap() {
+    breaks(
+        Obligation::SelfOverlap,
+        &[
+            |p| matmul_at(p, ROWS).dst_base = 0,
+            |p| {
+                let m = matmul_at(p, KEYS);
+                (m.dest, m.dst_base) = (Matmul::DEST_ACT, 4);
+            },
+            |p| {
+                let m = matmul_at(p, SCORES);
+                (m.dest, m.dst_stride) = (Matmul::DEST_KEYS, 1);
+            },
+            |p| (norm(p).row_tiles, norm(p).y16_base) = (2, 4),
+            |p| (norm(p).row_tiles, norm(p).y16_base) = (3, 9),
+            |p| (norm(p).row_tiles, norm(p).stride) = (2, 0),
+        ],
+    );
+}
+
+#[test]
+fn output() {
+    breaks(
+        Obligation::Output,
+        &[
+            |p| store(p).beats = 3,
+            |p| store(p).address = 16,
+            |p| p.output_y16.offset = 16,
+            |p| p.output_y16.offset = 8,
+        ],
+    );
+}
