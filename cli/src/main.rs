@@ -24,6 +24,7 @@ fn main() -> ExitCode {
     match commands::run(&cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) if error.is::<output::Told>() => ExitCode::FAILURE,
         Err(error) => {
             output::report(&error, cli.json);
             ExitCode::FAILURE

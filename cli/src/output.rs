@@ -31,6 +31,11 @@ pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
     })
 }
 
+/// What is wrong has been written to standard output: there is only the exit status left.
+#[derive(Debug, thiserror::Error)]
+#[error("see the output")]
+pub struct Told;
+
 /// Writes an error with its causes to standard error; with `--json` an object `{"error": ...,
 /// "causes": [...]}` to standard output too.
 pub fn report(error: &anyhow::Error, as_json: bool) {

@@ -44,7 +44,7 @@ struct Result {
 
 pub fn run(cli: &Cli, args: &Bench) -> anyhow::Result<()> {
     let geometry = subject::geometry(&cli.device)?;
-    let (name, model) = subject::load(&args.subject)?;
+    let (name, model) = args.subject.load()?;
     let seq = args.subject.seq;
     let bucket = subject::bucket(&geometry, &model, seq)?;
     let program = fqbert_compiler::compile(&model, &geometry, bucket, &CompileOptions::default())?;

@@ -95,7 +95,7 @@ pub(super) struct Accesses<'a> {
 
 impl<'a> Accesses<'a> {
     pub fn new(g: &'a Geometry, program: &Program) -> Self {
-        let mut depths = vec![0usize; MEMORY_CODES];
+        let mut depths = [0usize; MEMORY_CODES];
         let mut queues: [Vec<u32>; QUEUES] = Default::default();
         let mut positions = QueuePositions::default();
         for (index, instruction) in (0..).zip(&program.instructions) {
