@@ -203,6 +203,7 @@ fn fields() {
             |p| matmul_at(p, ROWS).k_chunks = 0,
             |p| matmul_at(p, KEYS).dst_base = u16::MAX,
             |p| matmul_at(p, SCORES).mode8 = false,
+            |p| matmul_at(p, ROWS).dst_channel = 65530,
             |p| norm(p).channels = 12,
             |p| norm(p).y8_base = 49152,
             |p| store(p).memory = MemoryId::Resb.code(),
@@ -514,6 +515,19 @@ fn self_overlap() {
             |p| (norm(p).row_tiles, norm(p).y16_base) = (2, 4),
             |p| (norm(p).row_tiles, norm(p).y16_base) = (3, 9),
             |p| (norm(p).row_tiles, norm(p).stride) = (2, 0),
+            // Two row tiles in the same words.
+            |p| (norm(p).row_tiles, norm(p).stride) = (2, 4),
+            |p| matmul_at(p, BRANCH).row_tiles = 2,
+            |p| {
+                (
+                    matmul_at(p, BRANCH).row_tiles,
+                    matmul_at(p, BRANCH).dst_stride,
+                ) = (2, 3)
+            },
+            |p| {
+                let m = matmul_at(p, KEYS);
+                (m.row_tiles, m.dst_stride) = (2, 0);
+            },
         ],
     );
 }

@@ -285,6 +285,7 @@ fn shape_and_fields_are_checked() {
 #[test]
 fn a_layer_norm_may_not_write_over_what_it_has_yet_to_read() {
     let norm = |y16_base, stride, row_tiles| Layernorm {
+        y8_stride: 2,
         y16_base,
         channels: 16,
         stride,

@@ -284,12 +284,16 @@ fn layer_norm(g: &Geometry, l: &Layernorm) -> Footprint {
     }
 }
 
-/// Whether an instruction writes a word that it reads, or reads later. A MATMUL reads its
-/// activations and operands again for each column tile while the results of those before are
-/// written. A LAYERNORM reads x of the next row tile while it writes y16 of this; y16 over x of its
-/// own row tile or an earlier one is right. The others read and write different memories.
+/// Whether the result of an instruction depends on the order in which the accelerator goes about it.
+///
+/// A MATMUL reads its activations and operands again for each column tile while the results of those
+/// before are written. A LAYERNORM reads x of the next row tile while it writes y16 of this; y16 over
+/// x of its own row tile or an earlier one is right. The others read and write different memories.
+/// And what one row tile, key tile or channel tile writes, no other may write too.
 pub(super) fn overlaps_itself(g: &Geometry, operation: &Operation) -> bool {
-    match operation {
+    let Footprint { reads, writes } = footprint(g, operation);
+    let twice = writes.iter().any(|w| w.count > 1 && w.stride < w.width);
+    let late = match operation {
         Operation::Layernorm(l) => {
             let words = u64::from(l.channels / 2);
             (1..u64::from(l.row_tiles)).any(|tile| {
@@ -298,12 +302,12 @@ pub(super) fn overlaps_itself(g: &Geometry, operation: &Operation) -> bool {
             })
         }
         Operation::Matmul(_) => {
-            let Footprint { reads, writes } = footprint(g, operation);
             let mut pairs = reads
                 .iter()
                 .flat_map(|r| writes.iter().map(move |w| (r, w)));
             pairs.any(|(r, w)| r.meets(w))
         }
         _ => false,
-    }
+    };
+    twice || late
 }

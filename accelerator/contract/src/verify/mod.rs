@@ -16,7 +16,7 @@
 //! 8. **Progress**: every instruction is reached.
 //! 9. **Order**: conflicting accesses are ordered.
 //! 10. **Initialisation**: what is read was written, byte by byte.
-//! 11. **Self-overlap**: no instruction writes what it may still have to read.
+//! 11. **Self-overlap**: no instruction writes what it may still have to read, or a word twice.
 //! 12. **Output**: every byte that the host reads is stored.
 //!
 //! 7 to 10 hold in every timing: the proofs use only what queues and semaphores force
@@ -116,9 +116,11 @@ fn check_shape(program: &Program, found: &mut Vec<Violation>) {
 
 fn check_fields(program: &Program, g: &Geometry, found: &mut Vec<Violation>) {
     for (index, instruction) in (0..).zip(&program.instructions) {
-        if let Err(violation) = check_operation(g, &instruction.operation) {
+        let operation = &instruction.operation;
+        let checked = check_operation(g, operation).and_then(|()| fields::check_counts(operation));
+        if let Err(violation) = checked {
             found.push(Violation::Field { index, violation });
-        } else if footprint::overlaps_itself(g, &instruction.operation) {
+        } else if footprint::overlaps_itself(g, operation) {
             found.push(Violation::Overlap { index });
         }
         if found.len() >= REPORTED {

@@ -28,7 +28,7 @@ pub enum Obligation {
     /// Every byte that is read, on chip or of the output region, was written before in this run;
     /// LOADs from the input region read what the host writes.
     Initialisation,
-    /// No instruction writes what it may still have to read itself.
+    /// No instruction writes what it may still have to read itself, or a word for two tiles.
     SelfOverlap,
     /// Every byte of the output that the host reads is stored.
     Output,
@@ -90,7 +90,9 @@ impl Obligation {
             Self::Progress => "break the circle of waits: raise before it is waited for",
             Self::Order => "let the later instruction wait for a semaphore that the earlier raises",
             Self::Initialisation => "write what is read, in the same run and before",
-            Self::SelfOverlap => "write to words that the instruction does not read later",
+            Self::SelfOverlap => {
+                "write to words that the instruction does not read, each tile to its own"
+            }
             Self::Output => "store every byte of the output",
         }
     }

@@ -148,11 +148,12 @@ pub enum Violation {
         place: Place,
     },
     /// A MATMUL writes words that it reads, or a LAYERNORM words of RESX that it has yet to read
-    /// for a later row tile: reading and writing overlap, so it depends on the accelerator which
-    /// values it gets.
+    /// for a later row tile, or two tiles are written to the same words: the instruction's parts
+    /// overlap in time, so it depends on the accelerator which values count.
     #[error(
-        "instruction {index} writes words that it may still have to read: results of a MATMUL lie \
-         apart from its operands, y16 of a LAYERNORM over x itself or apart from it"
+        "instruction {index} writes words that it may still have to read, or words for two tiles: \
+         results of a MATMUL lie apart from its operands, y16 of a LAYERNORM over x itself or \
+         apart from it, and tiles apart from each other"
     )]
     Overlap {
         /// Index of the instruction.
