@@ -36,7 +36,7 @@ impl Mutant {
 fn change(p: &mut Program, random: &mut Random) -> Option<String> {
     let count = p.instructions.len() as u64;
     let at = random.below(count) as usize;
-    Some(match random.below(14) {
+    Some(match random.below(16) {
         0..=2 => flip(p, at, random)?,
         3..=5 => add(p, at, random)?,
         6 => semaphore(p, at, random),
@@ -46,6 +46,7 @@ fn change(p: &mut Program, random: &mut Random) -> Option<String> {
         10 => requirements(p, random),
         11 => swap(p, at, random),
         12 => drop_one(p, at, random),
+        13..=14 => set(p, at, random)?,
         _ => duplicate(p, at, random),
     })
 }
@@ -85,6 +86,34 @@ fn add(p: &mut Program, at: usize, random: &mut Random) -> Option<String> {
     })?;
     let sign = if down { '-' } else { '+' };
     Some(format!("word {word} of instruction {at} {sign}{step:#x}"))
+}
+
+/// Replaces half of a word, which is what most fields are, by an edge of its range or by anything.
+fn set(p: &mut Program, at: usize, random: &mut Random) -> Option<String> {
+    let (word, high) = (2 + random.below(6) as usize, random.one_in(2));
+    let anything = random.next_u64() as u16;
+    let value = match random.below(8) {
+        0 => 0,
+        1 => u16::MAX,
+        2 => u16::MAX - 1,
+        3 => 1 << random.below(16),
+        4 => (1 << random.below(16)) - 1,
+        5 => anything & 0xff,
+        6 => anything & 0xfff,
+        _ => anything,
+    };
+    reword(p, at, |words| {
+        let (kept, shift) = if high {
+            (0xffff, 16)
+        } else {
+            (0xffff << 16, 0)
+        };
+        words[word] = words[word] & kept | u32::from(value) << shift;
+    })?;
+    let half = if high { "high" } else { "low" };
+    Some(format!(
+        "{half} half of word {word} of instruction {at} is {value:#x}"
+    ))
 }
 
 fn semaphore(p: &mut Program, at: usize, random: &mut Random) -> String {

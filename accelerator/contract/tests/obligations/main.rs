@@ -1,110 +1,20 @@
 //! Each of the verifier's obligations, broken alone: a small program of every kind of instruction
 //! passes, and a change of it that breaks one obligation is refused for that one and no other.
 
+#[path = "../support/mod.rs"]
 mod support;
+mod whole;
 
-use fqbert_contract::isa::{Instruction, Layernorm, Matmul, MemoryId, Nop, Operation, Store};
-use fqbert_contract::program::{Program, Region, Relocation, Span};
+use fqbert_contract::isa::{Load, Matmul, MemoryId, Operation};
+use fqbert_contract::program::{Program, Region};
 use fqbert_contract::verify::{Obligation, Place, Violation, verify};
 use fqbert_contract::{Bytes, Geometry};
 
-use support::{end, instruction, load, program, tiny};
-
-/// Indices of [`whole`].
-const LOAD_X8: usize = 0;
-const LOAD_PAR: usize = 2;
-const LOAD_LNP: usize = 4;
-const ROWS: usize = 5;
-const KEYS: usize = 6;
-const SCORES: usize = 7;
-const BRANCH: usize = 8;
-const NORM: usize = 9;
-const STORE: usize = 10;
-
-/// Parts of the input region.
-const X8: Span = Span {
-    offset: 0,
-    length: 32,
+use support::{end, instruction, load, tiny};
+use whole::{
+    BRANCH, KEYS, LOAD_LNP, LOAD_PAR, LOAD_X8, NORM, ROWS, SCORES, STORE, X16, append, matmul_at,
+    nop, norm, store, whole,
 };
-const X16: Span = Span {
-    offset: 64,
-    length: 64,
-};
-const RANGES: Span = Span {
-    offset: 128,
-    length: 16,
-};
-const OUTPUT: Span = Span {
-    offset: 0,
-    length: 64,
-};
-
-fn matmul(dest: u8, channels: u16, rest: Matmul) -> Operation {
-    Operation::Matmul(Matmul {
-        k_chunks: 1,
-        row_tiles: 1,
-        col_tiles: 1,
-        channels,
-        dest,
-        ..rest
-    })
-}
-
-/// Four tokens of eight channels: a product into ACT, its keys, scores with them, a branch, and a
-/// layer norm whose y16 is the output.
-fn whole() -> Program {
-    let rows = Matmul {
-        dst_base: 4,
-        ..Matmul::default()
-    };
-    let second = Matmul {
-        a_base: 4,
-        ..Matmul::default()
-    };
-    let keys = Matmul {
-        dst_stride: 1,
-        ..second
-    };
-    let scores = Matmul {
-        mode8: true,
-        b_opd: true,
-        ..second
-    };
-    let norm = Layernorm {
-        y8_base: 8,
-        channels: 8,
-        row_tiles: 1,
-        stride: 4,
-        ..Layernorm::default()
-    };
-    let store = Store {
-        memory: MemoryId::Resx.code(),
-        address: 0,
-        word_offset: 0,
-        beats: 4,
-    };
-    let mut p = program(vec![
-        instruction(load(MemoryId::Act, 0, 1, X8.offset), &[], &[]),
-        instruction(load(MemoryId::Wgt0, 0, 1, 0), &[], &[]),
-        instruction(load(MemoryId::Par, 0, 4, 32), &[], &[1]),
-        instruction(load(MemoryId::Resx, 0, 4, X16.offset), &[], &[]),
-        instruction(load(MemoryId::Lnp, 0, 6, 96), &[], &[5]),
-        instruction(matmul(Matmul::DEST_ACT, 8, rows), &[1], &[2]),
-        instruction(matmul(Matmul::DEST_KEYS, 8, keys), &[2], &[3]),
-        instruction(matmul(Matmul::DEST_SCR, 4, scores), &[3], &[]),
-        instruction(matmul(Matmul::DEST_RESB, 8, second), &[], &[4]),
-        instruction(Operation::Layernorm(norm), &[4, 5], &[6]),
-        instruction(Operation::Store(store), &[6], &[]),
-        instruction(end(), &[], &[]),
-    ]);
-    for input in [LOAD_X8, 3] {
-        p.relocations[input].region = Region::Input;
-    }
-    p.sizes.input = Bytes(256);
-    (p.input_x8, p.input_x16) = (X8, X16);
-    (p.input_ranges, p.output_y16) = (RANGES, OUTPUT);
-    p
-}
 
 type Change = fn(&mut Program);
 
@@ -120,41 +30,6 @@ fn breaks(obligation: Obligation, changes: &[Change]) {
             let indexed = violation.instruction().map_or(0, |i| i as usize);
             assert!(indexed < p.instructions.len(), "{name}");
         }
-    }
-}
-
-/// Inserts an instruction before END, with a relocation if it has a region.
-fn append(p: &mut Program, new: Instruction, region: Option<Region>) {
-    let at = p.instructions.len() - 1;
-    p.instructions.insert(at, new);
-    p.relocations.extend(region.map(|region| Relocation {
-        instruction: at as u32,
-        region,
-    }));
-}
-
-fn nop(engine: u8, wait: &[u8], signal: &[u8]) -> Instruction {
-    instruction(Operation::Nop(Nop { engine, port: 0 }), wait, signal)
-}
-
-fn matmul_at(p: &mut Program, at: usize) -> &mut Matmul {
-    match &mut p.instructions[at].operation {
-        Operation::Matmul(m) => m,
-        other => panic!("{other:?}"),
-    }
-}
-
-fn norm(p: &mut Program) -> &mut Layernorm {
-    match &mut p.instructions[NORM].operation {
-        Operation::Layernorm(l) => l,
-        other => panic!("{other:?}"),
-    }
-}
-
-fn store(p: &mut Program) -> &mut Store {
-    match &mut p.instructions[STORE].operation {
-        Operation::Store(s) => s,
-        other => panic!("{other:?}"),
     }
 }
 
@@ -319,7 +194,7 @@ fn slow_consumer(p: &mut Program) {
     let again = p.instructions[LOAD_PAR].operation;
     for _ in 0..103 {
         let spare = Operation::Load(match again {
-            Operation::Load(l) => fqbert_contract::isa::Load {
+            Operation::Load(l) => Load {
                 word_offset: 100,
                 ..l
             },
