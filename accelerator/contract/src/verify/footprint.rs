@@ -286,10 +286,10 @@ fn layer_norm(g: &Geometry, l: &Layernorm) -> Footprint {
 
 /// Whether the result of an instruction depends on the order in which the accelerator goes about it.
 ///
-/// A MATMUL reads its activations and operands again for each column tile while the results of those
-/// before are written. A LAYERNORM reads x of the next row tile while it writes y16 of this; y16 over
-/// x of its own row tile or an earlier one is right. The others read and write different memories.
-/// And what one row tile, key tile or channel tile writes, no other may write too.
+/// A MATMUL reads its activations and operands again for each column tile while the results of
+/// those before are written. A LAYERNORM reads x of the next row tile while it writes y16 of this;
+/// y16 over x of its own row tile or an earlier one is right. The others read and write different
+/// memories. And what one row tile, key tile or channel tile writes, no other may write too.
 pub(super) fn overlaps_itself(g: &Geometry, operation: &Operation) -> bool {
     let Footprint { reads, writes } = footprint(g, operation);
     let twice = writes.iter().any(|w| w.count > 1 && w.stride < w.width);
