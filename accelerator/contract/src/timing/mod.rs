@@ -21,10 +21,7 @@ mod semaphores;
 mod store;
 mod vector;
 
-pub use cost::{
-    Cost, DECODE_CYCLES, FETCH_CYCLES, LAYER_NORM_OVERHEAD, MATRIX_PIPELINE, READ_LATENCY,
-    REQUANTIZE_PIPELINE, SOFTMAX_OVERHEAD, START_CYCLES, WRITE_LATENCY, cost, drain_cycles,
-};
+pub use cost::{Cost, FETCH_CYCLES, READ_LATENCY, START_CYCLES, WRITE_LATENCY, cost};
 pub use dma::Times;
 pub use matrix::Matrix;
 pub use ports::{Calendar, Pattern, Ports};
