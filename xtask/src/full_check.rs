@@ -72,8 +72,13 @@ pub fn main(_: &Args) -> Result<ExitCode> {
         "many_random",
     ];
     run(cargo(&programs).env("FQBERT_RANDOM_PROGRAMS", RANDOM_PROGRAMS))?;
-    for (package, count) in [("fqbert-compiler", MUTANTS), ("fqbert-cosim", COSIM_MUTANTS)] {
-        note(format!("== {count} mutants of compiled programs, {package}"));
+    for (package, count) in [
+        ("fqbert-compiler", MUTANTS),
+        ("fqbert-cosim", COSIM_MUTANTS),
+    ] {
+        note(format!(
+            "== {count} mutants of compiled programs, {package}"
+        ));
         let mutants = ["test", "--locked", "-p", package, "--test", "mutants"];
         let which = ["--", "--ignored", "many_mutants", "--nocapture"];
         run(cargo(&[&mutants[..], &which].concat()).env("FQBERT_MUTANTS", count))?;

@@ -41,7 +41,7 @@ struct Verdict {
 #[derive(Serialize)]
 struct Verification {
     model: String,
-    /// Geometries that hold no program of the model, with the reason.
+    /// What a geometry does not hold, with the reason.
     unfit: Vec<Unfit>,
     programs: Vec<Verdict>,
 }
@@ -61,17 +61,22 @@ pub fn run(cli: &Cli, args: &Verify) -> anyhow::Result<()> {
         programs: Vec::new(),
     };
     for geometry in geometries {
+        let mut unfit = |reason: anyhow::Error| {
+            verification.unfit.push(Unfit {
+                geometry: geometry.name,
+                reason: format!("{reason:#}"),
+            });
+        };
         match extents(geometry, &model, args.seq) {
             Ok(extents) => {
                 for (tokens, block) in extents {
-                    let verdict = verdict(geometry, &model, tokens, block)?;
-                    verification.programs.push(verdict);
+                    match verdict(geometry, &model, tokens, block) {
+                        Ok(verdict) => verification.programs.push(verdict),
+                        Err(reason) => unfit(reason),
+                    }
                 }
             }
-            Err(reason) => verification.unfit.push(Unfit {
-                geometry: geometry.name,
-                reason: format!("{reason:#}"),
-            }),
+            Err(reason) => unfit(reason),
         }
     }
     if verification.programs.is_empty() {
@@ -145,7 +150,8 @@ fn verdict(
         block: Some(block),
         ..CompileOptions::default()
     };
-    let program = compile(model, geometry, tokens, &options)?;
+    let program = compile(model, geometry, tokens, &options)
+        .with_context(|| format!("{tokens} tokens in blocks of {block}"))?;
     Ok(judge(geometry, &program, block))
 }
 

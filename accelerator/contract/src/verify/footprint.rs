@@ -284,7 +284,7 @@ fn layer_norm(g: &Geometry, l: &Layernorm) -> Footprint {
     }
 }
 
-/// Whether the result of an instruction depends on the order in which the accelerator goes about it.
+/// Whether the result of an instruction depends on how the accelerator goes about it.
 ///
 /// A MATMUL reads its activations and operands again for each column tile while the results of
 /// those before are written. A LAYERNORM reads x of the next row tile while it writes y16 of this;
