@@ -48,6 +48,8 @@ pub enum Command {
     Disassemble(Disassemble),
     /// Time of an inference, and cycles of the accelerator.
     Bench(Bench),
+    /// Whether a model's programs keep what the verifier promises; nothing is opened or run.
+    Verify(Verify),
 }
 
 /// The model file, and how requests run.
@@ -265,6 +267,24 @@ pub struct Inspect {
 pub struct Disassemble {
     #[command(flatten)]
     pub subject: Subject,
+}
+
+#[derive(Args)]
+pub struct Verify {
+    /// Quantized model file [default: the model that ships in models/].
+    #[arg(conflicts_with = "shape", env = "FQBERT_MODEL")]
+    pub model: Option<PathBuf>,
+    /// Random weights of a shape, as for inspect.
+    #[arg(long, value_name = "SHAPE")]
+    pub shape: Option<String>,
+    /// The geometry to compile for: tiny, paper, zcu102 or zcu111 [default: each of them].
+    /// --device has no part in this command.
+    #[arg(long, value_name = "NAME")]
+    pub geometry: Option<String>,
+    /// Only the program of the smallest bucket that holds so many tokens [default: all buckets, and
+    /// for each the longest program that texts are packed into].
+    #[arg(long, value_name = "TOKENS")]
+    pub seq: Option<usize>,
 }
 
 #[derive(Args)]

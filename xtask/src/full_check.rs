@@ -19,6 +19,9 @@ const PROPTEST_CASES: &str = "4096";
 const COSIM_TOPS: &str = "common,matrix,system,vector,top_tiny,matrix_paper,top_paper,top_zcu102";
 /// Random programs on the RTL.
 const RANDOM_PROGRAMS: &str = "100000";
+/// Mutants of compiled programs on the emulator, and on the RTL.
+const MUTANTS: &str = "1000000";
+const COSIM_MUTANTS: &str = "10000";
 
 /// Every test that is marked as slow, the property tests with more cases, the benchmarks' crates,
 /// which the test command leaves out, quantization-aware training and synthesis.
@@ -69,6 +72,17 @@ pub fn main(_: &Args) -> Result<ExitCode> {
         "many_random",
     ];
     run(cargo(&programs).env("FQBERT_RANDOM_PROGRAMS", RANDOM_PROGRAMS))?;
+    for (package, count) in [
+        ("fqbert-compiler", MUTANTS),
+        ("fqbert-cosim", COSIM_MUTANTS),
+    ] {
+        note(format!(
+            "== {count} mutants of compiled programs, {package}"
+        ));
+        let mutants = ["test", "--locked", "-p", package, "--test", "mutants"];
+        let which = ["--", "--ignored", "many_mutants", "--nocapture"];
+        run(cargo(&[&mutants[..], &which].concat()).env("FQBERT_MUTANTS", count))?;
+    }
     note("== the README's main job, as it shows it");
     run(&mut cargo(&[
         "run",

@@ -13,6 +13,7 @@ mod bus;
 mod cases;
 mod code;
 pub mod interpreter;
+pub mod mutants;
 mod placed;
 mod random;
 mod report;

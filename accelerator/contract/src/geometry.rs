@@ -45,7 +45,7 @@ impl Geometry {
 
     /// Tokens written to OPD in one cycle: they must fall into distinct pairs (keys) and distinct
     /// lanes of one chunk (values).
-    pub fn operand_tokens(&self) -> u32 {
+    pub(crate) fn operand_tokens(&self) -> u32 {
         self.rows.min(self.lanes).min(self.pairs)
     }
 

@@ -61,6 +61,13 @@ pub struct Span {
     pub length: u64,
 }
 
+impl Span {
+    /// One past the last byte.
+    pub fn end(&self) -> u64 {
+        self.offset.saturating_add(self.length)
+    }
+}
+
 /// A LOAD or STORE whose address is an offset into a region.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Relocation {
@@ -118,6 +125,16 @@ pub enum BindError {
         /// Alignment a beat needs.
         alignment: u64,
     },
+    /// A buffer ends past the last address.
+    #[error("the {region} buffer of {size} at {address} does not fit the address space")]
+    Beyond {
+        /// Name of the region.
+        region: &'static str,
+        /// Address of the buffer.
+        address: DeviceAddress,
+        /// Size of the buffer.
+        size: Bytes,
+    },
     /// Two buffers share bytes.
     #[error("the {first} and {second} buffers overlap")]
     Overlap {
@@ -145,6 +162,21 @@ pub enum BindError {
         /// Size of the region.
         size: Bytes,
     },
+    /// An instruction's address is not one of a beat.
+    #[error(
+        "instruction {index} ({mnemonic}) begins at byte {start} of the {region} region, \
+         which is not a multiple of {DMA_ALIGNMENT}"
+    )]
+    Unaligned {
+        /// Index of the instruction.
+        index: u32,
+        /// Its mnemonic.
+        mnemonic: &'static str,
+        /// Name of the region.
+        region: &'static str,
+        /// First byte.
+        start: u64,
+    },
     /// A LOAD or STORE without relocation, or a relocation of something else.
     #[error("instruction {index} ({mnemonic}): relocations do not match the loads and stores")]
     Relocation {
@@ -163,6 +195,20 @@ pub enum BindError {
         /// The codec's reason.
         reason: String,
     },
+}
+
+impl BindError {
+    /// The instruction it is about.
+    pub fn instruction(&self) -> Option<u32> {
+        match self {
+            Self::TooSmall { .. } | Self::Misaligned { .. } | Self::Overlap { .. } => None,
+            Self::Beyond { .. } => None,
+            Self::OutOfRegion { index, .. }
+            | Self::Unaligned { index, .. }
+            | Self::Relocation { index, .. }
+            | Self::Encode { index, .. } => Some(*index),
+        }
+    }
 }
 
 /// Alignment of every DMA address.
@@ -196,39 +242,10 @@ impl Program {
         ))
     }
 
-    /// Patches every address and encodes the stream, checking that each access lies inside its
-    /// buffer.
+    /// Patches every address and encodes the stream, checking that each access begins at a multiple
+    /// of [`DMA_ALIGNMENT`] and lies inside its buffer.
     pub fn bind(&self, placement: &PerRegion<Placement>) -> Result<Vec<u8>, BindError> {
-        for region in Region::ALL {
-            let (p, needed) = (placement.get(region), *self.sizes.get(region));
-            if p.size < needed {
-                return Err(BindError::TooSmall {
-                    region: region.name(),
-                    found: p.size,
-                    needed,
-                });
-            }
-            if p.address.0 % DMA_ALIGNMENT != 0 {
-                return Err(BindError::Misaligned {
-                    region: region.name(),
-                    address: p.address,
-                    alignment: DMA_ALIGNMENT,
-                });
-            }
-        }
-        for (i, first) in Region::ALL.into_iter().enumerate() {
-            for second in Region::ALL.into_iter().skip(i + 1) {
-                let (a, b) = (placement.get(first), placement.get(second));
-                let disjoint = a.address.0.saturating_add(a.size.0) <= b.address.0
-                    || b.address.0.saturating_add(b.size.0) <= a.address.0;
-                if !disjoint && a.size.0 > 0 && b.size.0 > 0 {
-                    return Err(BindError::Overlap {
-                        first: first.name(),
-                        second: second.name(),
-                    });
-                }
-            }
-        }
+        self.check_placement(placement)?;
         let mut relocations = self.relocations.iter().peekable();
         let mut code = Vec::with_capacity(self.instructions.len() * INSTRUCTION_BYTES);
         for (index, instruction) in self.instructions.iter().enumerate() {
@@ -238,20 +255,9 @@ impl Program {
             let here = relocations.next_if(|r| r.instruction == index);
             match (Self::memory_access(&instruction.operation), here) {
                 (None, None) => {}
-                (Some((start, end)), Some(relocation)) => {
-                    let region = relocation.region;
-                    let size = *self.sizes.get(region);
-                    if end > size.0 {
-                        return Err(BindError::OutOfRegion {
-                            index,
-                            mnemonic,
-                            region: region.name(),
-                            start,
-                            end,
-                            size,
-                        });
-                    }
-                    let base = placement.get(region).address.0;
+                (Some(bytes), Some(relocation)) => {
+                    self.check_access(relocation, mnemonic, bytes)?;
+                    let base = placement.get(relocation.region).address.0;
                     match &mut bound.operation {
                         Operation::Load(l) => l.address = base.saturating_add(l.address),
                         Operation::Store(s) => s.address = base.saturating_add(s.address),
@@ -274,5 +280,78 @@ impl Program {
             });
         }
         Ok(code)
+    }
+
+    /// Large enough, aligned, within the address space, apart.
+    fn check_placement(&self, placement: &PerRegion<Placement>) -> Result<(), BindError> {
+        for name in Region::ALL {
+            let (p, needed) = (placement.get(name), *self.sizes.get(name));
+            let region = name.name();
+            if p.size < needed {
+                return Err(BindError::TooSmall {
+                    region,
+                    found: p.size,
+                    needed,
+                });
+            }
+            if p.address.0 % DMA_ALIGNMENT != 0 {
+                return Err(BindError::Misaligned {
+                    region,
+                    address: p.address,
+                    alignment: DMA_ALIGNMENT,
+                });
+            }
+            if p.address.checked_add(p.size).is_none() {
+                return Err(BindError::Beyond {
+                    region,
+                    address: p.address,
+                    size: p.size,
+                });
+            }
+        }
+        for (i, first) in Region::ALL.into_iter().enumerate() {
+            for second in Region::ALL.into_iter().skip(i + 1) {
+                let (a, b) = (placement.get(first), placement.get(second));
+                let disjoint =
+                    a.address.0 + a.size.0 <= b.address.0 || b.address.0 + b.size.0 <= a.address.0;
+                if !disjoint && a.size.0 > 0 && b.size.0 > 0 {
+                    return Err(BindError::Overlap {
+                        first: first.name(),
+                        second: second.name(),
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the bytes that an instruction touches are beats of its region.
+    fn check_access(
+        &self,
+        relocation: &Relocation,
+        mnemonic: &'static str,
+        (start, end): (u64, u64),
+    ) -> Result<(), BindError> {
+        let (index, region) = (relocation.instruction, relocation.region.name());
+        let size = *self.sizes.get(relocation.region);
+        if end > size.0 {
+            return Err(BindError::OutOfRegion {
+                index,
+                mnemonic,
+                region,
+                start,
+                end,
+                size,
+            });
+        }
+        if !start.is_multiple_of(DMA_ALIGNMENT) {
+            return Err(BindError::Unaligned {
+                index,
+                mnemonic,
+                region,
+                start,
+            });
+        }
+        Ok(())
     }
 }

@@ -1,83 +1,13 @@
 //! What the verifier lets through, and each thing it stops.
 
-use fqbert_contract::capability::Requirements;
-use fqbert_contract::isa::{
-    End, Header, Instruction, Layernorm, Load, Matmul, MemoryId, Nop, Operation, Store, feature,
-};
-use fqbert_contract::program::{BindError, PerRegion, Program, Region, Relocation, Span};
+mod support;
+
+use fqbert_contract::isa::{Instruction, Layernorm, Matmul, MemoryId, Nop, Operation, Store};
+use fqbert_contract::program::BindError;
 use fqbert_contract::timing::{self, Policy, Stuck};
-use fqbert_contract::verify::{Violation, verify};
-use fqbert_contract::{Bytes, Geometry, isa};
+use fqbert_contract::verify::{Place, Violation, verify};
 
-fn tiny() -> &'static Geometry {
-    Geometry::by_name("tiny").unwrap()
-}
-
-fn instruction(operation: Operation, wait: &[u8], signal: &[u8]) -> Instruction {
-    let three = |ids: &[u8]| std::array::from_fn(|i| ids.get(i).copied().unwrap_or(0));
-    Instruction {
-        header: Header {
-            layer: 0,
-            wait: three(wait),
-            signal: three(signal),
-        },
-        operation,
-    }
-}
-
-fn load(memory: MemoryId, word_offset: u16, words: u32, address: u64) -> Operation {
-    let beats = words * tiny().word_bytes(memory) / isa::BEAT_BYTES as u32;
-    Operation::Load(Load {
-        memory: memory.code(),
-        port: 0,
-        address,
-        word_offset,
-        beats,
-    })
-}
-
-fn end() -> Operation {
-    Operation::End(End {})
-}
-
-fn program(instructions: Vec<Instruction>) -> Program {
-    let relocations = instructions
-        .iter()
-        .enumerate()
-        .filter_map(|(i, instruction)| {
-            let region = match instruction.operation {
-                Operation::Load(_) => Region::Constants,
-                Operation::Store(_) => Region::Output,
-                _ => return None,
-            };
-            Some(Relocation {
-                instruction: i as u32,
-                region,
-            })
-        })
-        .collect();
-    Program {
-        requirements: Requirements {
-            major: isa::CONTRACT_MAJOR,
-            minor: isa::CONTRACT_MINOR,
-            features: feature::ALL,
-            geometry: tiny().clone(),
-        },
-        sequence: 4,
-        hidden: 8,
-        instructions,
-        relocations,
-        sizes: PerRegion {
-            constants: Bytes(4096),
-            input: Bytes(0),
-            output: Bytes(4096),
-        },
-        input_x8: Span::default(),
-        input_x16: Span::default(),
-        input_ranges: Span::default(),
-        output_y16: Span::default(),
-    }
-}
+use support::{end, instruction, load, program, tiny};
 
 /// One 4 x 8 by 8 x 8 product: activations, a weight tile, parameters, MATMUL into ACT word 4,
 /// STORE of it.
@@ -147,8 +77,7 @@ fn a_missing_semaphore_is_a_race() {
             Violation::Race {
                 first: 0,
                 second: 3,
-                memory: "ACT",
-                word: 0,
+                place: Place::Word(MemoryId::Act, 0),
                 hazard: "read after write"
             }
         )),
@@ -198,8 +127,7 @@ fn words_nobody_wrote_are_not_read() {
             found[0],
             Violation::Uninitialised {
                 index: 2,
-                memory: "WGT0",
-                word: 0
+                place: Place::Word(MemoryId::Wgt0, 0)
             }
         ),
         "{found:?}"
@@ -357,6 +285,7 @@ fn shape_and_fields_are_checked() {
 #[test]
 fn a_layer_norm_may_not_write_over_what_it_has_yet_to_read() {
     let norm = |y16_base, stride, row_tiles| Layernorm {
+        y8_stride: 2,
         y16_base,
         channels: 16,
         stride,

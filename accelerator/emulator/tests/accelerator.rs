@@ -1,12 +1,13 @@
 //! The device against a memory of the test's own: what a board model relies on, and bus errors no
 //! other test can make.
 
-use fqbert_contract::Geometry;
 use fqbert_contract::isa::{
     End, Engine, FaultCause, Header, Instruction, Load, MemoryId, Nop, Operation, Store,
 };
 use fqbert_contract::registers::{self as regs, control, irq_status, status};
-use fqbert_emulator::{Accelerator, AxiFault, Ddr, RunState};
+use fqbert_contract::timing::Policy;
+use fqbert_contract::{Geometry, RegisterOffset};
+use fqbert_emulator::{Accelerator, AxiFault, Ddr, Kernel, RunState};
 use proptest::prelude::*;
 
 /// 1 MiB at address 0 with a page that fails.
@@ -209,6 +210,50 @@ fn a_changed_program_is_not_taken_from_the_cache() {
     memory.0[32..64].copy_from_slice(&end);
     run(&mut accelerator, &mut memory);
     assert_eq!(accelerator.read32(regs::FAULT_INDEX.0), 1);
+}
+
+/// Each of 103 LOADs raises a semaphore three times, and 103 NOPs of STORE take that. LOADs raise
+/// 60 cycles after they start, which gives the NOPs time; in an order of whole instructions they
+/// have none, since FETCH comes to them when 87 LOADs have started.
+#[test]
+fn an_order_that_overflows_a_semaphore_faults_and_is_not_done() {
+    let taker = Nop {
+        engine: Engine::Store.code(),
+        port: 0,
+    };
+    let operations: Vec<Operation> = [load(0x4000), Operation::Nop(taker)]
+        .into_iter()
+        .flat_map(|operation| [operation; 103])
+        .collect();
+    let (_, mut memory) = with_program(&operations);
+    // Of the second word of an instruction, three waits from bit 0 and three signals from bit 15.
+    for (at, word) in (0..206).map(|i| (i, 1u32 | 1 << 5 | 1 << 10)) {
+        let word = if at < 103 { word << 15 } else { word };
+        memory.0[32 * at + 4..32 * at + 8].copy_from_slice(&word.to_le_bytes());
+    }
+    let mut run = |policy| {
+        let mut accelerator = Accelerator::with(tiny(), Kernel::detect(), policy);
+        accelerator.write32(regs::WINDOW_LIMIT_HIGH.0, 1);
+        accelerator.write32(regs::PROGRAM_LENGTH.0, 207);
+        accelerator.write32(regs::DOORBELL.0, 1);
+        let state = accelerator.run_pending(&mut memory, &mut || false);
+        assert_eq!(state, RunState::Idle);
+        let read = |register: RegisterOffset| accelerator.read32(register.0);
+        (
+            read(regs::STATUS),
+            read(regs::FAULT_CAUSE),
+            read(regs::FAULT_INDEX),
+            read(regs::retired(regs::unit::LOAD0)),
+            read(regs::retired(regs::unit::STORE)),
+        )
+    };
+    let done = (status::IDLE | status::DONE, 0, 0, 103, 104);
+    assert_eq!(run(Policy::Earliest), done);
+    let semaphore = u32::from(FaultCause::Semaphore.code());
+    for seed in 0..20 {
+        let fault = (status::IDLE | status::FAULT, semaphore, 85, 86, 0);
+        assert_eq!(run(Policy::Seeded(seed)), fault, "seed {seed}");
+    }
 }
 
 proptest! {

@@ -5,10 +5,8 @@ mod row;
 mod rsqrt;
 
 pub use quantize::{LayerNormError, mean_reciprocal, quantize};
-pub use row::{
-    LayerNormParams, N_MAX, N_MIN, N_STEP, RowStatistics, Z_FRACTION_BITS, layernorm_row,
-};
-pub use rsqrt::{RSQRT_BASE, RSQRT_FIRST, RSQRT_SLOPE, rsqrt};
+pub use row::{LayerNormParams, N_MAX, RowStatistics, layernorm_row};
+pub use rsqrt::{RSQRT_BASE, RSQRT_SLOPE, rsqrt};
 
 #[cfg(test)]
 mod tests;

@@ -15,7 +15,7 @@ pub const PART_8X4: usize = 2048;
 /// Terms summed in P before a drain, 8x8 mode.
 pub const PART_8X8: usize = 1024;
 /// Distance of the two lanes in P, in bits.
-pub const LANE_BITS: u32 = 23;
+const LANE_BITS: u32 = 23;
 
 /// One DSP48E2 of the packed array: its P register.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

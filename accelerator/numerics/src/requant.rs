@@ -3,19 +3,19 @@
 use thiserror::Error;
 
 /// Smallest legal shift of a requantization.
-pub const SHIFT_MIN: u8 = 1;
+const SHIFT_MIN: u8 = 1;
 /// Largest legal shift of a requantization.
-pub const SHIFT_MAX: u8 = 40;
+const SHIFT_MAX: u8 = 40;
 /// Smallest normalised multiplier, 2^15.
 pub const MULTIPLIER_MIN: u16 = 1 << 15;
 
 /// Symmetric saturation to 8 bits: -127..=127.
-pub fn sat8(v: i64) -> i8 {
+pub(crate) fn sat8(v: i64) -> i8 {
     v.clamp(-127, 127) as i8
 }
 
 /// Symmetric saturation to 16 bits: -32767..=32767.
-pub fn sat16(v: i64) -> i16 {
+pub(crate) fn sat16(v: i64) -> i16 {
     v.clamp(-32767, 32767) as i16
 }
 

@@ -45,7 +45,7 @@ struct Result {
 
 pub fn run(cli: &Cli, args: &Bench) -> anyhow::Result<()> {
     let geometry = subject::geometry(&cli.device)?;
-    let (name, model) = subject::load(&args.subject)?;
+    let (name, model) = args.subject.load()?;
     let (seq, bucket) = subject::bucket(&geometry, &model, args.subject.seq)?;
     let program = fqbert_compiler::compile(&model, &geometry, bucket, &CompileOptions::default())?;
     let schedule = timing::simulate(&geometry, &program.instructions, Policy::Earliest)?;

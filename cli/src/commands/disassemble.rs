@@ -18,7 +18,7 @@ struct Listing<'a> {
 
 pub fn run(cli: &Cli, args: &Disassemble) -> anyhow::Result<()> {
     let geometry = subject::geometry(&cli.device)?;
-    let (name, model) = subject::load(&args.subject)?;
+    let (name, model) = args.subject.load()?;
     let (_, bucket) = subject::bucket(&geometry, &model, args.subject.seq)?;
     let program = fqbert_compiler::compile(&model, &geometry, bucket, &CompileOptions::default())?;
     let listing = fqbert_compiler::disassemble(&program);

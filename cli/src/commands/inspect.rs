@@ -83,7 +83,7 @@ struct Inspection {
 
 pub fn run(cli: &Cli, args: &Inspect) -> anyhow::Result<()> {
     let geometry = subject::geometry(&cli.device)?;
-    let (name, model) = subject::load(&args.subject)?;
+    let (name, model) = args.subject.load()?;
     let (_, bucket) = subject::bucket(&geometry, &model, args.subject.seq)?;
     let program = compile(&model, &geometry, bucket, &CompileOptions::default())?;
     let verified = verify(&program, &geometry).map_err(|violations| {

@@ -10,6 +10,7 @@ mod quantize;
 mod stalls;
 mod subject;
 mod tag;
+mod verify;
 
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
@@ -31,6 +32,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Inspect(a) => inspect::run(cli, a),
         Command::Disassemble(a) => disassemble::run(cli, a),
         Command::Bench(a) => bench::run(cli, a),
+        Command::Verify(a) => verify::run(cli, a),
     }
 }
 

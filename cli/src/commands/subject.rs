@@ -1,5 +1,7 @@
 //! The model that inspect, disassemble and bench look at: a file, or random weights of a shape.
 
+use std::path::PathBuf;
+
 use anyhow::Context;
 use fqbert_contract::Geometry;
 use fqbert_model::QuantizedModel;
@@ -19,9 +21,19 @@ const SHAPES: &[(&str, [usize; 4])] = &[
 /// Bound on weights of a made-up model, a little above BERT-large's encoder.
 const MAX_WEIGHTS: u64 = 400_000_000;
 
+impl Subject {
+    /// The model and what to call it.
+    pub fn load(&self) -> anyhow::Result<(String, QuantizedModel)> {
+        load(self.model.as_ref(), self.shape.as_deref())
+    }
+}
+
 /// The model and what to call it.
-pub fn load(subject: &Subject) -> anyhow::Result<(String, QuantizedModel)> {
-    match &subject.shape {
+pub fn load(
+    model: Option<&PathBuf>,
+    shape: Option<&str>,
+) -> anyhow::Result<(String, QuantizedModel)> {
+    match shape {
         Some(name) => {
             let [layers, hidden, heads, intermediate] = parse_shape(name)?;
             let shape = Shape {
@@ -36,7 +48,7 @@ pub fn load(subject: &Subject) -> anyhow::Result<(String, QuantizedModel)> {
             Ok((format!("random weights of shape {name}"), model))
         }
         None => {
-            let path = super::model_path(subject.model.as_ref())?;
+            let path = super::model_path(model)?;
             let name = path.display().to_string();
             let model = QuantizedModel::load(&path).with_context(|| format!("model {name}"))?;
             Ok((name, model))

@@ -35,6 +35,45 @@ fn eval_inspect_disassemble_and_bench_give_their_objects() {
     assert_eq!(b["cycles"], i["cycles"]);
 }
 
+#[test]
+fn verify_tells_of_every_program() {
+    let m = model("classes");
+    let all = json(&fqbert(&["verify", "--json", &m]));
+    let programs = all["programs"].as_array().unwrap();
+    for geometry in ["tiny", "paper", "zcu102", "zcu111"] {
+        let here = programs.iter().filter(|p| p["geometry"] == geometry);
+        assert!(here.count() > 2, "{geometry}: {all}");
+    }
+    assert!(programs.iter().any(|p| p["block"] != p["tokens"]));
+    assert!(
+        programs
+            .iter()
+            .all(|p| p["violations"] == serde_json::json!([]))
+    );
+    let one = fqbert(&["verify", &m, "--geometry", "tiny", "--seq", "16"]);
+    let text = String::from_utf8(one.stdout).unwrap();
+    assert!(
+        one.status.success() && text.contains("\n1 programs keep all 12 obligations\n"),
+        "{text}"
+    );
+    refused(
+        &fqbert(&["verify", &m, "--geometry", "large"]),
+        &["no geometry \"large\"; there are tiny, paper, zcu102, zcu111"],
+    );
+    refused(
+        &fqbert(&[
+            "verify",
+            "--shape",
+            "bert-base",
+            "--geometry",
+            "paper",
+            "--seq",
+            "4000",
+        ]),
+        &["--seq 4000: the longest sequence of this model on paper is 128 tokens"],
+    );
+}
+
 /// Nothing that a user reads is in Rust's notation.
 #[test]
 fn inspect_speaks_plainly() {

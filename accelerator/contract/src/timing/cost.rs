@@ -12,18 +12,18 @@ pub const WRITE_LATENCY: u64 = 40;
 pub const FETCH_CYCLES: u64 = 2;
 /// Cycles from an instruction's second beat to its place in a queue: buffer, and the field check's
 /// pipeline.
-pub const DECODE_CYCLES: u64 = 10;
+pub(super) const DECODE_CYCLES: u64 = 10;
 /// Cycles an engine needs between taking an instruction and its first element.
 pub const START_CYCLES: u64 = 2;
 /// Matrix pipeline beside the cascade: two of block RAM, two of operand registers, two of the DSP's
 /// own.
-pub const MATRIX_PIPELINE: u64 = 6;
+const MATRIX_PIPELINE: u64 = 6;
 /// Requantization pipeline: join, bias, multiply (3), shift, saturate, table, write.
-pub const REQUANTIZE_PIPELINE: u64 = 9;
+const REQUANTIZE_PIPELINE: u64 = 9;
 /// Softmax, per row tile beside its columns: divider (18) and pipeline.
-pub const SOFTMAX_OVERHEAD: u64 = 26;
+const SOFTMAX_OVERHEAD: u64 = 26;
 /// Layer norm, per row tile beside its channels and rows: pipelines of variance, root and output.
-pub const LAYER_NORM_OVERHEAD: u64 = 24;
+const LAYER_NORM_OVERHEAD: u64 = 24;
 
 /// What an instruction costs, in cycles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +68,7 @@ fn store_cost(s: &Store) -> Cost {
 
 /// Cycles the drain of one tile takes: one channel pair a cycle (8x4) or two (8x8), times the
 /// writes a column of R tokens needs in OPD.
-pub fn drain_cycles(g: &Geometry, m: &Matmul) -> u64 {
+pub(super) fn drain_cycles(g: &Geometry, m: &Matmul) -> u64 {
     let writes = if matches!(m.dest, 3 | 4) {
         u64::from(g.rows / g.operand_tokens())
     } else {

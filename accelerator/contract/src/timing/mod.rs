@@ -21,10 +21,7 @@ mod semaphores;
 mod store;
 mod vector;
 
-pub use cost::{
-    Cost, DECODE_CYCLES, FETCH_CYCLES, LAYER_NORM_OVERHEAD, MATRIX_PIPELINE, READ_LATENCY,
-    REQUANTIZE_PIPELINE, SOFTMAX_OVERHEAD, START_CYCLES, WRITE_LATENCY, cost, drain_cycles,
-};
+pub use cost::{Cost, FETCH_CYCLES, READ_LATENCY, START_CYCLES, WRITE_LATENCY, cost};
 pub use dma::Times;
 pub use matrix::Matrix;
 pub use ports::{Calendar, Pattern, Ports};
@@ -50,7 +47,7 @@ pub enum Policy {
 /// Plays `instructions` through the queues of `g`. END completes when everything before it has.
 ///
 /// # Errors
-/// If the program does not come to its end.
+/// If the program does not come to its end, by the model's times or in the order drawn.
 pub fn simulate(
     g: &Geometry,
     instructions: &[Instruction],
@@ -58,7 +55,7 @@ pub fn simulate(
 ) -> Result<Schedule, Stuck> {
     let mut schedule = player::play(g, instructions)?;
     if let Policy::Seeded(seed) = policy {
-        schedule.order = order::draw(instructions, seed);
+        schedule.order = order::draw(instructions, seed)?;
     }
     Ok(schedule)
 }

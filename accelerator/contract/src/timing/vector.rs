@@ -53,7 +53,7 @@ impl Vector {
     }
 
     /// Whether MATRIX's writes to ACT matter to what is under way.
-    pub fn is_open(&self) -> bool {
+    pub(super) fn is_open(&self) -> bool {
         !self.norms.is_empty()
     }
 

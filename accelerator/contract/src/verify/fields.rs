@@ -64,6 +64,24 @@ pub fn check_operation(g: &Geometry, operation: &Operation) -> Result<(), FieldV
     Ok(())
 }
 
+/// What the accelerator does not refuse and no program may have: a channel of the destination past
+/// 16 bits, in which the drain counts.
+pub(super) fn check_counts(operation: &Operation) -> Result<(), FieldViolation> {
+    let Operation::Matmul(m) = operation else {
+        return Ok(());
+    };
+    let end = u32::from(m.dst_channel) + u32::from(m.channels);
+    Checker {
+        mnemonic: operation.mnemonic(),
+    }
+    .require(
+        m.dest == Matmul::DEST_VALUES || end <= 1 << 16,
+        "dst_channel",
+        m.dst_channel,
+        "at most 65536 with channels",
+    )
+}
+
 struct Checker {
     mnemonic: &'static str,
 }

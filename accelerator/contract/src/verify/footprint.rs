@@ -28,6 +28,21 @@ impl Area {
         Some(self.base + (self.count - 1) * self.stride + self.width - 1)
     }
 
+    /// Whether two areas have a word in common.
+    fn meets(&self, other: &Self) -> bool {
+        let (Some(last), Some(other_last)) = (self.last(), other.last()) else {
+            return false;
+        };
+        if self.memory != other.memory || last < other.base || other_last < self.base {
+            return false;
+        }
+        let starts = |a: &Self| {
+            let (base, stride) = (a.base, a.stride);
+            (0..a.count).map(move |run| base + run * stride)
+        };
+        starts(self).any(|a| starts(other).any(|b| a < b + other.width && b < a + self.width))
+    }
+
     /// All words, in order of run.
     pub fn words(&self) -> impl Iterator<Item = u64> + use<> {
         let Area {
@@ -150,7 +165,7 @@ fn matmul(g: &Geometry, m: &Matmul) -> Footprint {
         1 => by_rows(MemoryId::Resb, 2),
         2 => by_rows(MemoryId::Scr, 2),
         3 => keys(g, m, first, channels),
-        _ => values(g, m, channels),
+        _ => values(g, m),
     };
     Footprint { reads, writes }
 }
@@ -175,34 +190,37 @@ fn keys(g: &Geometry, m: &Matmul, first: u64, channels: u64) -> Vec<Area> {
     }]
 }
 
-fn values(g: &Geometry, m: &Matmul, channels: u64) -> Vec<Area> {
-    let (token, count) = tokens(g, m);
-    let (start, words) = channel_words(token, count, u64::from(g.lanes).max(1));
-    // Channel tiles touched: walk the running position as the drain does.
-    let (mut d, mut slot) = (
-        u64::from(m.dst_channel & 0xff),
-        u64::from(m.dst_channel >> 8),
-    );
-    let (head, pairs) = (u64::from(m.head_dim).max(1), u64::from(g.pairs).max(1));
-    let mut tiles = 1;
-    for _ in 1..channels {
+/// For each channel of a MATMUL with destination values, its channel tile and its pair in it: the
+/// running position as the drain walks it.
+pub(super) fn value_slots(m: &Matmul, pairs: u64) -> impl Iterator<Item = (u64, u64)> + use<> {
+    let head = u64::from(m.head_dim).max(1);
+    let mut d = u64::from(m.dst_channel & 0xff);
+    let (mut tile, mut slot) = (0, u64::from(m.dst_channel >> 8));
+    (0..m.channels).map(move |_| {
+        let here = (tile, slot);
         d += 1;
         slot += 1;
+        if d >= head || slot >= pairs {
+            slot = 0;
+            tile += 1;
+        }
         if d >= head {
             d = 0;
-            slot = 0;
-            tiles += 1;
-        } else if slot >= pairs {
-            slot = 0;
-            tiles += 1;
         }
-    }
+        here
+    })
+}
+
+fn values(g: &Geometry, m: &Matmul) -> Vec<Area> {
+    let (token, count) = tokens(g, m);
+    let (start, words) = channel_words(token, count, u64::from(g.lanes).max(1));
+    let last = value_slots(m, u64::from(g.pairs).max(1)).last();
     vec![Area {
         memory: MemoryId::Opd,
         base: u64::from(m.dst_base) + start,
         width: words,
         stride: u64::from(m.dst_stride),
-        count: tiles,
+        count: last.map_or(1, |(tile, _)| tile + 1),
     }]
 }
 
@@ -266,15 +284,30 @@ fn layer_norm(g: &Geometry, l: &Layernorm) -> Footprint {
     }
 }
 
-/// Whether a LAYERNORM's y16 of a row tile lies over x of a later one. The accelerator reads that
-/// while it writes this.
-pub(super) fn overlaps_itself(operation: &Operation) -> bool {
-    let Operation::Layernorm(l) = operation else {
-        return false;
+/// Whether the result of an instruction depends on how the accelerator goes about it.
+///
+/// A MATMUL reads its activations and operands again for each column tile while the results of
+/// those before are written. A LAYERNORM reads x of the next row tile while it writes y16 of this;
+/// y16 over x of its own row tile or an earlier one is right. The others read and write different
+/// memories. And what one row tile, key tile or channel tile writes, no other may write too.
+pub(super) fn overlaps_itself(g: &Geometry, operation: &Operation) -> bool {
+    let Footprint { reads, writes } = footprint(g, operation);
+    let twice = writes.iter().any(|w| w.count > 1 && w.stride < w.width);
+    let late = match operation {
+        Operation::Layernorm(l) => {
+            let words = u64::from(l.channels / 2);
+            (1..u64::from(l.row_tiles)).any(|tile| {
+                let x = u64::from(l.x_base) + tile * u64::from(l.stride);
+                x.abs_diff(u64::from(l.y16_base)) < words
+            })
+        }
+        Operation::Matmul(_) => {
+            let mut pairs = reads
+                .iter()
+                .flat_map(|r| writes.iter().map(move |w| (r, w)));
+            pairs.any(|(r, w)| r.meets(w))
+        }
+        _ => false,
     };
-    let words = u64::from(l.channels / 2);
-    (1..u64::from(l.row_tiles)).any(|tile| {
-        let x = u64::from(l.x_base) + tile * u64::from(l.stride);
-        x.abs_diff(u64::from(l.y16_base)) < words
-    })
+    twice || late
 }

@@ -1,23 +1,48 @@
 //! The checks a program must pass before a device sees it.
 //!
 //! A board without an IOMMU lets a bad address overwrite the kernel, and a missing semaphore gives
-//! a wrong answer once in a thousand runs. So nothing is run that has not passed here: every field
-//! legal, every on-chip word inside its memory, every DDR access inside its region, semaphores
-//! balanced and free of deadlock, and no two unordered instructions on the same word.
+//! a wrong answer once in a thousand runs. So nothing is run that has not passed here. What is
+//! promised of a program that passes, with the proof of each in `docs/verifier.md`:
+//!
+//! 1. **Requirements**: it was made for this contract and geometry, and asks for the features that
+//!    it uses.
+//! 2. **Shape**: 1 to 65536 instructions, the last END, and no other.
+//! 3. **Fields**: every field legal, every on-chip word inside its memory.
+//! 4. **Regions**: each LOAD and STORE relocated once, nothing else; inside their regions; the
+//!    host's parts of input and output of the size of the program's matrices.
+//! 5. **Alignment**: DDR addresses are multiples of 16.
+//! 6. **Direction**: STORE writes the output region only.
+//! 7. **Semaphores**: one producer and one consumer queue, balanced, never above the maximum.
+//! 8. **Progress**: every instruction is reached.
+//! 9. **Order**: conflicting accesses are ordered.
+//! 10. **Initialisation**: what is read was written, byte by byte.
+//! 11. **Self-overlap**: no instruction writes what it may still have to read, or a word twice.
+//! 12. **Output**: every byte that the host reads is stored.
+//!
+//! 7 to 10 hold in every timing: the proofs use only what queues and semaphores force
+//! ([`Obligation`] has the list as a type). So a program that passes runs to its end without a
+//! fault on any accelerator of the contract whose memory answers, with one result.
 
+mod clocks;
 mod fields;
 mod footprint;
+mod obligation;
 mod races;
+mod regions;
+mod requirements;
+mod semaphores;
 mod violation;
+mod written;
 
 pub use fields::{FieldViolation, check_operation};
 pub use footprint::{Area, Footprint, footprint};
-pub use violation::Violation;
+pub use obligation::Obligation;
+pub use violation::{Place, Violation};
 
 use crate::geometry::Geometry;
-use crate::isa::{Operation, PROGRAM_MAX, SEMAPHORES};
-use crate::program::{PerRegion, Placement, Program, Region};
-use crate::timing::{self, Policy, Queue};
+use crate::isa::{Operation, PROGRAM_MAX};
+use crate::program::Program;
+use crate::timing::{self, Policy};
 
 /// What verification found out about a legal program.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,52 +58,37 @@ pub struct VerifyReport {
 /// Most violations reported at once.
 const REPORTED: usize = 20;
 
-/// Checks a program for a geometry. All violations found (up to a bound) are returned, in order of
-/// instruction.
+/// Checks a program for a geometry. All violations found (up to a bound) are returned; what depends
+/// on order and time is only looked at in a program that is legal otherwise.
+///
+/// # Errors
+/// What is wrong with it.
 pub fn verify(program: &Program, g: &Geometry) -> Result<VerifyReport, Vec<Violation>> {
     let mut found = Vec::new();
+    requirements::check(program, g, &mut found);
     check_shape(program, &mut found);
-    for (index, instruction) in program.instructions.iter().enumerate() {
-        if let Err(violation) = check_operation(g, &instruction.operation) {
-            found.push(Violation::Field {
-                index: index as u32,
-                violation,
-            });
-        } else if footprint::overlaps_itself(&instruction.operation) {
-            found.push(Violation::Overlap {
-                index: index as u32,
-            });
-        }
-        if found.len() >= REPORTED {
-            return Err(found);
-        }
-    }
-    if let Err(e) = program.bind(&nominal_placement(program)) {
+    check_fields(program, g, &mut found);
+    if let Err(e) = program.bind(&regions::nominal_placement(program)) {
         found.push(Violation::Binding(e));
+    } else {
+        regions::check(program, &mut found);
     }
-    let semaphores = check_semaphores(program, &mut found);
-    if !found.is_empty() {
-        return Err(found);
-    }
-    let schedule = match timing::simulate(g, &program.instructions, Policy::Earliest) {
-        Ok(schedule) => schedule,
-        Err(stuck) => return Err(vec![Violation::Stuck(stuck)]),
-    };
-    races::check(
-        g,
-        &program.instructions,
-        &schedule.order,
-        REPORTED,
-        &mut found,
-    );
-    if !found.is_empty() {
-        return Err(found);
-    }
+    let semaphores = semaphores::check_owners(&program.instructions, &mut found);
+    none(found)?;
+    let schedule = timing::simulate(g, &program.instructions, Policy::Earliest)
+        .map_err(|stuck| vec![Violation::Stuck(stuck)])?;
+    none(check_order(program, g, &schedule.order))?;
     Ok(VerifyReport {
         instructions: program.instructions.len(),
         cycles: schedule.cycles,
         semaphores,
     })
+}
+
+/// Nothing, or what was found, up to a bound.
+fn none(mut found: Vec<Violation>) -> Result<(), Vec<Violation>> {
+    found.truncate(REPORTED);
+    if found.is_empty() { Ok(()) } else { Err(found) }
 }
 
 fn check_shape(program: &Program, found: &mut Vec<Violation>) {
@@ -96,76 +106,40 @@ fn check_shape(program: &Program, found: &mut Vec<Violation>) {
         .map(|(index, _)| index)
         .collect();
     if ends != [count.saturating_sub(1)] {
+        let at: Vec<String> = ends.iter().take(REPORTED).map(usize::to_string).collect();
         found.push(Violation::Shape(format!(
             "END must be the last instruction and the only END; found at [{}] of {count}",
-            ends.iter()
-                .map(usize::to_string)
-                .collect::<Vec<_>>()
-                .join(", ")
+            at.join(", ")
         )));
     }
 }
 
-/// Disjoint, aligned buffers of exactly the sizes the program states: binding to them checks every
-/// access.
-fn nominal_placement(program: &Program) -> PerRegion<Placement> {
-    let mut next = 0u64;
-    let mut place = |region: Region| {
-        let size = *program.sizes.get(region);
-        let address = crate::DeviceAddress(next);
-        next = next
-            .saturating_add(size.0)
-            .checked_next_multiple_of(4096)
-            .unwrap_or(u64::MAX);
-        Placement { address, size }
-    };
-    PerRegion {
-        constants: place(Region::Constants),
-        input: place(Region::Input),
-        output: place(Region::Output),
+fn check_fields(program: &Program, g: &Geometry, found: &mut Vec<Violation>) {
+    for (index, instruction) in (0..).zip(&program.instructions) {
+        let operation = &instruction.operation;
+        let checked = check_operation(g, operation).and_then(|()| fields::check_counts(operation));
+        if let Err(violation) = checked {
+            found.push(Violation::Field { index, violation });
+        } else if footprint::overlaps_itself(g, operation) {
+            found.push(Violation::Overlap { index });
+        }
+        if found.len() >= REPORTED {
+            return;
+        }
     }
 }
 
-fn check_semaphores(program: &Program, found: &mut Vec<Violation>) -> usize {
-    let mut raised = [(0usize, None::<Queue>); SEMAPHORES];
-    let mut taken = [(0usize, None::<Queue>); SEMAPHORES];
-    let mut count =
-        |table: &mut [(usize, Option<Queue>); SEMAPHORES], id: usize, queue: Queue, role| {
-            let Some((times, owner)) = table.get_mut(id) else {
-                return;
-            };
-            *times += 1;
-            match owner {
-                None => *owner = Some(queue),
-                Some(other) if *other != queue => found.push(Violation::Shared {
-                    semaphore: id,
-                    role,
-                    first: other.name(),
-                    second: queue.name(),
-                }),
-                Some(_) => {}
-            }
-        };
-    for instruction in &program.instructions {
-        let queue = Queue::of(&instruction.operation);
-        for id in timing::signals(instruction) {
-            count(&mut raised, id, queue, "raised");
-        }
-        for id in timing::waits(instruction) {
-            count(&mut taken, id, queue, "taken");
+/// What holds in every timing, from one order that queues and semaphores allow.
+fn check_order(program: &Program, g: &Geometry, order: &[u32]) -> Vec<Violation> {
+    let mut found = Vec::new();
+    let mut counts = semaphores::Counts::new(&program.instructions);
+    let mut accesses = races::Accesses::new(g, program);
+    for step in clocks::steps(&program.instructions, order) {
+        counts.step(&step, &mut found);
+        accesses.step(&step, &mut found);
+        if found.len() >= REPORTED {
+            break;
         }
     }
-    found.truncate(REPORTED);
-    let mut used = 0;
-    for (semaphore, (up, down)) in raised.iter().zip(&taken).enumerate() {
-        used += usize::from(up.0 + down.0 > 0);
-        if up.0 != down.0 {
-            found.push(Violation::Unbalanced {
-                semaphore,
-                raised: up.0,
-                taken: down.0,
-            });
-        }
-    }
-    used
+    found
 }

@@ -4,13 +4,13 @@ use super::rsqrt::rsqrt;
 use crate::requant::{effective_shift, rshift, sat8, sat16, sat27};
 
 /// Smallest hidden size of a layer norm.
-pub const N_MIN: usize = 8;
+pub(super) const N_MIN: usize = 8;
 /// Largest hidden size of a layer norm.
 pub const N_MAX: usize = 4096;
 /// The hidden size is a multiple of this.
-pub const N_STEP: usize = 8;
+pub(super) const N_STEP: usize = 8;
 /// Fraction bits of a normalised value.
-pub const Z_FRACTION_BITS: u32 = 11;
+pub(super) const Z_FRACTION_BITS: u32 = 11;
 
 /// Bits of the reciprocal of N that the accelerator reads.
 const INV_BITS: u32 = 21;

@@ -1,7 +1,7 @@
 //! The reciprocal square root: two tables and one multiplication.
 
 /// Mantissa of the first entry of the tables.
-pub const RSQRT_FIRST: usize = 64;
+const RSQRT_FIRST: usize = 64;
 const ENTRIES: usize = 256 - RSQRT_FIRST;
 
 /// `B[i] = min(65535, round(2^23 / sqrt(256 * i)))` for `i` = 64..=255, entry `i - 64`.
