@@ -28,7 +28,7 @@ pub use fqbert_host::{
 };
 pub use fqbert_model::QuantizedModel;
 #[cfg(feature = "tokio")]
-pub use fqbert_session::AsyncSession;
+pub use fqbert_session::{AsyncSession, Server};
 pub use fqbert_session::{
     Extent, Packing, PostMortem, Run, RunStatistics, Session, SessionError, SessionOptions,
     Unproven, fitting_buckets, plan,

@@ -165,6 +165,11 @@ macro_rules! over_text {
             &self.0.session
         }
 
+        /// The session, without its tokenizer.
+        pub fn into_session(self) -> Session {
+            self.0.session
+        }
+
         /// The session, to run token ids on.
         pub fn session_mut(&mut self) -> &mut Session {
             &mut self.0.session

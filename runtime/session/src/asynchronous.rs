@@ -34,18 +34,25 @@ pub struct AsyncSession {
 }
 
 impl AsyncSession {
-    /// Moves a session to its thread.
+    /// Moves a session to a thread of its own.
     ///
     /// # Errors
     /// [`SessionError::Closed`] if the system gives no thread.
     pub fn new(session: Session) -> Result<Self, SessionError> {
-        let (requests, queue) = mpsc::sync_channel(QUEUE_MAX);
-        let places = Arc::new(Semaphore::new(QUEUE_MAX));
+        let (requests, server) = Self::with_server(session);
         thread::Builder::new()
             .name("fqbert-session".into())
-            .spawn(move || serve(session, &queue))
+            .spawn(move || server.serve())
             .map_err(|_| SessionError::Closed)?;
-        Ok(Self { requests, places })
+        Ok(requests)
+    }
+
+    /// Where requests are put in, and what answers them when its owner says so: on a thread that
+    /// the owner has, or one batch at a time.
+    pub fn with_server(session: Session) -> (Self, Server) {
+        let (requests, queue) = mpsc::sync_channel(QUEUE_MAX);
+        let places = Arc::new(Semaphore::new(QUEUE_MAX));
+        (Self { requests, places }, Server { session, queue })
     }
 
     /// One sequence to its head's output. Dropping the future gives up the answer, not the place of
@@ -68,9 +75,38 @@ impl AsyncSession {
     }
 }
 
-/// Answers requests until the last sender is gone and the queue is empty.
-fn serve(mut session: Session, queue: &mpsc::Receiver<Request>) {
-    while let Ok(first) = queue.recv() {
+/// The session behind an [`AsyncSession`], and the queue that it answers.
+pub struct Server {
+    session: Session,
+    queue: mpsc::Receiver<Request>,
+}
+
+impl Server {
+    /// Answers requests until the last sender is gone and the queue is empty.
+    pub fn serve(mut self) {
+        while let Ok(first) = self.queue.recv() {
+            self.answer(first);
+        }
+    }
+
+    /// Answers the requests that wait now, at most one batch of them; whether there were any.
+    pub fn serve_waiting(&mut self) -> bool {
+        let first = self.queue.try_recv();
+        first.map(|first| self.answer(first)).is_ok()
+    }
+
+    /// The session, to look at.
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// Gives the session back. Requests that wait are told that it was closed.
+    pub fn into_session(self) -> Session {
+        self.session
+    }
+
+    /// Answers a request and those that wait behind it, as one batch.
+    fn answer(&mut self, first: Request) {
         let mut batch = Vec::new();
         let mut take = |request: Request| {
             drop(request.place);
@@ -81,11 +117,11 @@ fn serve(mut session: Session, queue: &mpsc::Receiver<Request>) {
             batch.len() < BATCH_MAX
         };
         let mut more = take(first);
-        while more && let Ok(next) = queue.try_recv() {
+        while more && let Ok(next) = self.queue.try_recv() {
             more = take(next);
         }
         let sequences: Vec<Tokens> = batch.iter().map(|(tokens, _)| tokens.clone()).collect();
-        match session.run_batch(&sequences) {
+        match self.session.run_batch(&sequences) {
             Ok(outputs) => {
                 for ((_, answer), output) in batch.into_iter().zip(outputs) {
                     // The requester may have given up: nobody is left to tell.
@@ -95,7 +131,7 @@ fn serve(mut session: Session, queue: &mpsc::Receiver<Request>) {
             // One bad request must not take the others with it: each again, alone.
             Err(_) => {
                 for (tokens, answer) in batch {
-                    let output = session.run(&tokens);
+                    let output = self.session.run(&tokens);
                     let _ = answer.send(output);
                 }
             }

@@ -15,7 +15,7 @@ mod session;
 mod unproven;
 
 #[cfg(feature = "tokio")]
-pub use asynchronous::AsyncSession;
+pub use asynchronous::{AsyncSession, Server};
 pub use batch::{Extent, Packing, Run, plan};
 pub use error::SessionError;
 pub use post_mortem::PostMortem;

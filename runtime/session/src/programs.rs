@@ -1,6 +1,7 @@
 //! Compiled programs in device memory, one for each extent, made when first needed.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use fqbert_compiler::{CompileOptions, ConstantsLayout, pack_constants_in_parts};
 use fqbert_contract::Bytes;
@@ -16,7 +17,7 @@ use crate::error::{Doing, SessionError};
 
 /// A program with the buffers it is bound to.
 pub(crate) struct Loaded {
-    pub program: Program,
+    pub program: Arc<Program>,
     pub code: DeviceBuffer,
     pub input: DeviceBuffer,
     pub output: DeviceBuffer,
@@ -41,7 +42,31 @@ impl Loaded {
     }
 }
 
+/// Programs that were compiled and verified, for all sessions of one model on one geometry.
+#[derive(Clone, Default)]
+pub(crate) struct Compiled(Arc<Mutex<BTreeMap<Extent, Arc<Program>>>>);
+
+impl Compiled {
+    /// The program for an extent, compiled and verified the first time.
+    fn get(
+        &self,
+        model: &QuantizedModel,
+        geometry: &Geometry,
+        extent: Extent,
+    ) -> Result<Arc<Program>, SessionError> {
+        // What is inside is whole whenever the lock is free: a panic elsewhere spoils nothing.
+        let mut programs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(program) = programs.get(&extent) {
+            return Ok(program.clone());
+        }
+        let program = Arc::new(compile(model, geometry, extent)?);
+        programs.insert(extent, program.clone());
+        Ok(program)
+    }
+}
+
 pub(crate) struct Programs {
+    compiled: Compiled,
     constants: DeviceBuffer,
     loaded: BTreeMap<Extent, Loaded>,
 }
@@ -52,6 +77,7 @@ impl Programs {
         device: &mut dyn Device,
         model: &QuantizedModel,
         geometry: &Geometry,
+        compiled: Compiled,
     ) -> Result<Self, SessionError> {
         let size = ConstantsLayout::new(model, geometry).bytes;
         let _span = info_span!("constants", bytes = size).entered();
@@ -70,6 +96,7 @@ impl Programs {
             .into_device(device)
             .doing("syncing the model's constants")?;
         Ok(Self {
+            compiled,
             constants,
             loaded: BTreeMap::new(),
         })
@@ -85,9 +112,17 @@ impl Programs {
     ) -> Result<&mut Loaded, SessionError> {
         let loaded = match self.loaded.remove(&extent) {
             Some(loaded) => loaded,
-            None => load(device, model, geometry, extent, self.constants.allocation())?,
+            None => {
+                let program = self.compiled.get(model, geometry, extent)?;
+                load(device, program, self.constants.allocation())?
+            }
         };
         Ok(self.loaded.entry(extent).or_insert(loaded))
+    }
+
+    /// What was compiled, for a further session.
+    pub fn compiled(&self) -> Compiled {
+        self.compiled.clone()
     }
 
     /// Gives all memory back.
@@ -108,16 +143,14 @@ fn place(a: Allocation) -> Placement {
     }
 }
 
-fn load(
-    device: &mut dyn Device,
+fn compile(
     model: &QuantizedModel,
     geometry: &Geometry,
     Extent {
         tokens: rows,
         block,
     }: Extent,
-    constants: Allocation,
-) -> Result<Loaded, SessionError> {
+) -> Result<Program, SessionError> {
     let _span = info_span!("compile", rows, block).entered();
     let options = CompileOptions {
         block: Some(block),
@@ -133,6 +166,14 @@ fn load(
         cycles = report.cycles,
         "verified"
     );
+    Ok(program)
+}
+
+fn load(
+    device: &mut dyn Device,
+    program: Arc<Program>,
+    constants: Allocation,
+) -> Result<Loaded, SessionError> {
     let missing = device.capabilities().differences(&program.requirements);
     if !missing.is_empty() {
         return Err(SessionError::Incompatible(missing));

@@ -14,7 +14,7 @@ use tracing::info_span;
 
 use crate::batch::{self, Extent, Packing, Run};
 use crate::error::{Doing, SessionError};
-use crate::programs::Programs;
+use crate::programs::{Compiled, Programs};
 
 mod attempt;
 mod run;
@@ -117,8 +117,33 @@ impl Session {
     /// weights.
     pub fn new(
         model: Arc<QuantizedModel>,
+        device: Box<dyn Device>,
+        options: SessionOptions,
+    ) -> Result<Self, SessionError> {
+        Self::bind(model, device, options, Compiled::default())
+    }
+
+    /// Binds the same model to a further device. Where that has the same geometry, what was
+    /// compiled and verified for this session is not compiled again: after a device was lost, a
+    /// session on another is there as soon as the weights are.
+    pub fn another(
+        &self,
+        device: Box<dyn Device>,
+        options: SessionOptions,
+    ) -> Result<Self, SessionError> {
+        let compiled = if device.capabilities().geometry == self.geometry {
+            self.programs.compiled()
+        } else {
+            Compiled::default()
+        };
+        Self::bind(self.model.clone(), device, options, compiled)
+    }
+
+    fn bind(
+        model: Arc<QuantizedModel>,
         mut device: Box<dyn Device>,
         options: SessionOptions,
+        compiled: Compiled,
     ) -> Result<Self, SessionError> {
         let _span = info_span!("open session").entered();
         let host = model.host()?;
@@ -128,7 +153,7 @@ impl Session {
             packings(&geometry, &model, &buckets, tokens)
         });
         device.reset().doing("resetting the accelerator")?;
-        let programs = Programs::new(device.as_mut(), &model, &geometry)?;
+        let programs = Programs::new(device.as_mut(), &model, &geometry, compiled)?;
         let mut session = Self {
             device,
             model,

@@ -121,7 +121,7 @@ impl Session {
         let status = device.read32(regs::STATUS).doing("reading STATUS")?;
         let idle = status & regs::status::IDLE != 0
             && status & (regs::status::BUSY | regs::status::FAULT) == 0;
-        let began = Instant::now();
+        let began = device.now();
         let verdict = if idle {
             ring(device, loaded)?;
             self.statistics.runs += 1;
@@ -130,7 +130,7 @@ impl Session {
         } else {
             Verdict::Unproven(Unproven::NotIdle { status })
         };
-        let waited = began.elapsed();
+        let waited = device.now().saturating_duration_since(began);
         let why = match verdict {
             Verdict::Ended => {
                 let cycles = cycles(device)?;
@@ -223,7 +223,7 @@ fn wait(
     interrupts: &mut u32,
 ) -> Result<Verdict, SessionError> {
     let _span = info_span!("wait").entered();
-    let mut look = deadline.min(Instant::now() + FIRST_LOOK);
+    let mut look = deadline.min(device.now() + FIRST_LOOK);
     loop {
         match device.wait_interrupt(look) {
             Ok(count) => *interrupts = count,
@@ -249,7 +249,7 @@ fn wait(
             .doing("reading RUNS_COMPLETED")?
             .wrapping_sub(before);
         let verdict = judge(status, runs);
-        if verdict != Verdict::Running || Instant::now() >= deadline {
+        if verdict != Verdict::Running || device.now() >= deadline {
             device
                 .write32(regs::IRQ_STATUS, regs::irq::DONE | regs::irq::FAULT)
                 .doing("clearing the interrupt")?;
