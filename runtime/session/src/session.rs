@@ -204,9 +204,13 @@ impl Session {
     /// does not wait for it.
     pub fn prepare(&mut self, tokens: usize) -> Result<(), SessionError> {
         let extent = Extent::whole(self.bucket_for(tokens)?);
-        self.programs
-            .get(self.device.as_mut(), &self.model, &self.geometry, extent)?;
-        Ok(())
+        let device = self.device.as_mut();
+        let program = self
+            .programs
+            .get(device, &self.model, &self.geometry, extent);
+        // A device that failed may have lost its registers.
+        self.unsettled |= program.is_err();
+        program.map(drop)
     }
 
     /// One sequence to its head's output.

@@ -108,11 +108,13 @@ impl Session {
         if self.unsettled {
             self.recover()?;
         }
+        // Before the program is there: a device that fails while it is copied may have lost its
+        // registers with it.
+        self.unsettled = true;
         let device = self.device.as_mut();
         let loaded = self
             .programs
             .get(device, &self.model, &self.geometry, extent)?;
-        self.unsettled = true;
         write_input(device, loaded, images)?;
         mark(device, loaded)?;
         let before = device
