@@ -96,6 +96,32 @@ fn packings(
         .collect()
 }
 
+/// Resets that are tried until one has come.
+const RESETS: u32 = 3;
+
+/// Resets the accelerator, and believes it when the registers are those of one that was reset.
+fn reset(device: &mut dyn Device) -> Result<(), DeviceError> {
+    let mut found = (0, 0);
+    for _ in 0..RESETS {
+        device.reset()?;
+        found = (
+            device.read32(regs::STATUS)?,
+            device.read32(regs::RUNS_COMPLETED)?,
+        );
+        if found == (regs::status::IDLE, 0) {
+            return Ok(());
+        }
+    }
+    let (status, runs) = found;
+    Err(DeviceError::Unavailable {
+        what: format!(
+            "the accelerator does not reset: after {RESETS} resets STATUS is {status:#x} and \
+             RUNS_COMPLETED {runs}"
+        ),
+        remedy: "load the bitstream again, or power the board off and on".to_owned(),
+    })
+}
+
 /// A model bound to a device.
 pub struct Session {
     device: Box<dyn Device>,
@@ -152,7 +178,7 @@ impl Session {
         let packings = options.pack.map_or_else(Vec::new, |tokens| {
             packings(&geometry, &model, &buckets, tokens)
         });
-        device.reset().doing("resetting the accelerator")?;
+        reset(device.as_mut()).doing("resetting the accelerator")?;
         let programs = Programs::new(device.as_mut(), &model, &geometry, compiled)?;
         let mut session = Self {
             device,
@@ -308,9 +334,7 @@ impl Session {
 
     /// Resets a device that hangs or faulted, so that the next run finds it as after opening.
     fn recover(&mut self) -> Result<(), SessionError> {
-        self.device
-            .reset()
-            .doing("resetting the accelerator after a failure")?;
+        reset(self.device.as_mut()).doing("resetting the accelerator after a failure")?;
         self.configure()
             .doing("setting up the accelerator's registers after a reset")?;
         self.unsettled = false;

@@ -13,7 +13,8 @@
 //! cannot write into a new request, and an old interrupt cannot end a new wait.
 //!
 //! An output is believed when all of this holds, and not otherwise ([`judge`]):
-//! - before the doorbell the accelerator was idle, without a fault;
+//! - before the doorbell the input was in device memory, taken back after it was handed over;
+//! - and the accelerator was idle, without a fault;
 //! - after it STATUS says that it is idle and DONE, and neither FAULT, DOORBELL_IGNORED nor
 //!   CONFIG_IGNORED;
 //! - RUNS_COMPLETED is exactly one higher than before (STATUS.DONE alone may be the last run's: it
@@ -115,7 +116,7 @@ impl Session {
         let loaded = self
             .programs
             .get(device, &self.model, &self.geometry, extent)?;
-        write_input(device, loaded, images)?;
+        let delivered = write_input(device, loaded, images)?;
         mark(device, loaded)?;
         let before = device
             .read32(regs::RUNS_COMPLETED)
@@ -124,7 +125,9 @@ impl Session {
         let idle = status & regs::status::IDLE != 0
             && status & (regs::status::BUSY | regs::status::FAULT) == 0;
         let began = device.now();
-        let verdict = if idle {
+        let verdict = if !delivered {
+            Verdict::Unproven(Unproven::NotDelivered)
+        } else if idle {
             ring(device, loaded)?;
             self.statistics.runs += 1;
             let deadline = began + self.options.deadline;
@@ -161,11 +164,13 @@ impl Session {
     }
 }
 
+/// Writes the input and takes it back to look at it: a hand-over that did not happen would let the
+/// program run over the input of the request before. Whether it is there.
 fn write_input(
     device: &mut dyn Device,
     loaded: &mut Loaded,
     images: &[Vec<u8>; 3],
-) -> Result<(), SessionError> {
+) -> Result<bool, SessionError> {
     let program = &loaded.program;
     let spans = [program.input_x8, program.input_x16, program.input_ranges];
     let parts: Vec<(Bytes, &[u8])> = spans
@@ -176,7 +181,19 @@ fn write_input(
     loaded
         .input
         .refill(device, &parts)
-        .doing("writing the input")
+        .doing("writing the input")?;
+    let mut there = Vec::new();
+    for (offset, image) in parts {
+        there.resize(image.len(), 0);
+        loaded
+            .input
+            .fetch(device, offset, &mut there)
+            .doing("looking at the input")?;
+        if there != image {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Marks both ends of the output, so that an output that nobody wrote is not taken for one.
