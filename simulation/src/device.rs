@@ -39,6 +39,8 @@ struct Shared {
     nanoseconds: AtomicU64,
     /// Programs take no longer than they should.
     calm: AtomicBool,
+    /// The longest that a program took.
+    longest: AtomicU64,
 }
 
 impl Clock {
@@ -47,12 +49,18 @@ impl Clock {
             epoch: Instant::now(),
             nanoseconds: AtomicU64::new(0),
             calm: AtomicBool::new(false),
+            longest: AtomicU64::new(0),
         }))
     }
 
     /// Time since the beginning.
     pub fn elapsed(&self) -> Duration {
         Duration::from_nanos(self.0.nanoseconds.load(Ordering::Relaxed))
+    }
+
+    /// The longest time that a program has taken or takes.
+    pub fn longest_run(&self) -> Duration {
+        Duration::from_nanos(self.0.longest.load(Ordering::Relaxed))
     }
 
     /// From now on programs take a normal time.
@@ -133,7 +141,10 @@ impl VirtualDevice {
         };
         let calm = self.clock.0.calm.load(Ordering::Relaxed);
         let most = if calm { 20_000 } else { most };
-        Duration::from_micros(10 + self.random.below(most))
+        let time = Duration::from_micros(10 + self.random.below(most));
+        let longest = &self.clock.0.longest;
+        longest.fetch_max(time.as_nanos() as u64, Ordering::Relaxed);
+        time
     }
 
     /// Executes what the program has had the time for.

@@ -17,6 +17,26 @@ use crate::world::{Question, World, bits, geometry};
 /// What the calls of a run take at most, besides waiting.
 const CALLS: Duration = Duration::from_millis(20);
 
+/// What a request without faults takes at most, with the time of its program.
+const PROMPT: Duration = Duration::from_millis(50);
+
+/// Faults that cost no attempt: interrupts only say when to look.
+const ASTRAY: [Fault; 4] = [
+    Fault::LostInterrupt,
+    Fault::LateInterrupt,
+    Fault::DuplicateInterrupt,
+    Fault::SpuriousInterrupt,
+];
+
+/// Faults that cost an attempt, and are made good by the next.
+const REPLAYED: [Fault; 5] = [
+    Fault::LostDoorbell,
+    Fault::StuckEngine,
+    Fault::SkippedSyncToCpu,
+    Fault::SkippedSyncToDevice,
+    Fault::LostReset,
+];
+
 /// A property that does not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
@@ -33,6 +53,9 @@ pub enum Property {
     Right,
     /// Every accepted request is answered.
     Answered,
+    /// An error has a cause: interrupts gone astray are none, nor are as many failed attempts as
+    /// there are retries.
+    ErrorsHaveCauses,
     /// A request takes no longer than its attempts' deadlines.
     InTime,
     /// After the faults every request is answered rightly.
@@ -48,6 +71,7 @@ impl fmt::Display for Property {
         f.write_str(match self {
             Property::Right => "an answer is right or an error",
             Property::Answered => "an accepted request is answered once",
+            Property::ErrorsHaveCauses => "an error has a cause",
             Property::InTime => "no wait past its deadline",
             Property::UsableAfterwards => "the device is usable afterwards",
             Property::NothingLeaked => "nothing is leaked",
@@ -242,6 +266,10 @@ impl History<'_> {
                     format!("text {text} got a wrong answer{of}"),
                 );
             }
+            Err(error) if self.should_answer() => {
+                let told = format!("text {text}: {error}");
+                self.violate(Property::ErrorsHaveCauses, told);
+            }
             Err(error) => {
                 self.outcome.errors += 1;
                 self.tell(|_| format!("  text {text}: {error}"));
@@ -272,7 +300,13 @@ impl History<'_> {
             self.check_time(began, 1);
             answer.hash(&mut self.digest);
             match answer {
-                Ok(answer) if answer == question.answer => {}
+                Ok(answer) if answer == question.answer => {
+                    let took = self.clock.elapsed() - began;
+                    if took > PROMPT {
+                        let told = format!("text {text} took {took:?} without faults");
+                        self.violate(Property::UsableAfterwards, told);
+                    }
+                }
                 Ok(_) => {
                     let told = format!("text {text} got a wrong answer without faults");
                     return self.violate(Property::UsableAfterwards, told);
@@ -329,6 +363,20 @@ impl History<'_> {
         events.iter().any(|e| e.class == Class::Silent)
             // The look at what was delivered is itself led astray.
             || has(Fault::SkippedSyncToDevice) && has(Fault::SkippedSyncToCpu)
+    }
+
+    /// Whether what went wrong until now is no reason for an error: no program took too long, and
+    /// faults that cost an attempt are not more than the retries.
+    fn should_answer(&self) -> bool {
+        let options = &self.scenario.options;
+        let quick = self.clock.longest_run() + CALLS < options.deadline;
+        let events = self.switch.events();
+        let lost = events.iter().filter(|e| !ASTRAY.contains(&e.fault)).count();
+        let replayed = |e: &Event| ASTRAY.contains(&e.fault) || REPLAYED.contains(&e.fault);
+        quick
+            && !self.is_tainted()
+            && events.iter().all(replayed)
+            && lost <= options.retries as usize
     }
 
     pub fn violate(&mut self, property: Property, told: String) {

@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
+use anyhow::Result;
+use fqbert_contract::device::Device;
 use fqbert_contract::geometry::Geometry;
-use fqbert_model::TokenizerFile;
+use fqbert_model::reference::EncoderInput;
 use fqbert_model::testing::{Shape, random_model};
-use fqbert_runtime::{Classifier, Session, SessionOptions, Tokenizer, Tokens};
+use fqbert_model::{QuantizedModel, TokenizerFile};
+use fqbert_runtime::{HeadOutput, Session, SessionError, SessionOptions, Tokenizer, Tokens};
 
 use crate::device::VirtualDevice;
 
@@ -44,7 +47,7 @@ pub struct Question {
     pub text: &'static str,
     /// Its tokens.
     pub tokens: Tokens,
-    /// The logits' bits of a device without faults.
+    /// The logits' bits, by the model's plain interpretation: no device, no session.
     pub answer: Vec<u32>,
 }
 
@@ -62,11 +65,11 @@ pub fn bits(logits: &[f32]) -> Vec<u32> {
 }
 
 impl World {
-    /// Makes the model, and answers every text on a device without faults.
+    /// Makes the model, and answers every text by its plain interpretation.
     ///
     /// # Errors
     /// What a session or tokenizer says.
-    pub fn new() -> anyhow::Result<Self> {
+    pub fn new() -> Result<Self> {
         let mut model = random_model(SHAPE, 11);
         let vocab: Vec<String> = WORDS
             .split_whitespace()
@@ -79,22 +82,21 @@ impl World {
             vocab.join(",")
         );
         model.tokenizer = Some(TokenizerFile::new(json.clone().into_bytes()));
-        let device = Box::new(VirtualDevice::new(geometry(), 0));
-        device.clock().calm();
-        let session = Session::new(Arc::new(model), device, SessionOptions::default())?;
-        let mut classifier = Classifier::new(session)?;
         let tokenizer = Tokenizer::from_bytes(json.into_bytes())?;
-        let mut questions = Vec::new();
-        for text in TEXTS {
-            let tokens = tokenizer.encode(text, classifier.session().longest())?;
-            questions.push(Question {
+        let device = Box::new(VirtualDevice::new(geometry(), 0));
+        let template = Session::new(Arc::new(model), device, SessionOptions::default())?;
+        let question = |text| {
+            let tokens = tokenizer.encode(text, template.longest())?.into();
+            let answer = interpret(template.model(), &tokens)?;
+            Ok(Question {
                 text,
-                tokens: tokens.into(),
-                answer: bits(&classifier.classify(text)?.logits),
-            });
-        }
+                tokens,
+                answer: bits(answer.values()),
+            })
+        };
+        let questions = TEXTS.into_iter().map(question).collect::<Result<_>>()?;
         Ok(Self {
-            template: classifier.into_session(),
+            template,
             questions,
         })
     }
@@ -102,14 +104,44 @@ impl World {
     /// A session on a device of a history, which compiles nothing anew.
     pub fn open(
         &self,
-        device: Box<dyn fqbert_contract::device::Device>,
+        device: Box<dyn Device>,
         options: &SessionOptions,
-    ) -> Result<Session, fqbert_runtime::SessionError> {
+    ) -> Result<Session, SessionError> {
         self.template.another(device, options.clone())
     }
+}
+
+/// The answer without an accelerator.
+fn interpret(model: &QuantizedModel, tokens: &Tokens) -> Result<HeadOutput> {
+    let host = model.host()?;
+    let input = host.embed(tokens)?;
+    let length = tokens.len();
+    let input = EncoderInput {
+        x8: input.x8,
+        x16: input.x16,
+        ranges: vec![(0, length as u16); length],
+    };
+    let y16 = model.reference(&input)?;
+    Ok(host.head(&host.hidden_states(&y16))?)
 }
 
 /// The geometry of all histories.
 pub fn geometry() -> &'static Geometry {
     Geometry::by_name("tiny").unwrap_or_else(|| unreachable!("a preset"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_can_be_told_apart() {
+        let questions = World::new().expect("a world").questions;
+        for (i, question) in questions.iter().enumerate() {
+            let same = |q: &Question| q.answer == question.answer;
+            assert_eq!(questions.iter().position(same), Some(i));
+        }
+        let lengths: Vec<usize> = questions.iter().map(|q| q.tokens.len()).collect();
+        assert!(lengths.contains(&2) && lengths.iter().any(|l| *l > 16));
+    }
 }

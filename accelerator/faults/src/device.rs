@@ -259,8 +259,6 @@ impl FaultyDevice {
             }
             let until = self.held.map_or(deadline, |due| due.min(deadline));
             match self.inner.wait_interrupt(until) {
-                // It is one with an interrupt that is under way.
-                Ok(_) if self.held.is_some() => {}
                 Ok(_) => {
                     if self.switch.draw(Fault::LostInterrupt).is_some() {
                         continue;
