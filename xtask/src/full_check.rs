@@ -5,6 +5,7 @@ use std::process::{Command, ExitCode};
 use anyhow::Result;
 
 use crate::host::{note, root, run};
+use crate::planted;
 use crate::qat;
 use crate::synth;
 
@@ -19,6 +20,9 @@ const PROPTEST_CASES: &str = "4096";
 const COSIM_TOPS: &str = "common,matrix,system,vector,top_tiny,matrix_paper,top_paper,top_zcu102";
 /// Random programs on the RTL.
 const RANDOM_PROGRAMS: &str = "100000";
+
+/// Seeds of histories under faults.
+const HISTORIES: &str = "--seeds=0..1000000";
 
 /// Every test that is marked as slow, the property tests with more cases, the benchmarks' crates,
 /// which the test command leaves out, quantization-aware training and synthesis.
@@ -78,6 +82,17 @@ pub fn main(_: &Args) -> Result<ExitCode> {
         "classify",
         "a gorgeous, witty, seductive movie.",
     ]))?;
+    note("== histories under faults, and planted bugs that they find");
+    run(&mut cargo(&[
+        "run",
+        "--locked",
+        "--release",
+        "-p",
+        "fqbert-simulation",
+        "--",
+        HISTORIES,
+    ]))?;
+    planted::run(&root, "")?;
     note("== cargo xtask synth --check");
     synth::run(&root, true)?;
     note("== cargo xtask qat");
