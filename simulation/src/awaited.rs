@@ -6,7 +6,8 @@ use std::task::{Context, Poll, Waker};
 
 use fqbert_runtime::{AsyncSession, HeadOutput, Server, Session, SessionError};
 
-use crate::history::{History, Property, answer};
+use crate::history::{History, answer};
+use crate::property::Property;
 use crate::scenario::Step;
 
 type Awaited = Pin<Box<dyn Future<Output = Result<HeadOutput, SessionError>>>>;

@@ -6,7 +6,8 @@ use std::thread;
 
 use anyhow::Result;
 
-use crate::history::{self, Violation};
+use crate::play;
+use crate::property::Violation;
 use crate::scenario::Scenario;
 use crate::world::World;
 
@@ -87,7 +88,7 @@ fn part(seeds: &Range<u64>, next: &AtomicU64, stop: &AtomicBool) -> Result<Campa
             });
         }
         for seed in first..seeds.end.min(first + CHUNK) {
-            let outcome = history::run(&world, &Scenario::draw(seed, world.questions.len()), false);
+            let outcome = play::run(&world, &Scenario::draw(seed, world.questions.len()), false);
             tally.add(Tally {
                 histories: 1,
                 requests: outcome.requests,

@@ -1,17 +1,14 @@
-//! One history: a scenario happens, and its properties are checked.
+//! One history under way: what happened, and whether the properties hold.
 
-use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use fqbert_contract::device::Device;
-use fqbert_faults::{Class, Event, Fault, FaultyDevice, Switch};
-use fqbert_runtime::{Classifier, HeadOutput, Session, SessionError, TaskError};
+use fqbert_faults::{Class, Event, Fault, Switch};
+use fqbert_runtime::{HeadOutput, Session, SessionError};
 
-use crate::awaited;
 use crate::device::{Clock, VirtualDevice};
-use crate::scenario::{Scenario, Step};
+use crate::property::{Property, Violation};
+use crate::scenario::Scenario;
 use crate::world::{Question, World, bits, geometry};
 
 /// What the calls of a run take at most, besides waiting.
@@ -36,49 +33,6 @@ const REPLAYED: [Fault; 5] = [
     Fault::SkippedSyncToDevice,
     Fault::LostReset,
 ];
-
-/// A property that does not hold.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Violation {
-    /// Which.
-    pub property: Property,
-    /// What happened instead.
-    pub told: String,
-}
-
-/// What must hold in every history.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Property {
-    /// An answer is right, or an error.
-    Right,
-    /// Every accepted request is answered.
-    Answered,
-    /// An error has a cause: interrupts gone astray are none, nor are as many failed attempts as
-    /// there are retries.
-    ErrorsHaveCauses,
-    /// A request takes no longer than its attempts' deadlines.
-    InTime,
-    /// After the faults every request is answered rightly.
-    UsableAfterwards,
-    /// When a session is closed, all device memory is free.
-    NothingLeaked,
-    /// Nothing panics.
-    NoPanic,
-}
-
-impl fmt::Display for Property {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Property::Right => "an answer is right or an error",
-            Property::Answered => "an accepted request is answered once",
-            Property::ErrorsHaveCauses => "an error has a cause",
-            Property::InTime => "no wait past its deadline",
-            Property::UsableAfterwards => "the device is usable afterwards",
-            Property::NothingLeaked => "nothing is leaked",
-            Property::NoPanic => "nothing panics",
-        })
-    }
-}
 
 /// What came of a history.
 #[derive(Clone, Debug, Default)]
@@ -114,34 +68,6 @@ pub struct History<'a> {
     seen: usize,
 }
 
-/// Lets a scenario happen; `verbose` keeps a line for each thing that happens.
-pub fn run(world: &World, scenario: &Scenario, verbose: bool) -> Outcome {
-    let device = VirtualDevice::new(geometry(), scenario.seed);
-    let clock = device.clock();
-    let device = FaultyDevice::new(Box::new(device), scenario.seed, scenario.plan.clone());
-    let mut history = History {
-        world,
-        scenario,
-        switch: device.switch(),
-        clock,
-        outcome: Outcome::default(),
-        digest: DefaultHasher::new(),
-        verbose,
-        seen: 0,
-    };
-    let caught = catch_unwind(AssertUnwindSafe(|| history.happen(Box::new(device))));
-    if let Err(panic) = caught {
-        let text = panic.downcast_ref::<String>().map(String::as_str);
-        let text = text.or(panic.downcast_ref::<&str>().copied());
-        history.violate(Property::NoPanic, text.unwrap_or("a panic").to_owned());
-    }
-    history.tell_events();
-    history.outcome.events = history.switch.events();
-    history.outcome.digest = history.digest.finish();
-    history.outcome.time = history.clock.elapsed();
-    history.outcome
-}
-
 /// What a request of a history got.
 pub type Answer = Result<Vec<u32>, String>;
 
@@ -151,40 +77,45 @@ pub fn answer(output: Result<HeadOutput, SessionError>) -> Answer {
 }
 
 /// An error with its causes.
-fn in_full(error: &dyn std::error::Error) -> String {
+pub fn in_full(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |e| e.source());
     let causes: Vec<String> = causes.map(ToString::to_string).collect();
     causes.join(": ")
 }
 
-impl History<'_> {
-    fn happen(&mut self, device: Box<dyn Device>) {
-        self.tell(|h| h.scenario.to_string());
-        self.switch.arm(self.scenario.faults_at_opening);
-        let session = match self.world.open(device, &self.scenario.options) {
-            Ok(session) => session,
-            Err(error) => {
-                self.tell(|_| format!("not opened: {}", in_full(&error)));
-                in_full(&error).hash(&mut self.digest);
-                return self.afresh();
-            }
-        };
-        self.switch.arm(true);
-        let session = if self.scenario.awaited {
-            awaited::happen(self, session)
-        } else {
-            self.in_turn(session)
-        };
-        let Some(mut session) = session else {
-            return;
-        };
-        if !self.is_tainted() {
-            self.check_usable(&mut session);
+impl<'a> History<'a> {
+    /// A history of a scenario, on a device with its faults.
+    pub fn new(
+        world: &'a World,
+        scenario: &'a Scenario,
+        switch: Switch,
+        clock: Clock,
+        verbose: bool,
+    ) -> Self {
+        Self {
+            world,
+            scenario,
+            switch,
+            clock,
+            outcome: Outcome::default(),
+            digest: DefaultHasher::new(),
+            verbose,
+            seen: 0,
         }
-        self.close(session);
-        if self.is_tainted() {
-            self.afresh();
-        }
+    }
+
+    /// What came of it.
+    pub fn end(mut self) -> Outcome {
+        self.tell_events();
+        self.outcome.events = self.switch.events();
+        self.outcome.digest = self.digest.finish();
+        self.outcome.time = self.clock.elapsed();
+        self.outcome
+    }
+
+    /// Turns the faults on, or keeps them off until the session is there.
+    pub fn arm(&mut self, on: bool) {
+        self.switch.arm(on);
     }
 
     /// Turns all faults off, and what they had begun goes on.
@@ -194,55 +125,8 @@ impl History<'_> {
         self.tell(|_| "faults are off".to_owned());
     }
 
-    /// Callers that wait for each answer, from text to classes.
-    fn in_turn(&mut self, session: Session) -> Option<Session> {
-        let mut classifier = match Classifier::new(session) {
-            Ok(classifier) => classifier,
-            Err(error) => {
-                self.violate(Property::Answered, in_full(&error));
-                return None;
-            }
-        };
-        for step in &self.scenario.steps {
-            self.tell(|_| step.to_string());
-            let began = self.clock.elapsed();
-            let texts = match step {
-                Step::Classify(text) => {
-                    let answer = classifier.classify(self.question(*text).text);
-                    self.judge_task(*text, answer.map(|a| a.logits));
-                    1
-                }
-                Step::ClassifyBatch(texts) => {
-                    let all: Vec<&str> = texts.iter().map(|t| self.question(*t).text).collect();
-                    match classifier.classify_batch(&all) {
-                        Ok(answers) if answers.len() == texts.len() => {
-                            for (text, answer) in texts.iter().zip(answers) {
-                                self.judge_task(*text, Ok(answer.logits));
-                            }
-                        }
-                        Ok(answers) => {
-                            let told = format!("{} answers to {}", answers.len(), texts.len());
-                            self.violate(Property::Answered, told);
-                        }
-                        Err(error) => self.judge_task(0, Err(error)),
-                    }
-                    texts.len() as u32
-                }
-                _ => 0,
-            };
-            self.check_time(began, texts);
-        }
-        self.heal();
-        Some(classifier.into_session())
-    }
-
     pub fn question(&self, text: usize) -> &Question {
         &self.world.questions[text]
-    }
-
-    fn judge_task(&mut self, text: usize, answer: Result<Vec<f32>, TaskError>) {
-        let answer = answer.map(|logits| bits(&logits)).map_err(|e| in_full(&e));
-        self.judge(text, answer);
     }
 
     /// An accepted request got this.
@@ -293,7 +177,7 @@ impl History<'_> {
     }
 
     /// Every text, without faults, gets the right answer.
-    fn check_usable(&mut self, session: &mut Session) {
+    pub fn check_usable(&mut self, session: &mut Session) {
         for (text, question) in self.world.questions.iter().enumerate() {
             let began = self.clock.elapsed();
             let answer = answer(session.run(&question.tokens));
@@ -320,7 +204,7 @@ impl History<'_> {
     }
 
     /// Closes a session, after which all memory is free.
-    fn close(&mut self, session: Session) {
+    pub fn close(&mut self, session: Session) {
         match session.close() {
             Ok(device) => {
                 let memory = device.memory();
@@ -339,7 +223,7 @@ impl History<'_> {
 
     /// The way back where a session could not be opened, or data in its memory changed silently: a
     /// session on the device opened again.
-    fn afresh(&mut self) {
+    pub fn afresh(&mut self) {
         self.heal();
         let device = VirtualDevice::new(geometry(), self.scenario.seed);
         self.clock = device.clock();
@@ -357,7 +241,7 @@ impl History<'_> {
     }
 
     /// Whether data changed and nothing can say so.
-    fn is_tainted(&self) -> bool {
+    pub fn is_tainted(&self) -> bool {
         let events = self.switch.events();
         let has = |fault| events.iter().any(|e| e.fault == fault);
         events.iter().any(|e| e.class == Class::Silent)

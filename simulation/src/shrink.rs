@@ -2,7 +2,8 @@
 
 use fqbert_faults::{Event, Plan};
 
-use crate::history::{self, Property};
+use crate::play;
+use crate::property::Property;
 use crate::scenario::Scenario;
 use crate::world::World;
 
@@ -17,7 +18,7 @@ pub fn events_alone(events: &[Event]) -> Plan {
 /// numbers of the steps that are left.
 pub fn shrink(world: &World, scenario: &Scenario, property: Property) -> (Scenario, Vec<usize>) {
     let fails = |s: &Scenario| {
-        let outcome = history::run(world, s, false);
+        let outcome = play::run(world, s, false);
         let violated = outcome.violation.is_some_and(|v| v.property == property);
         violated.then_some(outcome.events)
     };
