@@ -127,12 +127,9 @@ impl Programs {
 
     /// Gives all memory back.
     pub fn free(self, device: &mut dyn Device) -> Result<(), SessionError> {
-        for loaded in self.loaded.into_values() {
-            loaded.free(device)?;
-        }
-        self.constants
-            .free(device)
-            .doing("freeing the model's constants")
+        let programs = self.loaded.into_values();
+        let buffers = programs.flat_map(|loaded| [loaded.code, loaded.input, loaded.output]);
+        free(device, buffers.chain([self.constants]))
     }
 }
 
@@ -233,5 +230,5 @@ fn free(
     freed
         .into_iter()
         .collect::<Result<(), _>>()
-        .doing("freeing a program's buffers")
+        .doing("freeing device memory")
 }
