@@ -143,7 +143,8 @@ pub trait Device: Send {
     /// Total and free device memory.
     fn memory(&self) -> MemoryInfo;
 
-    /// Reserves device memory, aligned to 4096 bytes, contents undefined.
+    /// Reserves device memory, aligned to 4096 bytes, contents undefined. No handle is given out a
+    /// second time.
     fn allocate(&mut self, size: Bytes) -> Result<Allocation, DeviceError>;
 
     /// Gives a buffer back.

@@ -307,12 +307,13 @@ impl Device for FaultyDevice {
         Ok(allocation)
     }
 
-    // What is allocated is the process's own book-keeping: no device is needed for it.
     fn free(&mut self, buffer: BufferId) -> Result<(), DeviceError> {
-        self.inner.free(buffer)?;
-        self.buffers.0.remove(&buffer);
-        self.used.remove(&buffer);
-        Ok(())
+        self.call("giving memory back", |d| {
+            d.inner.free(buffer)?;
+            d.buffers.0.remove(&buffer);
+            d.used.remove(&buffer);
+            Ok(())
+        })
     }
 
     fn write(&mut self, buffer: BufferId, offset: Bytes, data: &[u8]) -> Result<(), DeviceError> {

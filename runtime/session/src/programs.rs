@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use fqbert_compiler::{CompileOptions, ConstantsLayout, pack_constants_in_parts};
 use fqbert_contract::Bytes;
-use fqbert_contract::device::{Allocation, CpuBuffer, Device, DeviceBuffer};
+use fqbert_contract::device::{Allocation, BufferId, CpuBuffer, Device, DeviceBuffer, DeviceError};
 use fqbert_contract::geometry::Geometry;
 use fqbert_contract::program::{PerRegion, Placement, Program};
 use fqbert_contract::verify::verify;
@@ -36,10 +36,6 @@ impl Loaded {
             .refill(device, &[(Bytes(0), &bytes)])
             .doing("copying a program")
     }
-
-    fn free(self, device: &mut dyn Device) -> Result<(), SessionError> {
-        free(device, [self.code, self.input, self.output])
-    }
 }
 
 /// Programs that were compiled and verified, for all sessions of one model on one geometry.
@@ -69,6 +65,8 @@ pub(crate) struct Programs {
     compiled: Compiled,
     constants: DeviceBuffer,
     loaded: BTreeMap<Extent, Loaded>,
+    /// Buffers of loads that failed, until the device has taken them back.
+    owed: Vec<BufferId>,
 }
 
 impl Programs {
@@ -89,7 +87,8 @@ impl Programs {
                 .doing("copying the model's constants")
         });
         if let Err(e) = packed {
-            buffer.free(device).doing("freeing the model's constants")?;
+            // The error that matters is the first.
+            let _ = buffer.free(device);
             return Err(e);
         }
         let constants = buffer
@@ -99,6 +98,7 @@ impl Programs {
             compiled,
             constants,
             loaded: BTreeMap::new(),
+            owed: Vec::new(),
         })
     }
 
@@ -114,7 +114,13 @@ impl Programs {
             Some(loaded) => loaded,
             None => {
                 let program = self.compiled.get(model, geometry, extent)?;
-                load(device, program, self.constants.allocation())?
+                repay(device, &mut self.owed);
+                let constants = self.constants.allocation();
+                let loaded = load(device, program, constants, &mut self.owed);
+                if loaded.is_err() {
+                    repay(device, &mut self.owed);
+                }
+                loaded?
             }
         };
         Ok(self.loaded.entry(extent).or_insert(loaded))
@@ -126,10 +132,19 @@ impl Programs {
     }
 
     /// Gives all memory back.
-    pub fn free(self, device: &mut dyn Device) -> Result<(), SessionError> {
+    pub fn free(mut self, device: &mut dyn Device) -> Result<(), SessionError> {
         let programs = self.loaded.into_values();
         let buffers = programs.flat_map(|loaded| [loaded.code, loaded.input, loaded.output]);
-        free(device, buffers.chain([self.constants]))
+        // All are tried, whatever becomes of one.
+        let freed: Vec<_> = buffers
+            .chain([self.constants])
+            .map(|buffer| buffer.free(device))
+            .collect();
+        repay(device, &mut self.owed);
+        freed
+            .into_iter()
+            .collect::<Result<(), _>>()
+            .doing("freeing device memory")
     }
 }
 
@@ -170,6 +185,7 @@ fn load(
     device: &mut dyn Device,
     program: Arc<Program>,
     constants: Allocation,
+    owed: &mut Vec<BufferId>,
 ) -> Result<Loaded, SessionError> {
     let missing = device.capabilities().differences(&program.requirements);
     if !missing.is_empty() {
@@ -182,6 +198,7 @@ fn load(
             (program.sizes.output, "allocating an output buffer"),
             (program.code_bytes(), "allocating a program"),
         ],
+        owed,
     )?;
     let mut loaded = Loaded {
         program,
@@ -192,43 +209,42 @@ fn load(
     match loaded.bind(device, constants) {
         Ok(()) => Ok(loaded),
         Err(error) => {
-            // The error that matters is the first.
-            let _ = loaded.free(device);
+            let Loaded {
+                code,
+                input,
+                output,
+                ..
+            } = loaded;
+            owed.extend([code, input, output].map(|b| b.allocation().id));
             Err(error)
         }
     }
 }
 
-/// All of these buffers, or none.
+/// All of these buffers, or none: then those that were there are owed to the device.
 fn allocate<const N: usize>(
     device: &mut dyn Device,
     wanted: [(Bytes, &'static str); N],
+    owed: &mut Vec<BufferId>,
 ) -> Result<[DeviceBuffer; N], SessionError> {
+    let before = owed.len();
     let mut buffers = Vec::with_capacity(N);
     for (size, doing) in wanted {
-        let buffer = CpuBuffer::allocate(device, size).and_then(|b| b.into_device(device));
-        match buffer.doing(doing) {
-            Ok(buffer) => buffers.push(buffer),
-            Err(error) => {
-                free(device, buffers)?;
-                return Err(error);
-            }
-        }
+        let buffer = CpuBuffer::allocate(device, size).doing(doing)?;
+        owed.push(buffer.allocation().id);
+        buffers.push(buffer.into_device(device).doing(doing)?);
     }
     let Ok(buffers) = <[DeviceBuffer; N]>::try_from(buffers) else {
         unreachable!("one buffer was made for each of {N} sizes")
     };
+    owed.truncate(before);
     Ok(buffers)
 }
 
-fn free(
-    device: &mut dyn Device,
-    buffers: impl IntoIterator<Item = DeviceBuffer>,
-) -> Result<(), SessionError> {
-    // All are tried, whatever becomes of one.
-    let freed: Vec<_> = buffers.into_iter().map(|b| b.free(device)).collect();
-    freed
-        .into_iter()
-        .collect::<Result<(), _>>()
-        .doing("freeing device memory")
+/// Gives back what is owed. A device that does not take it now is asked again later.
+fn repay(device: &mut dyn Device, owed: &mut Vec<BufferId>) {
+    owed.retain(|buffer| {
+        let freed = device.free(*buffer);
+        !matches!(freed, Ok(()) | Err(DeviceError::UnknownBuffer(_)))
+    });
 }
