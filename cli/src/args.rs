@@ -56,6 +56,10 @@ pub struct ModelArgs {
     /// Quantized model file [default: the MiniLM-L6 SST-2 model that ships in models/].
     #[arg(long, env = "FQBERT_MODEL", value_name = "FILE")]
     pub model: Option<PathBuf>,
+    /// A device that answers where --device cannot be opened or fails; the answers are the same bit
+    /// for bit. Standard error and the JSON say so.
+    #[arg(long, env = "FQBERT_FALLBACK", value_name = "URI")]
+    pub fallback: Option<String>,
     #[command(flatten)]
     pub run: RunArgs,
 }
@@ -75,6 +79,10 @@ pub struct RunArgs {
     /// same bit for bit.
     #[arg(long)]
     pub no_packing: bool,
+    /// After every N runs, read weights, program and input back from device memory before
+    /// answering, and repeat the run if anything has changed; 0 is never.
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub scrub: u32,
 }
 
 /// Where texts come from: exactly one source.

@@ -11,27 +11,35 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Four nouns, from the outside in:
+//! Five nouns, from the outside in:
 //! - [`Classifier`], [`Embedder`], [`Tagger`]: text to answers.
 //! - [`Session`]: token ids to hidden states and head outputs. It owns a device and a model bound
 //!   to it, compiles a program per sequence bucket, packs short sequences into one run, and
 //!   recovers from a hang. [`AsyncSession`] is the same, awaited.
+//! - [`Failover`]: a session with another in its place where its device fails, by [`open_session`].
 //! - [`open_device`]: a device by its URI, such as `emu:zcu102`.
 //! - [`Host`]: what runs on the CPU before and after the accelerator: embeddings and the task head,
 //!   as in the paper.
 
+mod error;
+mod open;
+mod provenance;
 mod task;
 mod uri;
 
+pub use error::TaskError;
 pub use fqbert_host::{
     Encoding, HeadOutput, Host, HostError, Tokenizer, TokenizerError, Tokens, WordSpan,
 };
 pub use fqbert_model::QuantizedModel;
 #[cfg(feature = "tokio")]
-pub use fqbert_session::{AsyncSession, Server};
+pub use fqbert_session::{Answer, AsyncSession, Server};
 pub use fqbert_session::{
-    Extent, Packing, PostMortem, Run, RunStatistics, Session, SessionError, SessionOptions,
-    Unproven, fitting_buckets, plan,
+    BreakerOptions, Content, Damage, Extent, Failover, Packing, PostMortem, Run, RunRecord,
+    RunStatistics, Scrub, ScrubReport, Session, SessionError, SessionOptions, Unproven,
+    fitting_buckets, plan,
 };
-pub use task::{Classification, Classifier, Embedder, TaggedWord, Tagger, TaskError};
+pub use open::open_session;
+pub use provenance::Provenance;
+pub use task::{Classification, Classifier, Embedder, TaggedWord, Tagger};
 pub use uri::{DEVICES, OpenError, open_device};

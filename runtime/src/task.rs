@@ -1,52 +1,15 @@
 //! Text to answers: a tokenizer in front of a session, a reading of the head's output behind it.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use fqbert_host::{
-    Encoding, HeadOutput, ProblemType, Task, Tokenizer, TokenizerError, Tokens, argmax,
-};
-use fqbert_model::{ModelError, QuantizedModel};
-use fqbert_session::{Session, SessionError, SessionOptions};
+use fqbert_host::{Encoding, HeadOutput, ProblemType, Task, Tokenizer, Tokens, argmax};
+use fqbert_model::QuantizedModel;
+use fqbert_session::{Failover, RunStatistics, Session, SessionOptions};
 
-use crate::uri::{OpenError, open_device};
-
-/// Why a text gets no answer.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum TaskError {
-    /// The model file cannot be used.
-    #[error("model {path}: {source}")]
-    Model {
-        /// The file.
-        path: String,
-        /// Its reason.
-        #[source]
-        source: ModelError,
-    },
-    /// The accelerator cannot be opened.
-    #[error(transparent)]
-    Open(#[from] OpenError),
-    /// The session failed.
-    #[error(transparent)]
-    Session(#[from] SessionError),
-    /// The text cannot be tokenized.
-    #[error(transparent)]
-    Tokenizer(#[from] TokenizerError),
-    /// The model has no tokenizer inside.
-    #[error("the model has no tokenizer inside: give token ids instead of text")]
-    NoTokenizer,
-    /// The model is for something else.
-    #[error("the model is for {has}, not for {wanted}; {remedy}")]
-    WrongTask {
-        /// What the model is for.
-        has: &'static str,
-        /// What was asked of it.
-        wanted: &'static str,
-        /// What to do.
-        remedy: &'static str,
-    },
-}
+use crate::error::TaskError;
+use crate::open::open_session;
+use crate::provenance::{Provenance, Uris, provenance};
 
 /// The class of a text.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,14 +40,18 @@ pub struct TaggedWord {
 
 /// A session with a tokenizer.
 struct Text {
-    session: Session,
+    session: Failover,
     tokenizer: Option<Tokenizer>,
+    uris: Option<Uris>,
+    /// Of the model, made when it is first asked for.
+    sha256: OnceLock<String>,
 }
 
 impl Text {
     fn open(
         model: impl AsRef<Path>,
         uri: &str,
+        fallback: Option<&str>,
         options: &SessionOptions,
     ) -> Result<Self, TaskError> {
         let path = model.as_ref();
@@ -92,24 +59,52 @@ impl Text {
             path: path.display().to_string(),
             source,
         })?;
-        let session = Session::new(Arc::new(model), open_device(uri)?, options.clone())?;
-        Self::new(session)
+        let mut text = Self::new(open_session(Arc::new(model), uri, fallback, options)?)?;
+        text.uris = Some(Uris {
+            first: uri.to_owned(),
+            fallback: fallback.map(str::to_owned),
+        });
+        Ok(text)
     }
 
-    fn new(session: Session) -> Result<Self, TaskError> {
-        let tokenizer = match &session.model().tokenizer {
+    fn new(session: Failover) -> Result<Self, TaskError> {
+        let model = session.session().model();
+        let tokenizer = match &model.tokenizer {
             Some(t) => Some(Tokenizer::from_bytes(t.json().to_vec())?),
             None => None,
         };
         if let Some(tokenizer) = &tokenizer {
-            tokenizer.check_vocab(session.model().config.vocab)?;
+            tokenizer.check_vocab(model.config.vocab)?;
         }
-        Ok(Self { session, tokenizer })
+        Ok(Self {
+            session,
+            tokenizer,
+            uris: None,
+            sha256: OnceLock::new(),
+        })
+    }
+
+    fn model(&self) -> &QuantizedModel {
+        self.session.session().model()
+    }
+
+    fn provenance(&self) -> Result<Provenance, TaskError> {
+        if self.sha256.get().is_none() {
+            let digest = self.model().sha256().map_err(|source| TaskError::Model {
+                path: "in memory".to_owned(),
+                source,
+            })?;
+            // Two threads that ask at once find the same.
+            let _ = self.sha256.set(digest);
+        }
+        let digest = self.sha256.get().map_or("", String::as_str);
+        let run = self.session.last_run();
+        Ok(provenance(digest, self.uris.as_ref(), run))
     }
 
     fn encode(&self, text: &str) -> Result<Encoding, TaskError> {
         let tokenizer = self.tokenizer.as_ref().ok_or(TaskError::NoTokenizer)?;
-        Ok(tokenizer.encode(text, self.session.longest())?)
+        Ok(tokenizer.encode(text, self.session.session().longest())?)
     }
 
     fn encode_all<S: AsRef<str>>(&self, texts: &[S]) -> Result<Vec<Tokens>, TaskError> {
@@ -120,18 +115,18 @@ impl Text {
     }
 
     fn labels(&self) -> &[String] {
-        &self.session.model().config.labels
+        &self.model().config.labels
     }
 }
 
 /// Checks a model's task against the one wanted.
 fn require(
-    session: &Session,
+    model: &QuantizedModel,
     wanted: &'static str,
     ok: fn(Task) -> bool,
     remedy: &'static str,
 ) -> Result<(), TaskError> {
-    let task = session.model().config.task;
+    let task = model.config.task;
     if ok(task) {
         Ok(())
     } else {
@@ -152,27 +147,52 @@ macro_rules! over_text {
             uri: &str,
             options: &SessionOptions,
         ) -> Result<Self, TaskError> {
-            Self::from_text(Text::open(model, uri, options)?)
+            Self::from_text(Text::open(model, uri, None, options)?)
         }
 
-        /// Takes a session.
-        pub fn new(session: Session) -> Result<Self, TaskError> {
-            Self::from_text(Text::new(session)?)
+        /// As `open`, if a fallback is given with that device to answer where the first cannot be
+        /// opened or fails ([`open_session`]).
+        pub fn open_with_fallback(
+            model: impl AsRef<Path>,
+            uri: &str,
+            fallback: Option<&str>,
+            options: &SessionOptions,
+        ) -> Result<Self, TaskError> {
+            Self::from_text(Text::open(model, uri, fallback, options)?)
         }
 
-        /// The session, to look at.
+        /// Takes a session, or one with a fallback ([`Failover`]).
+        pub fn new(session: impl Into<Failover>) -> Result<Self, TaskError> {
+            Self::from_text(Text::new(session.into())?)
+        }
+
+        /// The session that requests go to first, to look at.
         pub fn session(&self) -> &Session {
-            &self.0.session
+            self.0.session.session()
         }
 
-        /// The session, without its tokenizer.
+        /// The session that requests go to first, without fallback and tokenizer.
         pub fn into_session(self) -> Session {
-            self.0.session
+            self.0.session.into_session()
         }
 
-        /// The session, to run token ids on.
+        /// The session that requests go to first, to run token ids on without a fallback.
         pub fn session_mut(&mut self) -> &mut Session {
-            &mut self.0.session
+            self.0.session.session_mut()
+        }
+
+        /// What all answers were computed by, a fallback's too.
+        pub fn statistics(&self) -> RunStatistics {
+            self.0.session.statistics()
+        }
+
+        /// What the last call's answers were computed by. The first call takes a digest of the
+        /// model.
+        ///
+        /// # Errors
+        /// [`TaskError::Model`] for a model that cannot be written as a file.
+        pub fn provenance(&self) -> Result<Provenance, TaskError> {
+            self.0.provenance()
         }
 
         /// Tokens that a text becomes, cut to the longest sequence.
@@ -191,7 +211,7 @@ impl Classifier {
     fn from_text(text: Text) -> Result<Self, TaskError> {
         let ok = |t: Task| matches!(t, Task::SequenceClassification { .. });
         let remedy = "use embed for embeddings, tag for token classification";
-        require(&text.session, "sequence classification", ok, remedy)?;
+        require(text.model(), "sequence classification", ok, remedy)?;
         Ok(Self(text))
     }
 
@@ -230,7 +250,7 @@ impl Classifier {
     fn read(&self, output: HeadOutput) -> Classification {
         let logits = output.values().to_vec();
         let index = argmax(&logits);
-        let scores = match self.0.session.model().config.problem_type {
+        let scores = match self.0.model().config.problem_type {
             Some(ProblemType::Regression) => logits.clone(),
             Some(ProblemType::MultiLabel) => logits
                 .iter()
@@ -257,7 +277,7 @@ impl Embedder {
     fn from_text(text: Text) -> Result<Self, TaskError> {
         let ok = |t: Task| matches!(t, Task::Embedding { .. });
         let remedy = "use classify or tag, or quantize the checkpoint with --task embedding";
-        require(&text.session, "embeddings", ok, remedy)?;
+        require(text.model(), "embeddings", ok, remedy)?;
         Ok(Self(text))
     }
 
@@ -294,7 +314,7 @@ impl Tagger {
     fn from_text(text: Text) -> Result<Self, TaskError> {
         let ok = |t: Task| matches!(t, Task::TokenClassification {});
         require(
-            &text.session,
+            text.model(),
             "token classification",
             ok,
             "use classify or embed",

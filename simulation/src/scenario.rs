@@ -1,11 +1,12 @@
 //! What a seed says will be done: options, faults, and the steps of the callers.
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use fqbert_faults::{Class, Fault, Plan};
 use fqbert_random::Random;
-use fqbert_runtime::SessionOptions;
+use fqbert_runtime::{Scrub, SessionOptions};
 
 /// What callers do, one step after the other. Numbers name texts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,20 +107,27 @@ impl Scenario {
     pub fn draw(seed: u64, texts: usize) -> Self {
         let random = &mut Random::new(seed);
         let awaited = random.one_in(2);
-        let options = SessionOptions {
+        let mut options = SessionOptions {
             deadline: Duration::from_millis([100, 1000, 5000][random.below(3) as usize]),
             retries: random.below(3) as u32,
             pack: random.one_in(2).then_some(64),
+            // A device that is taken out would answer nothing of what is asked here.
+            breaker: None,
+            ..SessionOptions::default()
         };
         let plan = plan(random);
         let count = 2 + random.below(if awaited { 14 } else { 6 });
         let step = if awaited { awaited_step } else { step };
         let steps = (0..count).map(|_| step(random, texts as u64)).collect();
+        let faults_at_opening = random.one_in(8);
+        if random.one_in(4) {
+            options.scrub = Scrub::Every(NonZeroU32::MIN);
+        }
         Self {
             seed,
             options,
             awaited,
-            faults_at_opening: random.one_in(8),
+            faults_at_opening,
             plan,
             steps,
         }
@@ -135,10 +143,14 @@ impl fmt::Display for Scenario {
         let plan = self.plan.to_string();
         write!(
             f,
-            "seed {}: deadline {} ms, {} retries, packing {pack}; faults {}{}",
+            "seed {}: deadline {} ms, {} retries, packing {pack}{}; faults {}{}",
             self.seed,
             self.options.deadline.as_millis(),
             self.options.retries,
+            match self.options.scrub {
+                Scrub::Never => "",
+                Scrub::Every(_) => ", a scrub after each run",
+            },
             if plan.is_empty() { "none" } else { &plan },
             if self.faults_at_opening {
                 ", from opening on"

@@ -7,6 +7,7 @@ mod compare;
 mod cross;
 mod dt;
 mod full_check;
+mod fuzz;
 mod r#gen;
 mod host;
 mod planted;
@@ -37,6 +38,8 @@ enum Task {
     Dt(dt::Args),
     /// Slow sweeps: tests marked as slow, property tests with many cases, the benchmarks' crates.
     FullCheck(full_check::Args),
+    /// Fuzz what reads inputs from outside, with libFuzzer.
+    Fuzz(fuzz::Args),
     /// Generate what derives from the contract's sources, or check it.
     Gen(r#gen::Args),
     /// Put known bugs into a copy of the tree, one at a time: the simulation must find each.
@@ -54,11 +57,12 @@ enum Task {
 }
 
 /// How long each takes on two cores, with what it fetches and builds the first time.
-const TIMES: [(&str, &str); 11] = [
+const TIMES: [(&str, &str); 12] = [
     ("compare", "5 min"),
     ("cross", "4 min, then what changed"),
     ("dt", "a second"),
     ("full-check", "hours"),
+    ("fuzz", "a minute for each target"),
     ("gen", "a minute, then seconds"),
     ("planted", "15 min"),
     ("qat", "15 min"),
@@ -78,6 +82,7 @@ fn main() -> ExitCode {
         Some(Task::Cross(args)) => cross::main(&args),
         Some(Task::Dt(args)) => dt::main(&args),
         Some(Task::FullCheck(args)) => full_check::main(&args),
+        Some(Task::Fuzz(args)) => fuzz::main(&args),
         Some(Task::Gen(args)) => r#gen::main(&args),
         Some(Task::Planted(args)) => planted::main(&args),
         Some(Task::Qat(args)) => qat::main(&args),

@@ -29,6 +29,7 @@ pub mod timing;
 pub mod verify;
 
 pub use address::{Bytes, DeviceAddress, RegisterOffset};
+pub use generated::digest::CONTRACT_SHA256;
 pub use generated::isa;
 pub use generated::registers;
 pub use geometry::Geometry;

@@ -22,13 +22,13 @@
 
 mod accelerator;
 mod device;
-pub mod kernels;
+mod kernels;
 mod memories;
 mod options;
 
 pub use accelerator::{Accelerator, RunState};
 /// What [`Accelerator`] needs of a memory.
-pub use fqbert_simulated::{AxiFault, Ddr, Lent};
+pub use fqbert_simulated::{AxiFault, Ddr};
 
 pub use device::{EmulatedDevice, EmulatorError};
 pub use kernels::{Kernel, KernelError};

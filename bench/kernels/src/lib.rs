@@ -6,6 +6,7 @@ use fqbert_model::testing::{Shape, random_model};
 use fqbert_runtime::{Session, SessionOptions, Tokens, open_device};
 
 pub mod programs;
+pub mod startup;
 
 /// BERT-tiny's encoder with a small vocabulary: an inference that takes a second under an
 /// instrumenting simulator.

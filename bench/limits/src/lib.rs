@@ -6,10 +6,12 @@
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+mod comparison;
 mod probes;
 
+pub use comparison::{Comparison, Line};
 pub use probes::{Probe, probes};
 
 /// How long one window of a measurement lasts. The best of several counts, since other processes
@@ -18,10 +20,10 @@ const WINDOW: Duration = Duration::from_millis(10);
 const WINDOWS: usize = 12;
 
 /// Multiply-accumulates of 8-bit numbers that a CPU can do.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Limit {
     /// The instruction that reaches it.
-    pub instruction: &'static str,
+    pub instruction: String,
     /// Threads that ran at once.
     pub threads: usize,
     /// Multiply-accumulates a second, all threads together.
@@ -33,7 +35,7 @@ pub struct Limit {
 pub fn int8_limit(threads: usize) -> Option<Limit> {
     probes()
         .map(|p| Limit {
-            instruction: p.instruction,
+            instruction: p.instruction.to_owned(),
             threads,
             macs_per_second: rate(&p, threads),
         })

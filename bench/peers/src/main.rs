@@ -19,7 +19,7 @@ use anyhow::Result;
 use clap::Parser;
 
 use peer::{Name, Peer};
-use report::{Report, Times};
+use report::{Table, Times};
 
 /// Between turns, so that a runtime's threads that still spin do not run into the next one's time.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -117,11 +117,11 @@ fn run(args: &Args) -> Result<()> {
             times.add(peer.infer()?);
         }
     }
-    let report = Report::new(&job, limit, &times);
+    let report = report::compare(&job, limit, &times);
     if args.json {
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else {
-        print!("{report}");
+        print!("{}", Table(&report));
     }
     Ok(())
 }

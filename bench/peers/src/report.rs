@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use fqbert_limits::Limit;
-use serde::Serialize;
+use fqbert_limits::{Comparison, Limit, Line};
 
 use crate::ours;
 use crate::peer::{Job, Sample};
@@ -57,78 +56,46 @@ fn median(values: &[f64]) -> f64 {
     }
 }
 
-/// A line of the report.
-#[derive(Serialize)]
-struct Line {
-    name: &'static str,
-    version: String,
-    median_ms: f64,
-    min_ms: f64,
-    /// fqbert's time over this one's.
-    ours_by_median: f64,
-    ours_by_min: f64,
-    /// CPU of all threads, the median; null where the kernel does not count it.
-    cpu_ms: f64,
-    ours_by_cpu: f64,
-    /// Multiply-accumulates a second at the median.
-    macs_per_second: f64,
-    /// Of the limit; above 1 is possible for one that computes in fewer operations than the probe's
-    /// instruction.
-    share_of_limit: Option<f64>,
-}
-
 /// Everything measured.
-#[derive(Serialize)]
-pub struct Report {
-    cpu: String,
-    cpus: usize,
-    load_average: Option<f64>,
-    shape: String,
-    sequence: usize,
-    threads: usize,
-    runs: usize,
-    macs: f64,
-    int8_limit: Option<Limit>,
-    results: Vec<Line>,
+pub fn compare(job: &Job, limit: Option<Limit>, times: &[Times]) -> Comparison {
+    let macs = job.shape.macs(job.ids.len());
+    let our = times.iter().find(|t| t.name == ours::NAME);
+    let by =
+        |theirs: &Times, figure: fn(&Times) -> f64| our.map_or(f64::NAN, figure) / figure(theirs);
+    let results = times
+        .iter()
+        .map(|t| Line {
+            name: t.name.to_owned(),
+            version: t.version.clone(),
+            median_ms: t.median() * 1e3,
+            min_ms: t.minimum() * 1e3,
+            ours_by_median: by(t, Times::median),
+            ours_by_min: by(t, Times::minimum),
+            cpu_ms: counted(median(&t.cpu_seconds) * 1e3),
+            ours_by_cpu: counted(by(t, |t| median(&t.cpu_seconds))),
+            macs_per_second: macs / t.median(),
+            share_of_limit: limit
+                .as_ref()
+                .map(|l| macs / t.median() / l.macs_per_second),
+        })
+        .collect();
+    Comparison {
+        cpu: fqbert_limits::cpu_name(),
+        cpus: std::thread::available_parallelism().map_or(0, usize::from),
+        load_average: load_average(),
+        shape: job.shape.to_string(),
+        sequence: job.ids.len(),
+        threads: job.threads,
+        runs: times.first().map_or(0, |t| t.seconds.len()),
+        macs,
+        int8_limit: limit,
+        results,
+    }
 }
 
-impl Report {
-    pub fn new(job: &Job, limit: Option<Limit>, times: &[Times]) -> Self {
-        let macs = job.shape.macs(job.ids.len());
-        let our = times.iter().find(|t| t.name == ours::NAME);
-        let by = |theirs: &Times, figure: fn(&Times) -> f64| {
-            our.map_or(f64::NAN, figure) / figure(theirs)
-        };
-        let results = times
-            .iter()
-            .map(|t| Line {
-                name: t.name,
-                version: t.version.clone(),
-                median_ms: t.median() * 1e3,
-                min_ms: t.minimum() * 1e3,
-                ours_by_median: by(t, Times::median),
-                ours_by_min: by(t, Times::minimum),
-                cpu_ms: median(&t.cpu_seconds) * 1e3,
-                ours_by_cpu: by(t, |t| median(&t.cpu_seconds)),
-                macs_per_second: macs / t.median(),
-                share_of_limit: limit
-                    .as_ref()
-                    .map(|l| macs / t.median() / l.macs_per_second),
-            })
-            .collect();
-        Self {
-            cpu: fqbert_limits::cpu_name(),
-            cpus: std::thread::available_parallelism().map_or(0, usize::from),
-            load_average: load_average(),
-            shape: job.shape.to_string(),
-            sequence: job.ids.len(),
-            threads: job.threads,
-            runs: times.first().map_or(0, |t| t.seconds.len()),
-            macs,
-            int8_limit: limit,
-            results,
-        }
-    }
+/// None where the kernel does not count it.
+fn counted(value: f64) -> Option<f64> {
+    Some(value).filter(|v| v.is_finite())
 }
 
 /// Of the last minute, this command included.
@@ -141,19 +108,23 @@ fn load_average() -> Option<f64> {
         .ok()
 }
 
-impl fmt::Display for Report {
+/// The same as a table for people.
+pub struct Table<'a>(pub &'a Comparison);
+
+impl fmt::Display for Table<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}, {} CPUs", self.cpu, self.cpus)?;
+        let Self(report) = self;
+        writeln!(f, "{}, {} CPUs", report.cpu, report.cpus)?;
         writeln!(
             f,
             "{}, sequence {}, batch 1, {} threads, {} turns, {:.2} GMAC an inference",
-            self.shape,
-            self.sequence,
-            self.threads,
-            self.runs,
-            self.macs * 1e-9
+            report.shape,
+            report.sequence,
+            report.threads,
+            report.runs,
+            report.macs * 1e-9
         )?;
-        if let Some(limit) = &self.int8_limit {
+        if let Some(limit) = &report.int8_limit {
             writeln!(
                 f,
                 "limit {:.0} GMAC/s: {}, {} threads",
@@ -162,7 +133,10 @@ impl fmt::Display for Report {
                 limit.threads
             )?;
         }
-        if let Some(load) = self.load_average.filter(|l| *l > self.cpus as f64 + 1.0) {
+        if let Some(load) = report
+            .load_average
+            .filter(|l| *l > report.cpus as f64 + 1.0)
+        {
             writeln!(
                 f,
                 "load average {load:.1}: other processes were running; \
@@ -182,7 +156,7 @@ impl fmt::Display for Report {
             "GMAC/s",
             "of limit"
         )?;
-        for l in &self.results {
+        for l in &report.results {
             let share = l
                 .share_of_limit
                 .map_or_else(|| "-".into(), |s| format!("{:.0} %", 100.0 * s));
@@ -192,10 +166,10 @@ impl fmt::Display for Report {
                 l.name,
                 l.median_ms,
                 l.min_ms,
-                l.cpu_ms,
+                l.cpu_ms.unwrap_or(f64::NAN),
                 l.ours_by_median,
                 l.ours_by_min,
-                l.ours_by_cpu,
+                l.ours_by_cpu.unwrap_or(f64::NAN),
                 l.macs_per_second * 1e-9,
                 share,
                 l.version
@@ -232,7 +206,7 @@ mod tests {
             ids: vec![0; 16],
             threads: 1,
         };
-        let report = Report::new(&job, None, &[a, b]);
+        let report = compare(&job, None, &[a, b]);
         assert_eq!(
             (
                 report.results[1].ours_by_median,
@@ -240,6 +214,6 @@ mod tests {
             ),
             (0.5, 0.25)
         );
-        assert!(report.to_string().contains("other"));
+        assert!(Table(&report).to_string().contains("other"));
     }
 }

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use fqbert_runtime::{Classification, Classifier, Tokens};
 use serde::Serialize;
 
+use super::provenance;
 use crate::args::{Classify, Cli};
 use crate::data::Inputs;
 use crate::{output, progress};
@@ -28,8 +29,9 @@ struct Answers<'a> {
 pub fn run(cli: &Cli, args: &Classify) -> anyhow::Result<()> {
     let inputs = Inputs::read(&args.texts)?;
     let path = super::model_path(args.model.model.as_ref())?;
-    let mut classifier =
-        Classifier::open(path, &cli.device, &super::session_options(&args.model.run))?;
+    let options = super::session_options(&args.model.run);
+    let fallback = args.model.fallback.as_deref();
+    let mut classifier = Classifier::open_with_fallback(path, &cli.device, fallback, &options)?;
     let (texts, tokens) = match inputs {
         Inputs::Texts(texts) => {
             let encode = |t: &String| classifier.encode(t).map(Tokens::from);
@@ -46,12 +48,13 @@ pub fn run(cli: &Cli, args: &Classify) -> anyhow::Result<()> {
     let answers: Vec<Answer> = results.iter().enumerate().map(answer).collect();
     if cli.json {
         // One text gives its answer itself: the object that scripts want.
+        let provenance = classifier.provenance()?;
         return match answers.as_slice() {
-            [one] => output::json(one),
-            _ => output::json(&Answers {
-                labels,
-                results: answers,
-            }),
+            [one] => provenance::json(one, &provenance),
+            _ => {
+                let results = answers;
+                provenance::json(&Answers { labels, results }, &provenance)
+            }
         };
     }
     let mut out = String::new();

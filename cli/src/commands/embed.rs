@@ -5,6 +5,7 @@ use std::fmt::Write;
 use fqbert_runtime::{Embedder, Tokens};
 use serde::Serialize;
 
+use super::provenance;
 use crate::args::{Cli, Embed};
 use crate::data::Inputs;
 use crate::{output, progress};
@@ -18,7 +19,9 @@ struct Vectors {
 pub fn run(cli: &Cli, args: &Embed) -> anyhow::Result<()> {
     let inputs = Inputs::read(&args.texts)?;
     let path = super::model_path(args.model.model.as_ref())?;
-    let mut embedder = Embedder::open(path, &cli.device, &super::session_options(&args.model.run))?;
+    let options = super::session_options(&args.model.run);
+    let fallback = args.model.fallback.as_deref();
+    let mut embedder = Embedder::open_with_fallback(path, &cli.device, fallback, &options)?;
     let tokens: Vec<Tokens> = match inputs {
         Inputs::Texts(texts) => texts
             .iter()
@@ -31,10 +34,11 @@ pub fn run(cli: &Cli, args: &Embed) -> anyhow::Result<()> {
     bar.finish_and_clear();
     if cli.json {
         let dimensions = vectors.first().map_or(0, Vec::len);
-        return output::json(&Vectors {
+        let vectors = Vectors {
             dimensions,
             vectors,
-        });
+        };
+        return provenance::json(&vectors, &embedder.provenance()?);
     }
     let mut out = String::new();
     for vector in &vectors {

@@ -3,7 +3,10 @@
 use std::fmt::{self, Write};
 
 use anyhow::anyhow;
-use fqbert_compiler::{CompileOptions, MemoryPlan, MemoryUse, RegionUse, buckets, compile};
+use fqbert_compiler::{
+    CompileOptions, MemoryPlan, MemoryUse, RegionUse, buckets, compile, program_sha256,
+};
+use fqbert_contract::CONTRACT_SHA256;
 use fqbert_contract::geometry::Mode;
 use fqbert_contract::verify::verify;
 use fqbert_model::{Linear, Provenance, Quantization, QuantizedModel};
@@ -56,6 +59,10 @@ struct Region {
 #[derive(Serialize)]
 struct Inspection {
     model: String,
+    /// Of the model's file, as this version writes it.
+    model_sha256: String,
+    program_sha256: String,
+    contract_sha256: &'static str,
     shape: Shape,
     quantization: Quantization,
     provenance: Provenance,
@@ -101,6 +108,9 @@ pub fn run(cli: &Cli, args: &Inspect) -> anyhow::Result<()> {
         instructions_per_layer: plan.instructions_per_layer.clone(),
         cycles: verified.cycles,
         model: name,
+        model_sha256: model.sha256()?,
+        program_sha256: program_sha256(&program)?,
+        contract_sha256: CONTRACT_SHA256,
     };
     if cli.json {
         return output::json(&inspection);
@@ -112,6 +122,7 @@ fn text(i: &Inspection, plan: &MemoryPlan, semaphores: usize) -> Result<String, 
     let (s, c) = (&i.shape, &i.compression);
     let mut out = String::new();
     writeln!(out, "{}", i.model)?;
+    writeln!(out, "model sha256: {}", i.model_sha256)?;
     writeln!(
         out,
         "{}, {}: {} layers, hidden {}, {} heads, intermediate {}, vocabulary {}, up to {} tokens",
@@ -156,6 +167,8 @@ fn text(i: &Inspection, plan: &MemoryPlan, semaphores: usize) -> Result<String, 
         listed(&i.buckets, ", ")
     )?;
     write!(out, "{plan}")?;
+    writeln!(out, "program sha256: {}", i.program_sha256)?;
+    writeln!(out, "contract sha256: {}", i.contract_sha256)?;
     writeln!(
         out,
         "verified: {} instructions, {semaphores} semaphores, {} cycles by the timing model",

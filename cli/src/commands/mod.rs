@@ -6,16 +6,18 @@ mod disassemble;
 mod embed;
 mod eval;
 mod inspect;
+mod provenance;
 mod quantize;
 mod stalls;
 mod subject;
 mod tag;
 
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use fqbert_runtime::SessionOptions;
+use fqbert_runtime::{Scrub, SessionOptions};
 
 use crate::args::{Cli, Command, RunArgs};
 
@@ -66,6 +68,7 @@ pub fn session_options(run: &RunArgs) -> SessionOptions {
     SessionOptions {
         deadline: Duration::from_secs(run.deadline),
         pack: if run.no_packing { None } else { defaults.pack },
+        scrub: NonZeroU32::new(run.scrub).map_or(Scrub::Never, Scrub::Every),
         ..defaults
     }
 }

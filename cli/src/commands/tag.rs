@@ -5,6 +5,7 @@ use std::fmt::Write;
 use fqbert_runtime::Tagger;
 use serde::Serialize;
 
+use super::provenance;
 use crate::args::{Cli, Tag};
 use crate::output;
 
@@ -24,7 +25,9 @@ struct Words {
 
 pub fn run(cli: &Cli, args: &Tag) -> anyhow::Result<()> {
     let path = super::model_path(args.model.model.as_ref())?;
-    let mut tagger = Tagger::open(path, &cli.device, &super::session_options(&args.model.run))?;
+    let options = super::session_options(&args.model.run);
+    let fallback = args.model.fallback.as_deref();
+    let mut tagger = Tagger::open_with_fallback(path, &cli.device, fallback, &options)?;
     let words: Vec<Word> = tagger
         .tag(&args.text)?
         .into_iter()
@@ -37,7 +40,7 @@ pub fn run(cli: &Cli, args: &Tag) -> anyhow::Result<()> {
         })
         .collect();
     if cli.json {
-        return output::json(&Words { words });
+        return provenance::json(&Words { words }, &tagger.provenance()?);
     }
     let mut out = String::new();
     for w in &words {

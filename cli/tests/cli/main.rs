@@ -5,5 +5,6 @@
 mod common;
 mod fixture;
 mod models;
+mod provenance;
 mod quantize;
 mod texts;

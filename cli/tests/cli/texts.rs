@@ -73,7 +73,8 @@ fn classes_of_texts_lines_and_ids() {
             "--device",
             device,
         ]));
-        assert_eq!(same, ids, "{device}");
+        assert_eq!(same["logits"], ids["logits"], "{device}");
+        assert_eq!(same["provenance"]["device"]["uri"], device);
     }
 }
 

@@ -14,6 +14,7 @@ pub fn command(args: &[&str]) -> Command {
     command
         .args(args)
         .env("FQBERT_DEVICE", "emu:tiny")
+        .env_remove("FQBERT_FALLBACK")
         .env_remove("FQBERT_MODEL");
     command
 }

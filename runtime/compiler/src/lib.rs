@@ -25,6 +25,7 @@
 mod bucket;
 mod compile;
 mod constants;
+mod digest;
 mod emit;
 mod error;
 mod io;
@@ -43,6 +44,7 @@ pub use constants::{
     ConstantsImage, ConstantsLayout, LayerLayout, MatrixLayout, ParamSet, pack_constants,
     pack_constants_in_parts,
 };
+pub use digest::program_sha256;
 pub use error::CompileError;
 pub use listing::disassemble;
 pub use memory::{MemoryPlan, MemoryUse, RegionUse};

@@ -4,7 +4,7 @@
 mod common;
 
 use fqbert_compiler::{
-    CompileError, CompileOptions, buckets, compile, most_blocks, pack_constants,
+    CompileError, CompileOptions, buckets, compile, most_blocks, pack_constants, program_sha256,
 };
 use fqbert_contract::Geometry;
 use fqbert_contract::timing::Policy;
@@ -346,4 +346,24 @@ proptest! {
             Err(e) => prop_assert!(e.to_string().contains("random"), "{}", e),
         }
     }
+}
+
+#[test]
+fn the_digest_tells_programs_apart_and_not_builds_of_one() {
+    let g = preset("tiny");
+    let digest = |seed, sequence, overlap| {
+        let options = CompileOptions {
+            overlap,
+            block: None,
+        };
+        let model = random_model(Shape::SMALL, seed);
+        program_sha256(&compile(&model, g, sequence, &options).unwrap()).unwrap()
+    };
+    let one = digest(1, 16, true);
+    assert_eq!(one, digest(1, 16, true));
+    assert_eq!(one.len(), 64);
+    // A program is of the model's shape: the weights have a digest of their own.
+    assert_eq!(one, digest(2, 16, true));
+    assert!(one != digest(1, 32, true));
+    assert!(one != digest(1, 16, false));
 }

@@ -48,7 +48,9 @@ fn what_is_saved_is_loaded_and_saves_to_the_same_bytes() {
     model.save(&path).unwrap();
     let loaded = QuantizedModel::load(&path).unwrap();
     assert_eq!(loaded, model);
-    assert_eq!(loaded.to_bytes().unwrap(), std::fs::read(&path).unwrap());
+    let file = std::fs::read(&path).unwrap();
+    assert_eq!(loaded.to_bytes().unwrap(), file);
+    assert_eq!(loaded.sha256().unwrap(), fqbert_files::sha256_hex([&*file]));
     assert_eq!(
         std::fs::read_dir(folder.path()).unwrap().count(),
         1,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use fqbert_compiler::CompileError;
+use fqbert_contract::DeviceAddress;
 use fqbert_contract::capability::Difference;
 use fqbert_contract::device::DeviceError;
 use fqbert_contract::isa::FaultCause;
@@ -11,6 +12,7 @@ use fqbert_contract::program::BindError;
 use fqbert_contract::verify::Violation;
 use fqbert_host::{HostError, InputError};
 
+use crate::damage::{Content, Damage};
 use crate::post_mortem::PostMortem;
 use crate::unproven::Unproven;
 
@@ -95,9 +97,100 @@ pub enum SessionError {
         /// Its state at the last one.
         post_mortem: Box<PostMortem>,
     },
+    /// Memory that does not hold what is written to it.
+    #[error(
+        "device memory from {} up to {end} does not hold what is written: {damage} after it was \
+         written again; keep the accelerator off that memory (device-tree/ says which it is \
+         given), or replace it",
+        .damage.address
+    )]
+    Stuck {
+        /// What does not stay.
+        damage: Damage,
+        /// One past the last byte that differs in the block.
+        end: DeviceAddress,
+    },
+    /// Each attempt was computed from memory that was damaged afterwards.
+    #[error(
+        "device memory was damaged after each of {attempts} runs, so that there is no answer: at \
+         the last {damage}; it has been written again, try once more, and check the memory if \
+         this comes back"
+    )]
+    Damaged {
+        /// How often it was tried.
+        attempts: u32,
+        /// What was found after the last.
+        damage: Damage,
+    },
+    /// What damaged device memory would be written from is not what was written first.
+    #[error(
+        "{content} in device memory is damaged and cannot be written again: made once more it is \
+         another, so the model has changed in this computer's memory; open the model again, and \
+         check that memory if this comes back"
+    )]
+    SourceChanged {
+        /// What it is.
+        content: Content,
+    },
+    /// The accelerator failed too often and is left alone.
+    #[error(
+        "the accelerator was taken out after {resets} resets within {:.1} s, at the last: {cause}; \
+         one run is tried in {:.1} s, or use it at once with rearm",
+        .within.as_secs_f64(), .left.as_secs_f64()
+    )]
+    TakenOut {
+        /// Resets that were too many.
+        resets: usize,
+        /// From the first to the last of them.
+        within: Duration,
+        /// What failed last.
+        cause: String,
+        /// Until a run is tried.
+        left: Duration,
+    },
+    /// Device and fallback device have failed.
+    #[error("{first}; the fallback device failed too: {second}")]
+    Fallback {
+        /// Why the device did not answer.
+        first: String,
+        /// Why the fallback did not.
+        #[source]
+        second: Box<SessionError>,
+    },
     /// The session's thread has ended.
     #[error("the session was closed")]
     Closed,
+}
+
+impl SessionError {
+    /// Whether the device is at fault, so that another one may answer; and not the request, the
+    /// model, or a device too small for them.
+    pub fn is_device_fault(&self) -> bool {
+        match self {
+            Self::Device { source, .. } => matches!(
+                source,
+                DeviceError::Timeout { .. }
+                    | DeviceError::InterruptCount { .. }
+                    | DeviceError::Unavailable { .. }
+                    | DeviceError::Backend { .. }
+            ),
+            Self::Fault { .. }
+            | Self::Hang { .. }
+            | Self::Stuck { .. }
+            | Self::Damaged { .. }
+            | Self::TakenOut { .. } => true,
+            _ => false,
+        }
+    }
+}
+
+/// An error with its causes.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |e| e.source());
+    causes
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
 }
 
 impl From<InputError> for SessionError {

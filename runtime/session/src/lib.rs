@@ -8,16 +8,25 @@
 #[cfg(feature = "tokio")]
 mod asynchronous;
 mod batch;
+mod breaker;
+mod damage;
 mod error;
+mod failover;
+mod integrity;
 mod post_mortem;
 mod programs;
+mod record;
 mod session;
 mod unproven;
 
 #[cfg(feature = "tokio")]
-pub use asynchronous::{AsyncSession, Server};
+pub use asynchronous::{Answer, AsyncSession, Server};
 pub use batch::{Extent, Packing, Run, plan};
+pub use breaker::BreakerOptions;
+pub use damage::{Content, Damage};
 pub use error::SessionError;
+pub use failover::Failover;
 pub use post_mortem::PostMortem;
-pub use session::{RunStatistics, Session, SessionOptions, fitting_buckets};
+pub use record::RunRecord;
+pub use session::{RunStatistics, Scrub, ScrubReport, Session, SessionOptions, fitting_buckets};
 pub use unproven::Unproven;

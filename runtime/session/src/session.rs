@@ -13,11 +13,16 @@ use fqbert_model::QuantizedModel;
 use tracing::info_span;
 
 use crate::batch::{self, Extent, Packing, Run};
+use crate::breaker::{Breaker, BreakerOptions};
 use crate::error::{Doing, SessionError};
 use crate::programs::{Compiled, Programs};
+use crate::record::RunRecord;
 
 mod attempt;
 mod run;
+mod scrub;
+
+pub use scrub::{Scrub, ScrubReport};
 
 /// How a session behaves.
 #[derive(Clone, Debug)]
@@ -29,6 +34,12 @@ pub struct SessionOptions {
     /// Pack short sequences of one batch into runs of at most this many tokens; `None` gives each a
     /// run of its own. The results are the same bit for bit.
     pub pack: Option<u32>,
+    /// Read code and constants back when they have been written, and write again what differs.
+    pub check_on_load: bool,
+    /// When code, constants and input are read back later.
+    pub scrub: Scrub,
+    /// When an accelerator that keeps failing is taken out; `None` never does.
+    pub breaker: Option<BreakerOptions>,
 }
 
 impl Default for SessionOptions {
@@ -37,6 +48,9 @@ impl Default for SessionOptions {
             deadline: Duration::from_secs(60),
             retries: 1,
             pack: Some(512),
+            check_on_load: true,
+            scrub: Scrub::Never,
+            breaker: Some(BreakerOptions::default()),
         }
     }
 }
@@ -56,6 +70,14 @@ pub struct RunStatistics {
     pub last_cycles: u64,
     /// Resets after a hang or a lost interrupt.
     pub recoveries: u64,
+    /// Times that all of code and constants was read back.
+    pub scrubs: u64,
+    /// Blocks of code and constants, and inputs, that were found damaged and written again.
+    pub damaged: u64,
+    /// Times that the accelerator was taken out.
+    pub taken_out: u64,
+    /// Of the sequences, those that a fallback device answered ([`crate::Failover`]).
+    pub by_fallback: u64,
 }
 
 /// The sequence buckets of a model on a geometry, ascending, at least one.
@@ -136,6 +158,12 @@ pub struct Session {
     interrupts: u32,
     /// An attempt went beyond the point where a reset is needed, and was not proven.
     unsettled: bool,
+    /// Code and constants have to be read back before the next run: an attempt failed, or a scrub
+    /// did not come to its end.
+    unchecked: bool,
+    runs_since_scrub: u64,
+    breaker: Breaker,
+    record: RunRecord,
 }
 
 impl Session {
@@ -179,7 +207,9 @@ impl Session {
             packings(&geometry, &model, &buckets, tokens)
         });
         reset(device.as_mut()).doing("resetting the accelerator")?;
-        let programs = Programs::new(device.as_mut(), &model, &geometry, compiled)?;
+        let check = options.check_on_load;
+        let programs = Programs::new(device.as_mut(), &model, &geometry, compiled, check)?;
+        let breaker = Breaker::new(options.breaker);
         let mut session = Self {
             device,
             model,
@@ -192,6 +222,10 @@ impl Session {
             statistics: RunStatistics::default(),
             interrupts: 0,
             unsettled: false,
+            unchecked: false,
+            runs_since_scrub: 0,
+            breaker,
+            record: RunRecord::default(),
         };
         session
             .configure()
@@ -223,7 +257,21 @@ impl Session {
 
     /// What has been run so far.
     pub fn statistics(&self) -> RunStatistics {
-        self.statistics
+        RunStatistics {
+            damaged: self.statistics.damaged + self.programs.repaired(),
+            taken_out: self.breaker.opened(),
+            ..self.statistics
+        }
+    }
+
+    /// What the last call that runs sequences was computed by.
+    pub fn last_run(&self) -> &RunRecord {
+        &self.record
+    }
+
+    /// Uses an accelerator again that was taken out, without waiting for the pause to end.
+    pub fn rearm(&mut self) {
+        self.breaker.rearm();
     }
 
     /// Compiles and loads the program that sequences of this length take, so that the first answer
@@ -247,6 +295,7 @@ impl Session {
 
     /// One sequence to its hidden states after the last layer, `[tokens][hidden]`.
     pub fn hidden_states(&mut self, tokens: &Tokens) -> Result<Vec<f32>, SessionError> {
+        self.begin_record();
         let run = Run {
             extent: Extent::whole(self.bucket_for(tokens.len())?),
             sequences: vec![(0, 0)],
@@ -269,6 +318,7 @@ impl Session {
         sequences: &[Tokens],
         mut done: impl FnMut(usize),
     ) -> Result<Vec<HeadOutput>, SessionError> {
+        self.begin_record();
         for tokens in sequences {
             self.bucket_for(tokens.len())?;
         }
@@ -313,6 +363,15 @@ impl Session {
             .find(fits)
             .copied()
             .ok_or(SessionError::TooLong { tokens, longest })
+    }
+
+    /// A new call: nothing has answered it yet.
+    fn begin_record(&mut self) {
+        self.record = RunRecord {
+            geometry: self.geometry.name,
+            build: self.device.capabilities().build,
+            ..RunRecord::default()
+        };
     }
 
     /// Registers that a reset clears.

@@ -3,7 +3,7 @@
 //! ones are answered rightly.
 //!
 //! What is not tried here is what the proof of a run does not see: bytes of input, weights or
-//! program that are lost or changed on their way to the accelerator.
+//! program that are lost or changed on their way to the accelerator. That is in `memory.rs`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -189,6 +189,7 @@ fn options() -> SessionOptions {
         deadline: Duration::from_millis(250),
         retries: 1,
         pack: None,
+        ..SessionOptions::default()
     }
 }
 
@@ -308,6 +309,8 @@ fn doorbells_lost_at_random_are_found_at_once_and_replayed() {
     };
     let options = SessionOptions {
         deadline: Duration::from_secs(60),
+        // It would be taken out, as it should be.
+        breaker: None,
         ..options()
     };
     let began = Instant::now();

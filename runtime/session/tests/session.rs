@@ -252,6 +252,7 @@ fn flaky(
         deadline: Duration::from_millis(50),
         retries: 1,
         pack: None,
+        ..SessionOptions::default()
     };
     // The emulator is fast enough for this deadline on a model of this size, also on a busy
     // machine: it answers before it is waited for.

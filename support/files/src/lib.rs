@@ -45,6 +45,29 @@ pub fn sha256_hex<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
     hex(&digest.finalize())
 }
 
+/// SHA-256 of what `write` writes, as 64 lower-case hexadecimal digits, without keeping it.
+///
+/// # Errors
+/// What `write` returns; the digest itself refuses nothing.
+pub fn sha256_of<E>(write: impl FnOnce(&mut dyn Write) -> Result<(), E>) -> Result<String, E> {
+    let mut sink = Sink(Sha256::new());
+    write(&mut sink)?;
+    Ok(hex(&sink.0.finalize()))
+}
+
+/// A writer into a digest.
+struct Sink(Sha256);
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// Bytes as lower-case hexadecimal digits, two a byte.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -91,5 +114,8 @@ mod tests {
         assert_eq!(sha256_hex([&b"abc"[..]]), abc);
         assert_eq!(sha256_hex([&b"a"[..], b"bc"]), abc);
         assert_eq!(hex(&[0, 0x1f, 0xff]), "001fff");
+        let written = sha256_of(|out| out.write_all(b"a").and_then(|()| out.write_all(b"bc")));
+        assert_eq!(written.unwrap(), abc);
+        assert!(sha256_of(|_| Err::<(), _>(io::Error::other("no"))).is_err());
     }
 }

@@ -23,6 +23,8 @@ use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 
+use fqbert_files::sha256_hex;
+
 use crate::host::{root, write_atomically};
 use geometry_source::Geometries;
 use isa_source::Isa;
@@ -88,6 +90,12 @@ fn render(root: &Path) -> Result<Vec<Output>> {
     let read = |path: &str| {
         std::fs::read_to_string(root.join(path)).with_context(|| format!("cannot read {path}"))
     };
+    let all = [REGISTERS, ISA, GEOMETRY];
+    let sources = all
+        .iter()
+        .map(|path| read(path))
+        .collect::<Result<Vec<_>>>()?;
+    let digest = sha256_hex(sources.iter().map(String::as_bytes));
     let geometries = Geometries::parse(&read(GEOMETRY)?)?;
     let isa = Isa::parse(&read(ISA)?, &geometries)?;
     let peakrdl = peakrdl::PeakRdl::prepare(root, &isa.contract)?;
@@ -98,13 +106,16 @@ fn render(root: &Path) -> Result<Vec<Output>> {
     let rust =
         |sources: &[&str], text: String| rustfmt(root, &format!("{}{text}", header(sources)));
     let plain = |sources: &[&str], text: String| format!("{}{text}", header(sources));
-    let all = [REGISTERS, ISA, GEOMETRY];
     let modules = "//! Generated from the contract's sources; see `cargo xtask gen`.\n\n\
-                   pub mod geometry;\npub mod isa;\npub mod registers;\n";
+                   pub mod digest;\npub mod geometry;\npub mod isa;\npub mod registers;\n";
     Ok(vec![
         Output {
             path: "accelerator/contract/src/generated/mod.rs",
             text: rust(&all, modules.into())?,
+        },
+        Output {
+            path: "accelerator/contract/src/generated/digest.rs",
+            text: rust(&all, digest_module(&digest))?,
         },
         Output {
             path: "accelerator/contract/src/generated/isa.rs",
@@ -149,6 +160,16 @@ fn render(root: &Path) -> Result<Vec<Output>> {
             ),
         },
     ])
+}
+
+/// `generated/digest.rs`: which contract this is, in one number.
+fn digest_module(digest: &str) -> String {
+    format!(
+        "//! Which contract this is, in one number.\n\n\
+         /// SHA-256 of the contract's sources one after the other, comments included: the\n\
+         /// registers, the instruction set and the geometries.\n\
+         pub const CONTRACT_SHA256: &str =\n    \"{digest}\";\n"
+    )
 }
 
 /// The first line of every generated file that takes `//` comments.

@@ -9,7 +9,10 @@ Sources are read in FOLDER. `trim` carries constants and unused ports across mod
 the smallest. `cascade` maps one chain of the array, all of it in one, for a look at its
 connections.
 
-`map` reads FOLDER/NAME.il, whose one module that is not a box is synthesized, and writes
+IN and OUT are netlists in Yosys' JSON. Generated names are numbered anew in each module before one
+is written, since they are all that differs between copies of a module.
+
+`map` reads FOLDER/NAME.netlist, whose one module that is not a box is synthesized, and writes
 FOLDER/NAME.json, the cells. Every module is mapped in a fork of a process that has read the cell
 library and nothing else, so a result depends on its input alone.
 """
@@ -38,6 +41,7 @@ LIBRARY = [
     "read_verilog -lib -specify +/xilinx/cells_sim.v",
     "read_verilog -lib +/xilinx/cells_xtra.v",
 ]
+NUMBER = "rename -enumerate -pattern generated%"
 MAP = ["synth_xilinx -family xcup -noiopad -noclkbuf -run prepare:finalize"]
 
 
@@ -63,7 +67,7 @@ def elaborate(folder, preset, out, sources):
     log_to(out + ".log")
     design = libyosys.Design()
     top = f"--top fqbert_top -G PRESET={preset} -D FQBERT_VENDOR --keep-hierarchy"
-    run(design, [f"read_slang {top} {' '.join(sources)}", f"write_rtlil {out}"])
+    run(design, [f"read_slang {top} {' '.join(sources)}", NUMBER, f"write_json {out}"])
 
 
 def trim(folder, top, source, out):
@@ -71,7 +75,8 @@ def trim(folder, top, source, out):
     os.chdir(folder)
     log_to(out + ".log")
     design = libyosys.Design()
-    run(design, [f"read_rtlil {source}", f"hierarchy -top {top}", *TRIM, f"write_rtlil {out}"])
+    read = [f"read_json {source}", f"hierarchy -top {top}"]
+    run(design, [*read, *TRIM, NUMBER, f"write_json {out}"])
 
 
 def cascade(folder, out, sources):
@@ -86,7 +91,7 @@ def cascade(folder, out, sources):
 def map_one(design, name):
     log_to(name + ".log")
     limit()
-    run(design, [f"read_rtlil {name}.il", *MAP, f"tee -q -o {name}.part stat -json"])
+    run(design, [f"read_json {name}.netlist", *MAP, f"tee -q -o {name}.part stat -json"])
     os.rename(f"{name}.part", f"{name}.json")
 
 

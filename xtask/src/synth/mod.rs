@@ -8,9 +8,9 @@
 
 mod cascade;
 mod cells;
+mod netlist;
 mod page;
 mod report;
-mod rtlil;
 mod yosys;
 
 use std::fs;

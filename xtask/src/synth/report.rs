@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use super::cells::Resources;
-use super::rtlil::Design;
+use super::netlist::Design;
 use super::yosys::Mapped;
 
 /// The whole file.

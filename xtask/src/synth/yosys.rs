@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
 use super::cells::{self, Resources};
-use super::rtlil::{self, Design};
+use super::netlist::{self, Design};
 use crate::host::{note, output, write_atomically};
 use crate::python;
 
@@ -85,14 +85,14 @@ impl Yosys {
     /// # Errors
     /// A source is no SystemVerilog that Yosys reads; the log's path is in the error.
     pub fn elaborate(&self, preset: usize) -> Result<Design> {
-        let name = |kind: &str| format!("{kind}{preset}-{}.il", &self.input[..16]);
+        let name = |kind: &str| format!("{kind}{preset}-{}.netlist", &self.input[..16]);
         let whole = self.results.join(name("elaborated"));
         self.make(&whole, "elaborate", &self.rtl, |command, out| {
             command.arg(preset.to_string()).arg(out).args(&self.sources);
         })?;
         let design = read(&whole, "fqbert_top")?;
         let distinct = self.results.join(name("distinct"));
-        write_atomically(&distinct, design.whole().as_bytes())?;
+        write_atomically(&distinct, design.whole()?.as_bytes())?;
         let trimmed = self.results.join(name("trimmed"));
         self.make(&trimmed, "trim", &self.results, |command, out| {
             command.arg(&design.top).arg(&distinct).arg(out);
@@ -130,7 +130,7 @@ impl Yosys {
         for design in designs {
             for (key, module) in &design.modules {
                 if !module.primitive && !wanted.contains_key(key) {
-                    wanted.insert(key.clone(), design.alone(key));
+                    wanted.insert(key.clone(), design.alone(key)?);
                 }
             }
         }
@@ -138,7 +138,10 @@ impl Yosys {
         for (key, text) in &wanted {
             let name = self.name(key, text);
             if !self.results.join(format!("{name}.json")).exists() {
-                write_atomically(&self.results.join(format!("{name}.il")), text.as_bytes())?;
+                write_atomically(
+                    &self.results.join(format!("{name}.netlist")),
+                    text.as_bytes(),
+                )?;
                 missing.push((text.len(), name));
             }
         }
@@ -211,7 +214,7 @@ impl Yosys {
 
 fn read(path: &Path, top: &str) -> Result<Design> {
     let text = fs::read_to_string(path)?;
-    rtlil::parse(&text, top).with_context(|| format!("in {}", path.display()))
+    netlist::parse(&text, top).with_context(|| format!("in {}", path.display()))
 }
 
 /// Of the parts, each behind its length.

@@ -2,6 +2,7 @@
 
 //! Generated from the contract's sources; see `cargo xtask gen`.
 
+pub mod digest;
 pub mod geometry;
 pub mod isa;
 pub mod registers;

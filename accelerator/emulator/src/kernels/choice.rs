@@ -8,7 +8,7 @@ use super::kernel::Kernel;
 use super::vector;
 
 /// Environment variable that forces a kernel, by its name.
-pub const KERNEL_VARIABLE: &str = "FQBERT_KERNEL";
+const KERNEL_VARIABLE: &str = "FQBERT_KERNEL";
 
 /// Why a kernel cannot be had.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

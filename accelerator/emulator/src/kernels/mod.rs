@@ -19,7 +19,7 @@ mod vector;
 mod workspace;
 mod write;
 
-pub use choice::{KERNEL_VARIABLE, KernelError};
+pub use choice::KernelError;
 pub use kernel::Kernel;
 pub(crate) use layernorm::layer_norm;
 pub(crate) use matmul::{in_any_order, joins, matmul, matmul_joined};

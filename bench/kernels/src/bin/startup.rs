@@ -11,10 +11,10 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
+use fqbert_kernel_bench::startup::{Report, Start};
 use fqbert_kernel_bench::{BASE, session, tokens};
 use fqbert_model::QuantizedModel;
 use fqbert_model::testing::random_model;
-use serde::{Deserialize, Serialize};
 
 #[derive(Parser)]
 #[command(about = "Time and memory from a model file to its first answer")]
@@ -36,44 +36,6 @@ struct Args {
     /// The process that is measured.
     #[arg(long, hide = true)]
     child: bool,
-}
-
-/// What one process measures of itself, milliseconds and bytes.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Start {
-    /// Reading and checking the file.
-    load_ms: f64,
-    /// Device and session: constants packed and copied to device memory.
-    open_ms: f64,
-    /// Packing alone, done once more at the end.
-    pack_ms: f64,
-    /// Program compiled, verified, copied.
-    compile_ms: f64,
-    /// First inference, with what the emulator does once.
-    first_ms: f64,
-    /// All of the above.
-    total_ms: f64,
-    /// CPU of all threads of all of the above; none where the kernel does not count it.
-    cpu_ms: Option<f64>,
-    /// Another inference.
-    second_ms: f64,
-    /// Resident after the answers.
-    resident: u64,
-    /// Resident at most.
-    peak: u64,
-}
-
-#[derive(Serialize)]
-struct Report {
-    cpu: String,
-    threads: usize,
-    sequence: usize,
-    file_bytes: u64,
-    /// The process with the median total.
-    median: Start,
-    fastest_total_ms: f64,
-    resident_by_file: f64,
-    peak_by_file: f64,
 }
 
 fn main() -> ExitCode {

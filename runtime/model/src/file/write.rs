@@ -6,7 +6,7 @@ use std::path::Path;
 
 use fqbert_contract::geometry::Mode;
 use fqbert_contract::isa::{CONTRACT_MAJOR, CONTRACT_MINOR};
-use fqbert_files::write_atomically;
+use fqbert_files::{sha256_of, write_atomically};
 use fqbert_host::{Dense, Table};
 use fqbert_numerics::layernorm::LayerNormParams;
 use fqbert_numerics::requant::Requant;
@@ -53,6 +53,22 @@ impl QuantizedModel {
             }
         })?;
         Ok(bytes)
+    }
+
+    /// SHA-256 of the bytes of the model file: what `sha256sum` says of a file that this version
+    /// wrote. Of the model as it is now, so a damaged one has another.
+    ///
+    /// # Errors
+    /// [`ModelError::Metadata`] if its metadata cannot be written as JSON.
+    pub fn sha256(&self) -> Result<String, ModelError> {
+        let metadata = self.metadata()?;
+        sha256_of(|out| container::write(out, &metadata, self.tensors())).map_err(|source| {
+            ModelError::Io {
+                doing: "write",
+                path: "model".into(),
+                source,
+            }
+        })
     }
 
     fn metadata(&self) -> Result<BTreeMap<&'static str, String>, ModelError> {

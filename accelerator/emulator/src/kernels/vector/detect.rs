@@ -15,11 +15,13 @@ mod x86_64 {
         avx2() && is_x86_feature_detected!("avxvnni")
     }
 
-    /// AVX-512 with VNNI.
+    /// AVX-512 with VNNI. VL as well, which every CPU with VNNI has: without it 256-bit halves of
+    /// sums must lie in the lower 16 registers, and the inner loop moves and spills its sums.
     pub fn avx512_vnni() -> bool {
         avx2()
             && is_x86_feature_detected!("avx512f")
             && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512vl")
             && is_x86_feature_detected!("avx512vnni")
     }
 

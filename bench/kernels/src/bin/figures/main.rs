@@ -11,6 +11,8 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 use fqbert_files::write_atomically;
+use fqbert_kernel_bench::startup;
+use fqbert_limits::Comparison;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -31,39 +33,6 @@ struct Run {
     commit: String,
 }
 
-/// `fqbert-peers --json`.
-#[derive(Deserialize)]
-struct Peers {
-    cpu: String,
-    cpus: usize,
-    load_average: Option<f64>,
-    shape: String,
-    sequence: usize,
-    threads: usize,
-    runs: usize,
-    macs: f64,
-    int8_limit: Option<Limit>,
-    results: Vec<Peer>,
-}
-
-#[derive(Deserialize)]
-struct Limit {
-    instruction: String,
-    macs_per_second: f64,
-}
-
-#[derive(Deserialize)]
-struct Peer {
-    version: String,
-    name: String,
-    median_ms: f64,
-    min_ms: f64,
-    ours_by_median: f64,
-    ours_by_min: f64,
-    cpu_ms: Option<f64>,
-    share_of_limit: Option<f64>,
-}
-
 /// `fqbert --json eval`.
 #[derive(Deserialize)]
 struct Eval {
@@ -73,29 +42,6 @@ struct Eval {
     cycles: u64,
     seconds: f64,
     per_second: f64,
-}
-
-/// `startup --json`.
-#[derive(Deserialize)]
-struct Startup {
-    threads: usize,
-    sequence: usize,
-    file_bytes: u64,
-    median: Start,
-    fastest_total_ms: f64,
-    resident_by_file: f64,
-    peak_by_file: f64,
-}
-
-#[derive(Deserialize)]
-struct Start {
-    load_ms: f64,
-    open_ms: f64,
-    pack_ms: f64,
-    compile_ms: f64,
-    first_ms: f64,
-    total_ms: f64,
-    second_ms: f64,
 }
 
 /// `counts.json`.
@@ -221,7 +167,7 @@ fn table(name: &str, folder: &Path) -> Result<String> {
         "machine" => machine(folder),
         "summary" => summary(folder),
         "packing" => packing(folder),
-        "startup" => startup(folder),
+        "startup" => start(folder),
         "counts" => counts(),
         _ => match name.strip_prefix("peers ") {
             Some(shape) => peers(&folder.join(format!("peers-{shape}.json"))),
@@ -232,7 +178,7 @@ fn table(name: &str, folder: &Path) -> Result<String> {
 
 fn machine(folder: &Path) -> Result<String> {
     let run: Run = read(&folder.join("run.json"))?;
-    let p: Peers = read(&folder.join(format!("peers-{}.json", SHAPES[0])))?;
+    let p: Comparison = read(&folder.join(format!("peers-{}.json", SHAPES[0])))?;
     let mut out = format!(
         "Measured {} at commit {}: {}, {} CPUs, load averages {} before",
         run.date, run.commit, p.cpu, p.cpus, run.load
@@ -255,7 +201,7 @@ fn machine(folder: &Path) -> Result<String> {
 
 /// Of each shape fqbert's median, its share of the limit, and its ratio to every peer.
 fn summary(folder: &Path) -> Result<String> {
-    let all: Vec<Peers> = SHAPES
+    let all: Vec<Comparison> = SHAPES
         .iter()
         .map(|shape| read(&folder.join(format!("peers-{shape}.json"))))
         .collect::<Result<_>>()?;
@@ -298,7 +244,7 @@ fn summary(folder: &Path) -> Result<String> {
 }
 
 fn peers(path: &Path) -> Result<String> {
-    let p: Peers = read(path)?;
+    let p: Comparison = read(path)?;
     let mut out = format!(
         "| {}, sequence {} ({:.2} GMAC), {} threads, {} turns, load {} | \
          median ms | min ms | ours/median | ours/min | CPU ms | of the limit |\n",
@@ -395,8 +341,8 @@ fn middle(file: &Path) -> Result<Eval> {
         .with_context(|| format!("{} is empty", file.display()))
 }
 
-fn startup(folder: &Path) -> Result<String> {
-    let s: Startup = read(&folder.join("startup.json"))?;
+fn start(folder: &Path) -> Result<String> {
+    let s: startup::Report = read(&folder.join("startup.json"))?;
     let mut out = format!(
         "| file of {:.1} MB, sequence {}, {} threads | ms |\n|---|---:|\n",
         s.file_bytes as f64 * 1e-6,

@@ -95,14 +95,14 @@ entry!(dot4_avx, "avx2,avxvnni", avx_vnni, dot4, Avx);
 entry!(dot8_avx, "avx2,avxvnni", avx_vnni, dot8, Avx);
 entry!(
     dot4_avx512,
-    "avx2,avx512f,avx512bw,avx512vnni",
+    "avx2,avx512f,avx512bw,avx512vl,avx512vnni",
     avx512_vnni,
     dot4,
     Avx512
 );
 entry!(
     dot8_avx512,
-    "avx2,avx512f,avx512bw,avx512vnni",
+    "avx2,avx512f,avx512bw,avx512vl,avx512vnni",
     avx512_vnni,
     dot8,
     Avx512
