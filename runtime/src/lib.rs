@@ -33,7 +33,7 @@ pub use fqbert_host::{
 };
 pub use fqbert_model::QuantizedModel;
 #[cfg(feature = "tokio")]
-pub use fqbert_session::{Answer, AsyncSession};
+pub use fqbert_session::{Answer, AsyncSession, Server};
 pub use fqbert_session::{
     BreakerOptions, Content, Damage, Extent, Failover, Packing, PostMortem, Run, RunRecord,
     RunStatistics, Scrub, ScrubReport, Session, SessionError, SessionOptions, Unproven,

@@ -225,6 +225,11 @@ macro_rules! over_text {
             self.0.session.session()
         }
 
+        /// The session that requests go to first, without fallback and tokenizer.
+        pub fn into_session(self) -> Session {
+            self.0.session.into_session()
+        }
+
         /// The session that requests go to first, to run token ids on without a fallback.
         pub fn session_mut(&mut self) -> &mut Session {
             self.0.session.session_mut()

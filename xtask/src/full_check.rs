@@ -5,6 +5,7 @@ use std::process::{Command, ExitCode};
 use anyhow::Result;
 
 use crate::host::{note, root, run};
+use crate::planted;
 use crate::qat;
 use crate::synth;
 
@@ -22,6 +23,9 @@ const RANDOM_PROGRAMS: &str = "100000";
 /// Mutants of compiled programs on the emulator, and on the RTL.
 const MUTANTS: &str = "1000000";
 const COSIM_MUTANTS: &str = "10000";
+
+/// Seeds of histories under faults.
+const HISTORIES: &str = "--seeds=0..1000000";
 
 /// Every test that is marked as slow, the property tests with more cases, the benchmarks' crates,
 /// which the test command leaves out, quantization-aware training and synthesis.
@@ -92,6 +96,17 @@ pub fn main(_: &Args) -> Result<ExitCode> {
         "classify",
         "a gorgeous, witty, seductive movie.",
     ]))?;
+    note("== histories under faults, and planted bugs that they find");
+    run(&mut cargo(&[
+        "run",
+        "--locked",
+        "--release",
+        "-p",
+        "fqbert-simulation",
+        "--",
+        HISTORIES,
+    ]))?;
+    planted::run(&root, "")?;
     note("== cargo xtask synth --check");
     synth::run(&root, true)?;
     note("== cargo xtask qat");

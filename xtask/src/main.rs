@@ -10,6 +10,7 @@ mod full_check;
 mod fuzz;
 mod r#gen;
 mod host;
+mod planted;
 mod python;
 mod qat;
 mod synth;
@@ -41,6 +42,8 @@ enum Task {
     Fuzz(fuzz::Args),
     /// Generate what derives from the contract's sources, or check it.
     Gen(r#gen::Args),
+    /// Put known bugs into a copy of the tree, one at a time: the simulation must find each.
+    Planted(planted::Args),
     /// Quantization-aware training: its tests, a short training, its export on the emulator.
     Qat(qat::Args),
     /// Synthesize the RTL with Yosys: what it takes on the board's part.
@@ -54,13 +57,14 @@ enum Task {
 }
 
 /// How long each takes on two cores, with what it fetches and builds the first time.
-const TIMES: [(&str, &str); 11] = [
+const TIMES: [(&str, &str); 12] = [
     ("compare", "5 min"),
     ("cross", "4 min, then what changed"),
     ("dt", "a second"),
     ("full-check", "hours"),
     ("fuzz", "a minute for each target"),
     ("gen", "a minute, then seconds"),
+    ("planted", "15 min"),
     ("qat", "15 min"),
     ("synth", "45 min, then what changed"),
     ("test", "35 min; --quick 5 min"),
@@ -80,6 +84,7 @@ fn main() -> ExitCode {
         Some(Task::FullCheck(args)) => full_check::main(&args),
         Some(Task::Fuzz(args)) => fuzz::main(&args),
         Some(Task::Gen(args)) => r#gen::main(&args),
+        Some(Task::Planted(args)) => planted::main(&args),
         Some(Task::Qat(args)) => qat::main(&args),
         Some(Task::Synth(args)) => synth::main(&args),
         Some(Task::Test(args)) => test::main(&args),

@@ -143,7 +143,8 @@ pub trait Device: Send {
     /// Total and free device memory.
     fn memory(&self) -> MemoryInfo;
 
-    /// Reserves device memory, aligned to 4096 bytes, contents undefined.
+    /// Reserves device memory, aligned to 4096 bytes, contents undefined. No handle is given out a
+    /// second time.
     fn allocate(&mut self, size: Bytes) -> Result<Allocation, DeviceError>;
 
     /// Gives a buffer back.
@@ -178,6 +179,12 @@ pub trait Device: Send {
 
     /// Writes a register. A write to a read-only register or outside the contract has no effect.
     fn write32(&mut self, register: RegisterOffset, value: u32) -> Result<(), DeviceError>;
+
+    /// The clock that deadlines are of: the process's, unless the device has a time of its own, as
+    /// a simulated one has.
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
 
     /// Waits until the interrupt line has risen since the last wait, and returns how many
     /// interrupts were seen since the device was opened. The cause stays in `IRQ_STATUS`, which the

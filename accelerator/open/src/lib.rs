@@ -13,11 +13,13 @@
 #[cfg(feature = "cosim")]
 mod cosim;
 mod emulator;
+mod faults;
 #[cfg(target_os = "linux")]
 mod uio;
 mod uri;
 
 use fqbert_contract::device::Device;
+use fqbert_faults::FaultyDevice;
 pub use uri::UriError;
 
 /// The backend behind `cosim:`, for those who look into its errors.
@@ -42,6 +44,12 @@ pub const DEVICES: &[(&str, &str, &str)] = &[
         "uio",
         "uio:NAME[?memory=NAME&wait=SECONDS&deadline=MS&manager=none&cached=no&manifest=FILE]",
         "the accelerator on this board, by the name of its UIO device, such as uio:fqbert0",
+    ),
+    (
+        "fault",
+        "fault:SEED[,NAME=CHANCE+NAME@NUMBER+...],URI",
+        "another device with faults drawn from the seed, to test what is built on it; names in \
+         docs/simulation.md",
     ),
 ];
 
@@ -144,6 +152,11 @@ pub fn open_device(uri: &str) -> Result<Box<dyn Device>, OpenError> {
                 }),
             }
         }
+        Some(("fault", text)) => {
+            let (seed, plan, inner) = faults::parts(text).map_err(unreadable)?;
+            let inner = open_device(inner)?;
+            Ok(Box::new(FaultyDevice::new(inner, seed, plan)))
+        }
         _ => Err(OpenError::UnknownScheme {
             uri: uri.to_owned(),
         }),
@@ -167,6 +180,11 @@ mod tests {
             (
                 "emu:tiny?speed=9",
                 "device \"emu:tiny?speed=9\": the emulator has no option \"speed\"; there are ",
+            ),
+            ("fault:1,emu:huge", "device \"emu:huge\": no geometry"),
+            (
+                "fault:1,lost=1,emu:tiny",
+                "device \"fault:1,lost=1,emu:tiny\": no fault is called \"lost\"; there are ",
             ),
             #[cfg(target_os = "linux")]
             ("uio:", "device \"uio:\": no UIO device is named"),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use fqbert_contract::Geometry;
 use fqbert_emulator::KernelError;
+use fqbert_faults::PlanError;
 
 /// Why the text behind a scheme describes no device.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -40,6 +41,15 @@ pub enum UriError {
         /// What it takes.
         expected: &'static str,
     },
+    /// Not the parts of a device with faults.
+    #[error("{what}; expected fault:SEED,URI or fault:SEED,PLAN,URI, such as fault:7,emu:tiny")]
+    Faults {
+        /// What is wrong.
+        what: String,
+    },
+    /// No plan of faults.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
     /// No kernel of the emulator has the name.
     #[error(transparent)]
     Kernel(#[from] KernelError),

@@ -9,6 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use crate::error::SessionError;
 use crate::failover::Failover;
 use crate::record::RunRecord;
+use crate::session::Session;
 
 /// An output and what it was computed by.
 #[derive(Clone, Debug)]
@@ -32,7 +33,7 @@ const BATCH_MAX: usize = 64;
 /// Requests accepted and not yet taken by the session; a further one waits.
 const QUEUE_MAX: usize = 256;
 
-/// A [`Session`](crate::Session) on a thread of its own. Requests that arrive while it works form
+/// A [`Session`] on a thread of its own. Requests that arrive while it works form
 /// the next batch and share runs.
 ///
 /// Clones share the session. When the last one is dropped, what was accepted is still answered,
@@ -44,19 +45,26 @@ pub struct AsyncSession {
 }
 
 impl AsyncSession {
-    /// Moves a session, or a [`Failover`], to its thread.
+    /// Moves a session, or a [`Failover`], to a thread of its own.
     ///
     /// # Errors
     /// [`SessionError::Closed`] if the system gives no thread.
     pub fn new(session: impl Into<Failover>) -> Result<Self, SessionError> {
+        let (requests, server) = Self::with_server(session);
+        thread::Builder::new()
+            .name("fqbert-session".into())
+            .spawn(move || server.serve())
+            .map_err(|_| SessionError::Closed)?;
+        Ok(requests)
+    }
+
+    /// Where requests are put in, and what answers them when its owner says so: on a thread that
+    /// the owner has, or one batch at a time.
+    pub fn with_server(session: impl Into<Failover>) -> (Self, Server) {
         let session = session.into();
         let (requests, queue) = mpsc::sync_channel(QUEUE_MAX);
         let places = Arc::new(Semaphore::new(QUEUE_MAX));
-        thread::Builder::new()
-            .name("fqbert-session".into())
-            .spawn(move || serve(session, &queue))
-            .map_err(|_| SessionError::Closed)?;
-        Ok(Self { requests, places })
+        (Self { requests, places }, Server { session, queue })
     }
 
     /// One sequence to its head's output. Dropping the future gives up the answer, not the place of
@@ -84,9 +92,34 @@ impl AsyncSession {
     }
 }
 
-/// Answers requests until the last sender is gone and the queue is empty.
-fn serve(mut session: Failover, queue: &mpsc::Receiver<Request>) {
-    while let Ok(first) = queue.recv() {
+/// The session behind an [`AsyncSession`], and the queue that it answers.
+pub struct Server {
+    session: Failover,
+    queue: mpsc::Receiver<Request>,
+}
+
+impl Server {
+    /// Answers requests until the last sender is gone and the queue is empty.
+    pub fn serve(mut self) {
+        while let Ok(first) = self.queue.recv() {
+            self.answer(first);
+        }
+    }
+
+    /// Answers the requests that wait now, at most one batch of them; whether there were any.
+    pub fn serve_waiting(&mut self) -> bool {
+        let first = self.queue.try_recv();
+        first.map(|first| self.answer(first)).is_ok()
+    }
+
+    /// Gives the session back that requests went to first. Requests that wait are told that it was
+    /// closed.
+    pub fn into_session(self) -> Session {
+        self.session.into_session()
+    }
+
+    /// Answers a request and those that wait behind it, as one batch.
+    fn answer(&mut self, first: Request) {
         let mut batch = Vec::new();
         let mut take = |request: Request| {
             drop(request.place);
@@ -97,14 +130,14 @@ fn serve(mut session: Failover, queue: &mpsc::Receiver<Request>) {
             batch.len() < BATCH_MAX
         };
         let mut more = take(first);
-        while more && let Ok(next) = queue.try_recv() {
+        while more && let Ok(next) = self.queue.try_recv() {
             more = take(next);
         }
         let sequences: Vec<Tokens> = batch.iter().map(|(tokens, _)| tokens.clone()).collect();
-        match session.run_batch(&sequences) {
+        match self.session.run_batch(&sequences) {
             Ok(outputs) => {
                 for ((_, answer), output) in batch.into_iter().zip(outputs) {
-                    let record = session.last_run().clone();
+                    let record = self.session.last_run().clone();
                     // The requester may have given up: nobody is left to tell.
                     let _ = answer.send(Ok(Answer { output, record }));
                 }
@@ -112,8 +145,8 @@ fn serve(mut session: Failover, queue: &mpsc::Receiver<Request>) {
             // One bad request must not take the others with it: each again, alone.
             Err(_) => {
                 for (tokens, answer) in batch {
-                    let output = session.run(&tokens);
-                    let record = session.last_run().clone();
+                    let output = self.session.run(&tokens);
+                    let record = self.session.last_run().clone();
                     let _ = answer.send(output.map(|output| Answer { output, record }));
                 }
             }

@@ -70,6 +70,11 @@ impl Failover {
         }
     }
 
+    /// The session that requests go to first, alone.
+    pub fn into_session(self) -> Session {
+        self.session
+    }
+
     /// The session that requests go to first.
     pub fn session(&self) -> &Session {
         &self.session

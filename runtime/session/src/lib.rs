@@ -20,7 +20,7 @@ mod session;
 mod unproven;
 
 #[cfg(feature = "tokio")]
-pub use asynchronous::{Answer, AsyncSession};
+pub use asynchronous::{Answer, AsyncSession, Server};
 pub use batch::{Extent, Packing, Run, plan};
 pub use breaker::BreakerOptions;
 pub use damage::{Content, Damage};

@@ -1,11 +1,11 @@
 //! Compiled programs in device memory, one for each extent, made when first needed.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use fqbert_compiler::{CompileOptions, ConstantsLayout, pack_constants_in_parts, program_sha256};
 use fqbert_contract::Bytes;
-use fqbert_contract::device::{Allocation, CpuBuffer, Device, DeviceBuffer};
+use fqbert_contract::device::{Allocation, BufferId, CpuBuffer, Device, DeviceBuffer, DeviceError};
 use fqbert_contract::geometry::Geometry;
 use fqbert_contract::program::{PerRegion, Placement, Program};
 use fqbert_contract::verify::verify;
@@ -19,7 +19,7 @@ use crate::integrity::{Digests, Kept};
 
 /// A program with the buffers it is bound to.
 pub(crate) struct Loaded {
-    pub program: Program,
+    pub program: Arc<Program>,
     /// SHA-256 of the program.
     pub sha256: Arc<str>,
     pub code: Kept,
@@ -58,14 +58,49 @@ impl Loaded {
         }
     }
 
-    fn free(self, device: &mut dyn Device) -> Result<(), SessionError> {
-        free(device, [self.code.buffer, self.input, self.output])
+    fn buffers(self) -> [DeviceBuffer; 3] {
+        [self.code.buffer, self.input, self.output]
+    }
+}
+
+/// A program that was compiled and verified.
+#[derive(Clone)]
+struct Ready {
+    program: Arc<Program>,
+    sha256: Arc<str>,
+}
+
+/// Programs that were compiled and verified, for all sessions of one model on one geometry.
+#[derive(Clone, Default)]
+pub(crate) struct Compiled(Arc<Mutex<BTreeMap<Extent, Ready>>>);
+
+impl Compiled {
+    /// The program for an extent, compiled and verified the first time.
+    fn get(
+        &self,
+        model: &QuantizedModel,
+        geometry: &Geometry,
+        extent: Extent,
+    ) -> Result<Ready, SessionError> {
+        // What is inside is whole whenever the lock is free: a panic elsewhere spoils nothing.
+        let mut programs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(ready) = programs.get(&extent) {
+            return Ok(ready.clone());
+        }
+        let program = Arc::new(compile(model, geometry, extent)?);
+        let sha256 = program_sha256(&program)?.into();
+        let ready = Ready { program, sha256 };
+        programs.insert(extent, ready.clone());
+        Ok(ready)
     }
 }
 
 pub(crate) struct Programs {
+    compiled: Compiled,
     constants: Kept,
     loaded: BTreeMap<Extent, Loaded>,
+    /// Buffers of loads that failed, until the device has taken them back.
+    owed: Vec<BufferId>,
     /// Code is read back when it has been written.
     check: bool,
     /// Blocks that were written again.
@@ -79,6 +114,7 @@ impl Programs {
         device: &mut dyn Device,
         model: &QuantizedModel,
         geometry: &Geometry,
+        compiled: Compiled,
         check: bool,
     ) -> Result<Self, SessionError> {
         let size = ConstantsLayout::new(model, geometry).bytes;
@@ -93,19 +129,22 @@ impl Programs {
                 .doing("copying the model's constants")
         });
         if let Err(e) = packed {
-            buffer.free(device).doing("freeing the model's constants")?;
+            // The error that matters is the first.
+            let _ = buffer.free(device);
             return Err(e);
         }
         let buffer = buffer
             .into_device(device)
             .doing("syncing the model's constants")?;
         let mut programs = Self {
+            compiled,
             constants: Kept {
                 buffer,
                 digests,
                 content: Content::Constants,
             },
             loaded: BTreeMap::new(),
+            owed: Vec::new(),
             check,
             repaired: 0,
         };
@@ -155,32 +194,62 @@ impl Programs {
         let loaded = match self.loaded.remove(&extent) {
             Some(loaded) => loaded,
             None => {
-                let constants = self.constants.allocation();
-                let mut loaded = load(device, model, geometry, extent, constants)?;
-                if self.check {
-                    match loaded.repair(device, constants) {
-                        Ok(damage) => self.repaired += damage.len() as u64,
-                        Err(error) => {
-                            let _ = loaded.free(device);
-                            return Err(error);
-                        }
-                    }
+                let ready = self.compiled.get(model, geometry, extent)?;
+                repay(device, &mut self.owed);
+                let loaded = self.load(device, ready, extent);
+                if loaded.is_err() {
+                    repay(device, &mut self.owed);
                 }
-                loaded
+                loaded?
             }
         };
         Ok(self.loaded.entry(extent).or_insert(loaded))
     }
 
-    /// Gives all memory back.
-    pub fn free(self, device: &mut dyn Device) -> Result<(), SessionError> {
-        for loaded in self.loaded.into_values() {
-            loaded.free(device)?;
+    /// A program's buffers, with the program inside and looked at.
+    fn load(
+        &mut self,
+        device: &mut dyn Device,
+        ready: Ready,
+        extent: Extent,
+    ) -> Result<Loaded, SessionError> {
+        let constants = self.constants.allocation();
+        let mut loaded = load(device, ready, extent, &mut self.owed)?;
+        let mut fill = || {
+            loaded.bind(device, constants)?;
+            if self.check {
+                self.repaired += loaded.repair(device, constants)?.len() as u64;
+            }
+            Ok(())
+        };
+        match fill() {
+            Ok(()) => Ok(loaded),
+            Err(error) => {
+                let buffers = loaded.buffers().map(|b| b.allocation().id);
+                self.owed.extend(buffers);
+                Err(error)
+            }
         }
-        self.constants
-            .buffer
-            .free(device)
-            .doing("freeing the model's constants")
+    }
+
+    /// What was compiled, for a further session.
+    pub fn compiled(&self) -> Compiled {
+        self.compiled.clone()
+    }
+
+    /// Gives all memory back.
+    pub fn free(mut self, device: &mut dyn Device) -> Result<(), SessionError> {
+        let buffers = self.loaded.into_values().flat_map(Loaded::buffers);
+        // All are tried, whatever becomes of one.
+        let freed: Vec<_> = buffers
+            .chain([self.constants.buffer])
+            .map(|buffer| buffer.free(device))
+            .collect();
+        repay(device, &mut self.owed);
+        freed
+            .into_iter()
+            .collect::<Result<(), _>>()
+            .doing("freeing device memory")
     }
 }
 
@@ -191,17 +260,14 @@ fn place(a: Allocation) -> Placement {
     }
 }
 
-fn load(
-    device: &mut dyn Device,
+fn compile(
     model: &QuantizedModel,
     geometry: &Geometry,
-    extent: Extent,
-    constants: Allocation,
-) -> Result<Loaded, SessionError> {
-    let Extent {
+    Extent {
         tokens: rows,
         block,
-    } = extent;
+    }: Extent,
+) -> Result<Program, SessionError> {
     let _span = info_span!("compile", rows, block).entered();
     let options = CompileOptions {
         block: Some(block),
@@ -217,7 +283,16 @@ fn load(
         cycles = report.cycles,
         "verified"
     );
-    let sha256 = program_sha256(&program)?.into();
+    Ok(program)
+}
+
+/// A program with its buffers, which hold nothing yet.
+fn load(
+    device: &mut dyn Device,
+    Ready { program, sha256 }: Ready,
+    extent: Extent,
+    owed: &mut Vec<BufferId>,
+) -> Result<Loaded, SessionError> {
     let missing = device.capabilities().differences(&program.requirements);
     if !missing.is_empty() {
         return Err(SessionError::Incompatible(missing));
@@ -229,8 +304,9 @@ fn load(
             (program.sizes.output, "allocating an output buffer"),
             (program.code_bytes(), "allocating a program"),
         ],
+        owed,
     )?;
-    let mut loaded = Loaded {
+    Ok(Loaded {
         program,
         sha256,
         code: Kept {
@@ -240,47 +316,33 @@ fn load(
         },
         input,
         output,
-    };
-    match loaded.bind(device, constants) {
-        Ok(()) => Ok(loaded),
-        Err(error) => {
-            // The error that matters is the first.
-            let _ = loaded.free(device);
-            Err(error)
-        }
-    }
+    })
 }
 
-/// All of these buffers, or none.
+/// All of these buffers, or none: then those that were there are owed to the device.
 fn allocate<const N: usize>(
     device: &mut dyn Device,
     wanted: [(Bytes, &'static str); N],
+    owed: &mut Vec<BufferId>,
 ) -> Result<[DeviceBuffer; N], SessionError> {
+    let before = owed.len();
     let mut buffers = Vec::with_capacity(N);
     for (size, doing) in wanted {
-        let buffer = CpuBuffer::allocate(device, size).and_then(|b| b.into_device(device));
-        match buffer.doing(doing) {
-            Ok(buffer) => buffers.push(buffer),
-            Err(error) => {
-                free(device, buffers)?;
-                return Err(error);
-            }
-        }
+        let buffer = CpuBuffer::allocate(device, size).doing(doing)?;
+        owed.push(buffer.allocation().id);
+        buffers.push(buffer.into_device(device).doing(doing)?);
     }
     let Ok(buffers) = <[DeviceBuffer; N]>::try_from(buffers) else {
         unreachable!("one buffer was made for each of {N} sizes")
     };
+    owed.truncate(before);
     Ok(buffers)
 }
 
-fn free(
-    device: &mut dyn Device,
-    buffers: impl IntoIterator<Item = DeviceBuffer>,
-) -> Result<(), SessionError> {
-    // All are tried, whatever becomes of one.
-    let freed: Vec<_> = buffers.into_iter().map(|b| b.free(device)).collect();
-    freed
-        .into_iter()
-        .collect::<Result<(), _>>()
-        .doing("freeing a program's buffers")
+/// Gives back what is owed. A device that does not take it now is asked again later.
+fn repay(device: &mut dyn Device, owed: &mut Vec<BufferId>) {
+    owed.retain(|buffer| {
+        let freed = device.free(*buffer);
+        !matches!(freed, Ok(()) | Err(DeviceError::UnknownBuffer(_)))
+    });
 }

@@ -15,7 +15,7 @@ use tracing::info_span;
 use crate::batch::{self, Extent, Packing, Run};
 use crate::breaker::{Breaker, BreakerOptions};
 use crate::error::{Doing, SessionError};
-use crate::programs::Programs;
+use crate::programs::{Compiled, Programs};
 use crate::record::RunRecord;
 
 mod attempt;
@@ -118,6 +118,32 @@ fn packings(
         .collect()
 }
 
+/// Resets that are tried until one has come.
+const RESETS: u32 = 3;
+
+/// Resets the accelerator, and believes it when the registers are those of one that was reset.
+fn reset(device: &mut dyn Device) -> Result<(), DeviceError> {
+    let mut found = (0, 0);
+    for _ in 0..RESETS {
+        device.reset()?;
+        found = (
+            device.read32(regs::STATUS)?,
+            device.read32(regs::RUNS_COMPLETED)?,
+        );
+        if found == (regs::status::IDLE, 0) {
+            return Ok(());
+        }
+    }
+    let (status, runs) = found;
+    Err(DeviceError::Unavailable {
+        what: format!(
+            "the accelerator does not reset: after {RESETS} resets STATUS is {status:#x} and \
+             RUNS_COMPLETED {runs}"
+        ),
+        remedy: "load the bitstream again, or power the board off and on".to_owned(),
+    })
+}
+
 /// A model bound to a device.
 pub struct Session {
     device: Box<dyn Device>,
@@ -145,8 +171,33 @@ impl Session {
     /// weights.
     pub fn new(
         model: Arc<QuantizedModel>,
+        device: Box<dyn Device>,
+        options: SessionOptions,
+    ) -> Result<Self, SessionError> {
+        Self::bind(model, device, options, Compiled::default())
+    }
+
+    /// Binds the same model to a further device. Where that has the same geometry, what was
+    /// compiled and verified for this session is not compiled again: after a device was lost, a
+    /// session on another is there as soon as the weights are.
+    pub fn another(
+        &self,
+        device: Box<dyn Device>,
+        options: SessionOptions,
+    ) -> Result<Self, SessionError> {
+        let compiled = if device.capabilities().geometry == self.geometry {
+            self.programs.compiled()
+        } else {
+            Compiled::default()
+        };
+        Self::bind(self.model.clone(), device, options, compiled)
+    }
+
+    fn bind(
+        model: Arc<QuantizedModel>,
         mut device: Box<dyn Device>,
         options: SessionOptions,
+        compiled: Compiled,
     ) -> Result<Self, SessionError> {
         let _span = info_span!("open session").entered();
         let host = model.host()?;
@@ -155,8 +206,9 @@ impl Session {
         let packings = options.pack.map_or_else(Vec::new, |tokens| {
             packings(&geometry, &model, &buckets, tokens)
         });
-        device.reset().doing("resetting the accelerator")?;
-        let programs = Programs::new(device.as_mut(), &model, &geometry, options.check_on_load)?;
+        reset(device.as_mut()).doing("resetting the accelerator")?;
+        let check = options.check_on_load;
+        let programs = Programs::new(device.as_mut(), &model, &geometry, compiled, check)?;
         let breaker = Breaker::new(options.breaker);
         let mut session = Self {
             device,
@@ -226,9 +278,13 @@ impl Session {
     /// does not wait for it.
     pub fn prepare(&mut self, tokens: usize) -> Result<(), SessionError> {
         let extent = Extent::whole(self.bucket_for(tokens)?);
-        self.programs
-            .get(self.device.as_mut(), &self.model, &self.geometry, extent)?;
-        Ok(())
+        let device = self.device.as_mut();
+        let program = self
+            .programs
+            .get(device, &self.model, &self.geometry, extent);
+        // A device that failed may have lost its registers.
+        self.unsettled |= program.is_err();
+        program.map(drop)
     }
 
     /// Checks that a sequence can be run: not empty nor too long, and of ids that the model has.
@@ -354,9 +410,7 @@ impl Session {
 
     /// Resets a device that hangs or faulted, so that the next run finds it as after opening.
     fn recover(&mut self) -> Result<(), SessionError> {
-        self.device
-            .reset()
-            .doing("resetting the accelerator after a failure")?;
+        reset(self.device.as_mut()).doing("resetting the accelerator after a failure")?;
         self.configure()
             .doing("setting up the accelerator's registers after a reset")?;
         self.unsettled = false;

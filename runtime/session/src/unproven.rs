@@ -5,6 +5,8 @@ use std::fmt;
 /// Why the output of an attempt is not believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unproven {
+    /// The input that was written is not in device memory.
+    NotDelivered,
     /// The accelerator was running, or stopped by a fault, before the doorbell was rung.
     NotIdle {
         /// STATUS before the doorbell.
@@ -36,6 +38,7 @@ pub enum Unproven {
 impl fmt::Display for Unproven {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::NotDelivered => write!(f, "its input did not arrive in device memory"),
             Self::NotIdle { status } => {
                 write!(
                     f,

@@ -202,7 +202,8 @@ fn bits(output: &HeadOutput) -> Vec<u32> {
 }
 
 struct Bench {
-    model: Arc<QuantizedModel>,
+    /// Without faults. Sessions of a history take their programs from it, compiled.
+    session: Session,
     /// A request, one in the same bucket, one in another, and their right answers.
     requests: [(Tokens, Vec<u32>); 3],
     /// Free memory once all of them have been answered.
@@ -213,7 +214,7 @@ impl Bench {
     fn new() -> Self {
         let model = model();
         let device = open();
-        let mut session = Session::new(model.clone(), device, options()).unwrap();
+        let mut session = Session::new(model, device, options()).unwrap();
         let requests = [tokens(5, 1), tokens(7, 2), tokens(40, 3)].map(|t| {
             let answer = bits(&session.run(&t).unwrap());
             (t, answer)
@@ -224,7 +225,7 @@ impl Bench {
         );
         let free = session.device().memory().free.0;
         Self {
-            model,
+            session,
             requests,
             free,
         }
@@ -243,7 +244,7 @@ impl Bench {
             interrupts: 0,
             lost_doorbells: None,
         };
-        let mut session = Session::new(self.model.clone(), Box::new(device), options()).unwrap();
+        let mut session = self.session.another(Box::new(device), options()).unwrap();
         let (request, answer) = &self.requests[0];
         assert_eq!(&bits(&session.run(request).unwrap()), answer, "{told}");
 
@@ -313,7 +314,7 @@ fn doorbells_lost_at_random_are_found_at_once_and_replayed() {
         ..options()
     };
     let began = Instant::now();
-    let mut session = Session::new(bench.model.clone(), Box::new(device), options).unwrap();
+    let mut session = bench.session.another(Box::new(device), options).unwrap();
     let mut answered = 0;
     for i in 0..100 {
         let (request, answer) = &bench.requests[i % 3];

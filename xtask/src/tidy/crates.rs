@@ -21,7 +21,7 @@ const LAYERS: &[&[&str]] = &[
     &["accelerator/", "runtime/"],
     &["runtime"],
     &["quantizer"],
-    &["cli", "bench/", "examples/", "fuzz", "xtask"],
+    &["cli", "bench/", "examples/", "fuzz", "simulation", "xtask"],
 ];
 
 /// `cargo metadata`, as far as it is of use here.

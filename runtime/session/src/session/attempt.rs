@@ -13,7 +13,8 @@
 //! cannot write into a new request, and an old interrupt cannot end a new wait.
 //!
 //! An output is believed when all of this holds, and not otherwise ([`judge`]):
-//! - before the doorbell the accelerator was idle, without a fault;
+//! - before the doorbell the input was in device memory, taken back after it was handed over;
+//! - and the accelerator was idle, without a fault;
 //! - after it STATUS says that it is idle and DONE, and neither FAULT, DOORBELL_IGNORED nor
 //!   CONFIG_IGNORED;
 //! - RUNS_COMPLETED is exactly one higher than before (STATUS.DONE alone may be the last run's: it
@@ -108,12 +109,14 @@ impl Session {
         if self.unsettled {
             self.recover()?;
         }
+        // Before the program is there: a device that fails while it is copied may have lost its
+        // registers with it.
+        self.unsettled = true;
         let device = self.device.as_mut();
         let loaded = self
             .programs
             .get(device, &self.model, &self.geometry, extent)?;
-        self.unsettled = true;
-        write_input(device, loaded, images)?;
+        let delivered = write_input(device, loaded, images)?;
         mark(device, loaded)?;
         let before = device
             .read32(regs::RUNS_COMPLETED)
@@ -121,8 +124,10 @@ impl Session {
         let status = device.read32(regs::STATUS).doing("reading STATUS")?;
         let idle = status & regs::status::IDLE != 0
             && status & (regs::status::BUSY | regs::status::FAULT) == 0;
-        let began = Instant::now();
-        let verdict = if idle {
+        let began = device.now();
+        let verdict = if !delivered {
+            Verdict::Unproven(Unproven::NotDelivered)
+        } else if idle {
             ring(device, loaded)?;
             self.statistics.runs += 1;
             let deadline = began + self.options.deadline;
@@ -130,7 +135,7 @@ impl Session {
         } else {
             Verdict::Unproven(Unproven::NotIdle { status })
         };
-        let waited = began.elapsed();
+        let waited = device.now().saturating_duration_since(began);
         let why = match verdict {
             Verdict::Ended => {
                 let cycles = cycles(device)?;
@@ -159,11 +164,13 @@ impl Session {
     }
 }
 
+/// Writes the input and takes it back to look at it: a hand-over that did not happen would let the
+/// program run over the input of the request before. Whether it is there.
 fn write_input(
     device: &mut dyn Device,
     loaded: &mut Loaded,
     images: &[Vec<u8>; 3],
-) -> Result<(), SessionError> {
+) -> Result<bool, SessionError> {
     let program = &loaded.program;
     let spans = [program.input_x8, program.input_x16, program.input_ranges];
     let parts: Vec<(Bytes, &[u8])> = spans
@@ -174,7 +181,19 @@ fn write_input(
     loaded
         .input
         .refill(device, &parts)
-        .doing("writing the input")
+        .doing("writing the input")?;
+    let mut there = Vec::new();
+    for (offset, image) in parts {
+        there.resize(image.len(), 0);
+        loaded
+            .input
+            .fetch(device, offset, &mut there)
+            .doing("looking at the input")?;
+        if there != image {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Marks both ends of the output, so that an output that nobody wrote is not taken for one.
@@ -223,7 +242,7 @@ fn wait(
     interrupts: &mut u32,
 ) -> Result<Verdict, SessionError> {
     let _span = info_span!("wait").entered();
-    let mut look = deadline.min(Instant::now() + FIRST_LOOK);
+    let mut look = deadline.min(device.now() + FIRST_LOOK);
     loop {
         match device.wait_interrupt(look) {
             Ok(count) => *interrupts = count,
@@ -249,7 +268,7 @@ fn wait(
             .doing("reading RUNS_COMPLETED")?
             .wrapping_sub(before);
         let verdict = judge(status, runs);
-        if verdict != Verdict::Running || Instant::now() >= deadline {
+        if verdict != Verdict::Running || device.now() >= deadline {
             device
                 .write32(regs::IRQ_STATUS, regs::irq::DONE | regs::irq::FAULT)
                 .doing("clearing the interrupt")?;

@@ -1,7 +1,5 @@
 //! One run of the accelerator: input laid out, attempts until one is proven, output taken apart.
 
-use std::time::Instant;
-
 use fqbert_contract::layout;
 use fqbert_host::Tokens;
 use tracing::{info_span, warn};
@@ -66,7 +64,7 @@ impl Session {
     ///
     /// [`SessionOptions::retries`]: super::SessionOptions::retries
     fn answer(&mut self, extent: Extent, images: &[Vec<u8>; 3]) -> Result<Vec<u8>, SessionError> {
-        let trial = self.breaker.admit(Instant::now())?;
+        let trial = self.breaker.admit(self.device.now())?;
         let retries = if trial { 0 } else { self.options.retries };
         let mut attempts = 0;
         loop {
@@ -97,7 +95,7 @@ impl Session {
                     return Err(error);
                 }
             };
-            self.breaker.failed(Instant::now(), why.to_string());
+            self.breaker.failed(self.device.now(), why.to_string());
             self.recover()?;
             // A flipped word of the program can be what it hangs in.
             self.unchecked = true;
@@ -123,7 +121,7 @@ impl Session {
             return false;
         }
         if error.is_device_fault() {
-            self.breaker.failed(Instant::now(), with_causes(error));
+            self.breaker.failed(self.device.now(), with_causes(error));
         }
         self.unchecked = true;
         // The error that is told is the first. A reset or a scrub that fails now is tried again

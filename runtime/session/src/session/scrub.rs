@@ -48,6 +48,13 @@ impl Session {
     /// [`SessionError::SourceChanged`] if the model in the host's memory is not what it was. The
     /// next run scrubs first then.
     pub fn scrub(&mut self) -> Result<ScrubReport, SessionError> {
+        let report = self.read_back();
+        // A device that failed may have lost its registers.
+        self.unsettled |= report.is_err();
+        report
+    }
+
+    fn read_back(&mut self) -> Result<ScrubReport, SessionError> {
         let status = self.device.read32(regs::STATUS).doing("reading STATUS")?;
         if self.unsettled || status & regs::status::BUSY != 0 {
             self.recover()?;
@@ -98,7 +105,11 @@ impl Session {
         let report = self.scrub()?;
         let damage = match report.damage.first() {
             Some(damage) => Some(*damage),
-            None => self.damaged_input(extent, images)?,
+            None => {
+                let damage = self.damaged_input(extent, images);
+                self.unsettled |= damage.is_err();
+                damage?
+            }
         };
         if damage.is_none() {
             self.record.scrubbed += 1;
