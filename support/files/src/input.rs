@@ -51,7 +51,10 @@ pub enum InputError {
         limit: u64,
     },
     /// More came through a pipe than such an input may have.
-    #[error("{} has more than the {limit} bytes that such an input may have; split it", path.display())]
+    #[error(
+        "{} has more than the {limit} bytes that such an input may have; split it",
+        path.display()
+    )]
     TooLong {
         /// The pipe.
         path: PathBuf,

@@ -2,8 +2,8 @@
 //!
 //! - Inputs ([`read`], [`Input`]) are regular files with a bound, read and not mapped; texts
 //!   ([`TextInput`]) may come through a pipe or standard input.
-//! - Outputs ([`Output`], [`write_atomically`]) are there as a whole or not at all, and never in the
-//!   place of something else; [`Outputs`] keeps them off a command's inputs and off each other.
+//! - Outputs ([`Output`], [`write_atomically`]) are there as a whole or not at all, and never in
+//!   the place of something else; [`Outputs`] keeps them off a command's inputs and off each other.
 //! - Digests as text ([`sha256_hex`]).
 
 mod input;

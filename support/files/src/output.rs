@@ -355,7 +355,8 @@ fn is_descriptors(folder: &Path) -> bool {
     folder.starts_with("/proc") && folder.ends_with("fd")
 }
 
-/// By the numbers of Linux's list of devices: `/dev/null`, consoles, serial lines, pseudo-terminals.
+/// By the numbers of Linux's list of devices: `/dev/null`, consoles, serial lines and
+/// pseudo-terminals.
 fn is_null_or_terminal(metadata: &Metadata) -> bool {
     let number = metadata.rdev();
     match libc::major(number) {
