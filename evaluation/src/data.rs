@@ -1,9 +1,10 @@
 //! Labelled data in files of tab-separated values.
 
 use std::fmt::Display;
-use std::fs;
 use std::io::{self, Read};
 use std::path::Path;
+
+use fqbert_files::{InputError, TextInput};
 
 /// Bound on a data file and on standard input.
 const MAX_BYTES: u64 = 256 << 20;
@@ -11,14 +12,9 @@ const MAX_BYTES: u64 = 256 << 20;
 /// Data that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
-    /// The file cannot be opened.
-    #[error("opening {name}")]
-    Open {
-        /// The file.
-        name: String,
-        /// Why.
-        source: io::Error,
-    },
+    /// It is nothing that texts can be read from.
+    #[error(transparent)]
+    Input(#[from] InputError),
     /// The file cannot be read.
     #[error("reading {name}")]
     Read {
@@ -26,12 +22,6 @@ pub enum DataError {
         name: String,
         /// Why.
         source: io::Error,
-    },
-    /// A folder in place of a file.
-    #[error("{name} is a folder, not a file")]
-    Folder {
-        /// The folder.
-        name: String,
     },
     /// More than is read at once.
     #[error("{name} is larger than {} MiB; split it", MAX_BYTES >> 20)]
@@ -174,21 +164,15 @@ pub fn read_text(reader: impl Read, name: &str) -> Result<String, DataError> {
     })
 }
 
-/// The whole of a text file.
+/// The whole of a text file, of what comes through a pipe, or for `-` of standard input.
 ///
 /// # Errors
 /// As [`read_text`], or it cannot be opened.
 pub fn read_file(path: &Path) -> Result<String, DataError> {
-    let name = path.display().to_string();
-    let file = match fs::File::open(path) {
-        Ok(file) => file,
-        Err(source) => return Err(DataError::Open { name, source }),
-    };
-    match file.metadata() {
-        Err(source) => Err(DataError::Read { name, source }),
-        Ok(metadata) if metadata.is_dir() => Err(DataError::Folder { name }),
-        Ok(_) => read_text(file, &name),
-    }
+    read_text(
+        TextInput::open(path, MAX_BYTES)?,
+        &path.display().to_string(),
+    )
 }
 
 /// A TSV file with a header line.
@@ -388,6 +372,8 @@ pub fn read_sts(path: &Path) -> Result<Vec<ScoredPair>, DataError> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn file(text: &str) -> (tempfile::TempDir, std::path::PathBuf) {
