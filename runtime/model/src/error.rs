@@ -52,8 +52,9 @@ pub enum ModelError {
     },
     /// The file's bytes are not those that its digest was made of.
     #[error(
-        "the file's SHA-256 is {found}, its metadata says {expected}: it is damaged, or was written \
-         over while it was read; copy or make the model again, and replace files by renaming"
+        "the file's SHA-256 is {found}, its metadata says {expected}: it is damaged, or was \
+         written over while it was read; copy or make the model again, and replace files by \
+         renaming"
     )]
     Digest {
         /// Digest of the bytes.

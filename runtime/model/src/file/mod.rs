@@ -21,11 +21,11 @@
 //!
 //! Metadata: `fqbert.format` ("1"), `fqbert.contract` ("major.minor"), `fqbert.config`,
 //! `fqbert.quantization`, `fqbert.provenance` (JSON of [`crate::ModelConfig`],
-//! [`crate::Quantization`], [`crate::Provenance`]), `fqbert.tokenizer_sha256` and `fqbert.sha256`,
-//! the digest of all that follows the header's length, itself taken for 64 zeros: a file that is of
-//! two models in parts is found by it, whoever wrote it and when. Files of before this key have none,
-//! and are taken without. The bytes are a function of the model alone. Every tensor is aligned to
-//! its type.
+//! [`crate::Quantization`], [`crate::Provenance`]), `fqbert.tokenizer_sha256` and `fqbert.sha256`.
+//! The last is the digest of all that follows the header's length, itself taken for 64 zeros: a
+//! file of two models' parts is found by it, whoever wrote it and when. Files of before this key
+//! have none, and are taken without. The bytes are a function of the model alone. Every tensor is
+//! aligned to its type.
 
 mod container;
 mod read;

@@ -49,6 +49,23 @@ impl QuantizedModel {
     /// # Errors
     /// As [`QuantizedModel::load`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ModelError> {
+        std::thread::scope(|scope| {
+            // As long as everything else together, and beside it.
+            let check = || Reader::new(bytes)?.check_digest();
+            let digest = std::thread::Builder::new().spawn_scoped(scope, check);
+            // What is wrong in particular says more than that something is.
+            let model = Self::parse(bytes)?;
+            match digest.map(|thread| thread.join()) {
+                Ok(Ok(checked)) => checked?,
+                Ok(Err(panic)) => std::panic::resume_unwind(panic),
+                // There may be no more threads.
+                Err(_) => check()?,
+            }
+            Ok(model)
+        })
+    }
+
+    fn parse(bytes: &[u8]) -> Result<Self, ModelError> {
         let mut reader = Reader::new(bytes)?;
         check_versions(&reader)?;
         let config: ModelConfig = metadata(&reader, KEY_CONFIG)?;
@@ -82,8 +99,6 @@ impl QuantizedModel {
             tokenizer,
         };
         model.validate()?;
-        // Last: what is wrong in particular says more than that something is.
-        reader.check_digest()?;
         Ok(model)
     }
 }
