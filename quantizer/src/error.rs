@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use fqbert_host::{InputError, TokenizerError};
+use fqbert_files::InputError;
+use fqbert_host::TokenizerError;
 use fqbert_model::ModelError;
 use fqbert_numerics::layernorm::LayerNormError;
 use fqbert_numerics::requant::RequantError;
@@ -19,6 +20,9 @@ pub enum QuantizeError {
         /// The system's reason.
         source: std::io::Error,
     },
+    /// A file that cannot be read, or is none that could be an input.
+    #[error(transparent)]
+    Input(#[from] InputError),
     /// A row of the calibration file is not what was asked for.
     #[error("{}: line {line}: {reason}", path.display())]
     Row {
@@ -52,7 +56,7 @@ pub enum QuantizeError {
         /// Number of the sequence from 1.
         index: usize,
         /// Why.
-        source: InputError,
+        source: fqbert_host::InputError,
     },
     /// The tokenizer gives ids that the model does not have.
     #[error(transparent)]
@@ -131,7 +135,7 @@ pub enum QuantizeError {
         /// Encoder layer from 0.
         layer: usize,
         /// The numbers.
-        source: InputError,
+        source: fqbert_host::InputError,
     },
     /// The shape is outside what the accelerator and its numerics allow, or the result is
     /// inconsistent.
@@ -166,7 +170,7 @@ pub enum QuantizeError {
 }
 
 /// The input error of calibration sequence `index`.
-pub(crate) fn refuse(index: usize, source: InputError) -> QuantizeError {
+pub(crate) fn refuse(index: usize, source: fqbert_host::InputError) -> QuantizeError {
     QuantizeError::Sequence {
         index: index + 1,
         source,
