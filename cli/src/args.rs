@@ -94,7 +94,7 @@ pub struct Texts {
     /// Texts; "-" alone reads one text a line from standard input.
     #[arg(value_name = "TEXT", conflicts_with_all = ["tsv", "ids"])]
     pub texts: Vec<String>,
-    /// A TSV file with a header line; texts are in the column --column.
+    /// A TSV file with a header line, or "-" for standard input; texts are in the column --column.
     #[arg(long, value_name = "FILE", conflicts_with = "ids")]
     pub tsv: Option<PathBuf>,
     /// Name of the TSV column with the texts.
@@ -171,8 +171,9 @@ pub struct Quantize {
     /// File to write.
     #[arg(short, long, value_name = "FILE")]
     pub output: PathBuf,
-    /// Texts to measure activation ranges on: one a line, or a TSV file with --column. Needed
-    /// unless all scales were learned in training and lie in the folder (fqbert-scales.json).
+    /// Texts to measure activation ranges on: one a line, or a TSV file with --column; "-" reads
+    /// standard input. Needed unless all scales were learned in training and lie in the folder
+    /// (fqbert-scales.json).
     #[arg(long, value_name = "FILE")]
     pub calibrate: Option<PathBuf>,
     /// The calibration file is TSV, texts are in this column: a name of its header line, or, for a

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 use std::fmt::Display;
-use std::fs;
 use std::io::{self, Read};
 use std::path::Path;
 
+use fqbert_files::{InputError, TextInput};
 use fqbert_names::{listed, shown};
 
 /// Bound on a data file and on standard input.
@@ -15,14 +15,9 @@ const BOM: &[u8] = "\u{feff}".as_bytes();
 /// Data that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
-    /// The file cannot be opened.
-    #[error("opening {name}")]
-    Open {
-        /// The file.
-        name: String,
-        /// Why.
-        source: io::Error,
-    },
+    /// It is nothing that texts can be read from.
+    #[error(transparent)]
+    Input(#[from] InputError),
     /// The file cannot be read.
     #[error("reading {name}")]
     Read {
@@ -30,12 +25,6 @@ pub enum DataError {
         name: String,
         /// Why.
         source: io::Error,
-    },
-    /// A folder in place of a file.
-    #[error("{name} is a folder, not a file")]
-    Folder {
-        /// The folder.
-        name: String,
     },
     /// More than is read at once.
     #[error("{name} is larger than {} MiB; split it", MAX_BYTES >> 20)]
@@ -195,21 +184,13 @@ pub fn read_text(reader: impl Read, name: &str) -> Result<String, DataError> {
     })
 }
 
-/// The whole of a text file.
+/// The whole of a text file, of what comes through a pipe, or for `-` of standard input.
 ///
 /// # Errors
 /// As [`read_text`], or it cannot be opened.
 pub fn read_file(path: &Path) -> Result<String, DataError> {
-    let name = fqbert_names::path(path);
-    let file = match fs::File::open(path) {
-        Ok(file) => file,
-        Err(source) => return Err(DataError::Open { name, source }),
-    };
-    match file.metadata() {
-        Err(source) => Err(DataError::Read { name, source }),
-        Ok(metadata) if metadata.is_dir() => Err(DataError::Folder { name }),
-        Ok(_) => read_text(file, &name),
-    }
+    let input = TextInput::open(path, MAX_BYTES)?;
+    read_text(input, &fqbert_names::path(path))
 }
 
 /// A TSV file with a header line.
@@ -451,6 +432,8 @@ pub fn read_sts(path: &Path) -> Result<Vec<ScoredPair>, DataError> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn file(text: &str) -> (tempfile::TempDir, std::path::PathBuf) {

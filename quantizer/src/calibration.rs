@@ -1,17 +1,21 @@
 //! Sentences that ranges and compensation are measured on.
 
 use std::collections::HashSet;
-use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
+use fqbert_files::TextInput;
 use fqbert_host::{Tokenizer, TokenizerError, Tokens};
+use fqbert_names::{listed, shown};
 use fqbert_random::Random;
 
 use crate::error::QuantizeError;
 
 /// Longest line that is taken for one, in bytes.
 const MAX_LINE: u64 = 4 << 20;
+
+/// Most bytes that are read to choose from.
+const MAX_FILE: u64 = 4 << 30;
 
 /// Sequences that a report compares models on.
 const COMPARED: usize = 32;
@@ -63,7 +67,8 @@ impl Calibration {
     /// takes (the float and integer values of one layer's tokens, about 4 GB at 3072 wide).
     pub const MAX_TOKENS: usize = 65_536;
 
-    /// Texts from a file with one in each line; empty lines are passed over.
+    /// Texts from a file, a pipe, or standard input (`-`) with one in each line; empty lines are
+    /// passed over.
     ///
     /// # Errors
     /// A file that cannot be read or holds no text, a line that is not UTF-8 or too long, a text
@@ -106,22 +111,42 @@ impl Calibration {
                 return Ok(());
             }
             let cells: Vec<&str> = line.split('\t').collect();
-            for &column in &columns.texts {
-                match cells.get(column - 1) {
-                    None => {
-                        return Err(format!(
-                            "{} columns, but the text is in column {column}; check that the \
-                             file is tab-separated",
-                            cells.len()
-                        ));
-                    }
-                    Some(text) if text.trim().is_empty() => {
-                        return Err(format!("column {column} is empty; remove the row"));
-                    }
-                    Some(text) => chosen.offer(number, || (*text).to_owned()),
+            let mut each = columns.texts.iter();
+            each.try_for_each(|column| chosen.offer_cell(number, &cells, *column))
+        })?;
+        Self::chosen(chosen, path, tokenizer, sample)
+    }
+
+    /// As [`Calibration::from_tsv`], from the column that the header line calls `name`.
+    ///
+    /// # Errors
+    /// As [`Calibration::from_tsv`]; the header line has no such name.
+    pub fn from_named_column(
+        path: &Path,
+        name: &str,
+        tokenizer: &Tokenizer,
+        sample: &Sample,
+    ) -> Result<Self, QuantizeError> {
+        let mut chosen = Reservoir::new(sample);
+        let mut column = None;
+        lines(path, |number, line| {
+            let cells: Vec<&str> = line.split('\t').collect();
+            match column {
+                _ if line.is_empty() => Ok(()),
+                Some(column) => chosen.offer_cell(number, &cells, column),
+                None => {
+                    let is = |cell: &&str| cell.trim_start_matches('\u{feff}').trim() == name;
+                    let at = cells.iter().position(is).map(|at| at + 1);
+                    column = Some(at.ok_or_else(|| {
+                        format!(
+                            "no column \"{}\"; the header line has {}",
+                            shown(name),
+                            listed(&cells)
+                        )
+                    })?);
+                    Ok(())
                 }
             }
-            Ok(())
         })?;
         Self::chosen(chosen, path, tokenizer, sample)
     }
@@ -299,7 +324,7 @@ fn lines(
         path: path.to_owned(),
         source,
     };
-    let mut reader = BufReader::new(File::open(path).map_err(io)?);
+    let mut reader = BufReader::new(TextInput::open(path, MAX_FILE)?);
     let mut line = Vec::new();
     for number in 1.. {
         line.clear();
@@ -351,6 +376,24 @@ impl Reservoir {
             offered: 0,
             limit: sample.limit,
             random: Random::new(sample.seed),
+        }
+    }
+
+    /// Offers the cell of a row that is in this column, from 1.
+    fn offer_cell(&mut self, line: usize, cells: &[&str], column: usize) -> Result<(), String> {
+        match cells.get(column - 1) {
+            None => Err(format!(
+                "{} columns, but the text is in column {column}; check that the file is \
+                 tab-separated",
+                cells.len()
+            )),
+            Some(text) if text.trim().is_empty() => {
+                Err(format!("column {column} is empty; remove the row"))
+            }
+            Some(text) => {
+                self.offer(line, || (*text).to_owned());
+                Ok(())
+            }
         }
     }
 

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use fqbert_host::{HostError, InputError, TokenizerError};
+use fqbert_files::InputError;
+use fqbert_host::{HostError, TokenizerError};
 use fqbert_model::ModelError;
 use fqbert_names::{self as names, said, shown};
 use fqbert_numerics::layernorm::LayerNormError;
@@ -20,6 +21,9 @@ pub enum QuantizeError {
         /// The system's reason.
         source: std::io::Error,
     },
+    /// A file that cannot be read, or is none that could be an input.
+    #[error(transparent)]
+    Input(#[from] InputError),
     /// A row of the calibration file is not what was asked for.
     #[error("{} line {line}: {}", names::path(path), said(reason))]
     Row {
@@ -132,7 +136,7 @@ pub enum QuantizeError {
         /// Encoder layer from 0.
         layer: usize,
         /// The numbers.
-        source: InputError,
+        source: fqbert_host::InputError,
     },
     /// The shape is outside what the accelerator and its numerics allow, or the result is
     /// inconsistent.

@@ -47,6 +47,7 @@ mod resume;
 mod scales;
 mod scores;
 mod sensitivity;
+mod stage_folder;
 mod watch;
 mod weights;
 
@@ -60,5 +61,5 @@ pub use options::{BitsOverride, QuantizeOptions, RangeMethod, Rounding, Scheme, 
 pub use progress::{Progress, Silent};
 pub use quantize::{Job, quantize};
 pub use report::{LayerReport, LinearReport, Report, SiteReport};
-pub use resume::StageFolder;
 pub use sensitivity::{MatrixSensitivity, Sensitivity};
+pub use stage_folder::StageFolder;

@@ -17,8 +17,9 @@ use crate::options::{QuantizeOptions, Scheme};
 use crate::progress::{Progress, step};
 use crate::ranges::{Seen, scale16};
 use crate::report::{LayerReport, LinearReport, Report};
-use crate::resume::{StageFiles, StageFolder};
+use crate::resume::StageFiles;
 use crate::scales::{Context, input_scale16, scales, to_f32};
+use crate::stage_folder::StageFolder;
 use crate::watch::{Watched, watch};
 
 /// Quantizes `checkpoint`, with scales and compensation from `calibration`. `tokenizer` is kept in

@@ -4,16 +4,16 @@
 //! layer needs (the float model's activations, the integer stream) is computed again, which takes
 //! a small part of the time and gives the same bits on the same machine. The file's first line is
 //! JSON: digests of the checkpoint, the calibration data and the options, which must be those of
-//! the run that reads it, and the digest of what follows, which must be whole.
+//! the run that reads it, the matrices' figures, and the digest of this line, without the digest,
+//! and of what follows: all of it must be whole.
 
-use std::fs;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use fqbert_checkpoint::Checkpoint;
-use fqbert_files::{hex, sha256_hex, write_atomically};
+use fqbert_contract::geometry::Mode;
+use fqbert_files::{Input, hex, read, sha256_hex, write_atomically};
 use fqbert_host::{EmbeddingTables, ModelConfig, Pooling, Table, Task};
-use fqbert_model::{Provenance, Quantization, QuantizedLayer, QuantizedModel, ScaleScheme};
+use fqbert_model::{Linear, Provenance, Quantization, QuantizedLayer, QuantizedModel, ScaleScheme};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -21,15 +21,16 @@ use crate::calibration::Calibration;
 use crate::error::QuantizeError;
 use crate::layer::Done;
 use crate::options::QuantizeOptions;
+use crate::stage_folder::{StageFolder, bad};
 
 /// Version of stage files; a change of what the quantizer computes raises it too.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 /// Longest first line.
 const MAX_HEADER: usize = 1 << 16;
-
-/// A folder of stage files.
-#[derive(Debug, Clone)]
-pub struct StageFolder(PathBuf);
+/// Largest stage file: a layer of BERT-large in 8 bits and in 4 takes 20 MB.
+const MAX_FILE: u64 = 1 << 30;
+/// Bound on a figure in dB, see `Noise::sqnr_db_bounded`.
+const MAX_DB: f64 = 300.0;
 
 /// First line of a stage file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -51,44 +52,6 @@ struct Header {
 pub(crate) struct StageFiles<'a> {
     folder: &'a StageFolder,
     header: Header,
-}
-
-impl StageFolder {
-    /// Names a folder, which is made when the first stage is kept.
-    pub fn new(path: impl Into<PathBuf>) -> Self {
-        StageFolder(path.into())
-    }
-
-    /// Where it is.
-    pub fn path(&self) -> &Path {
-        &self.0
-    }
-
-    /// Deletes the stage files, and the folder if nothing else is in it.
-    ///
-    /// # Errors
-    /// [`QuantizeError::Stage`] if a file cannot be deleted.
-    pub fn remove(&self) -> Result<(), QuantizeError> {
-        let Ok(files) = fs::read_dir(&self.0) else {
-            return Ok(());
-        };
-        for file in files.flatten() {
-            let path = file.path();
-            if path.extension().is_some_and(|e| e == "stage") {
-                fs::remove_file(&path).map_err(|e| bad(&path, format!("cannot delete it: {e}")))?;
-            }
-        }
-        // Somebody else's files may be there.
-        let _ = fs::remove_dir(&self.0);
-        Ok(())
-    }
-}
-
-fn bad(path: &Path, reason: impl Into<String>) -> QuantizeError {
-    QuantizeError::Stage {
-        path: path.to_owned(),
-        reason: reason.into(),
-    }
 }
 
 impl<'a> StageFiles<'a> {
@@ -131,7 +94,9 @@ impl<'a> StageFiles<'a> {
     /// Several passes with other bits may share a folder: the options are part of the name.
     fn path(&self, layer: usize) -> PathBuf {
         let options = self.header.options.get(..8).unwrap_or_default();
-        self.folder.0.join(format!("{options}-{layer:03}.stage"))
+        self.folder
+            .path()
+            .join(format!("{options}-{layer:03}.stage"))
     }
 
     /// Keeps a finished layer.
@@ -157,15 +122,14 @@ impl<'a> StageFiles<'a> {
             header.lengths.push(bytes.len());
             payload.extend(bytes);
         }
-        header.sha256 = sha256_hex([payload.as_slice()]);
-        let io = |e: std::io::Error| bad(&path, format!("cannot write it: {e}"));
-        fs::create_dir_all(&self.folder.0).map_err(io)?;
-        let line = serde_json::to_string(&header).map_err(|e| bad(&path, e.to_string()))?;
+        header.sha256 = header.digest(&path, &payload)?;
+        let line = header.line(&path)?;
+        self.folder.uses(path.clone());
         write_atomically(&path, |out| {
             writeln!(out, "{line}")?;
             out.write_all(&payload)
         })
-        .map_err(io)
+        .map_err(|e: std::io::Error| bad(&path, format!("cannot write it: {e}")))
     }
 
     /// A layer that an earlier run finished, if it did.
@@ -175,17 +139,17 @@ impl<'a> StageFiles<'a> {
         config: &ModelConfig,
     ) -> Result<Option<Done>, QuantizeError> {
         let path = self.path(index);
-        let bytes = match fs::read(&path) {
+        let bytes = match read(&path, MAX_FILE) {
             Ok(bytes) => bytes,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(bad(&path, format!("cannot read it: {e}"))),
+            Err(e) if e.is_missing() => return Ok(None),
+            Err(e) => return Err(bad(&path, e.to_string())),
         };
         let (header, payload) = split(&path, &bytes)?;
         self.same(&path, &header)?;
         if header.layer != index {
             return Err(bad(&path, format!("it holds layer {}", header.layer)));
         }
-        if sha256_hex([payload]) != header.sha256 {
+        if header.digest(&path, payload)? != header.sha256 {
             return Err(bad(
                 &path,
                 "it is damaged: its contents do not have their digest",
@@ -203,15 +167,12 @@ impl<'a> StageFiles<'a> {
             layers.extend(model.layers);
             at += length;
         }
-        let figures = header
-            .figures
-            .iter()
-            .map(|(bits, sqnr, clip)| (*bits, f64::from_bits(*sqnr), f64::from_bits(*clip)))
-            .collect();
         let mut layers = layers.into_iter();
         let layer = layers
             .next()
             .ok_or_else(|| bad(&path, "it holds no layer"))?;
+        let figures = header.figures(&path, &layer)?;
+        self.folder.uses(path);
         Ok(Some(Done {
             layer,
             alternative: layers.next(),
@@ -221,18 +182,12 @@ impl<'a> StageFiles<'a> {
 
     /// Refuses a folder that another run's stages are in.
     fn foreign(&self) -> Result<(), QuantizeError> {
-        let Ok(files) = fs::read_dir(&self.folder.0) else {
-            return Ok(());
-        };
-        let mut paths: Vec<PathBuf> = files.flatten().map(|f| f.path()).collect();
-        paths.sort();
-        for path in paths {
+        for path in self.folder.files() {
             if path.extension().is_some_and(|e| e == "stage") {
-                let unread = |e| bad(&path, format!("cannot read it: {e}"));
-                let mut start = Vec::new();
-                let file = fs::File::open(&path).map_err(unread)?;
-                let mut file = file.take(MAX_HEADER as u64);
-                file.read_to_end(&mut start).map_err(unread)?;
+                let unread = |e: fqbert_files::InputError| bad(&path, e.to_string());
+                let input = Input::open(&path, MAX_FILE).map_err(unread)?;
+                let mut start = vec![0; input.length().min(MAX_HEADER as u64) as usize];
+                input.read_at(&mut start, 0).map_err(unread)?;
                 let (header, _) = split(&path, &start)?;
                 self.same_sources(&path, &header)?;
             }
@@ -260,6 +215,58 @@ impl<'a> StageFiles<'a> {
             return Err(bad(path, "it was made with other calibration data"));
         }
         Ok(())
+    }
+}
+
+impl Header {
+    fn line(&self, path: &Path) -> Result<String, QuantizeError> {
+        serde_json::to_string(self).map_err(|e| bad(path, e.to_string()))
+    }
+
+    /// Of the first line without the digest, and of what follows it.
+    fn digest(&self, path: &Path, payload: &[u8]) -> Result<String, QuantizeError> {
+        let without = Header {
+            sha256: String::new(),
+            ..self.clone()
+        };
+        Ok(sha256_hex([without.line(path)?.as_bytes(), payload]))
+    }
+
+    /// The matrices' figures, which must be those that such a layer can have.
+    fn figures(
+        &self,
+        path: &Path,
+        layer: &QuantizedLayer,
+    ) -> Result<Vec<(u8, f64, f64)>, QuantizeError> {
+        let figures = self.figures.iter();
+        let figures: Vec<(u8, f64, f64)> = figures
+            .map(|(bits, sqnr, clip)| (*bits, f64::from_bits(*sqnr), f64::from_bits(*clip)))
+            .collect();
+        if figures.len() != Linear::ALL.len() {
+            return Err(bad(
+                path,
+                format!("it has figures of {} matrices", figures.len()),
+            ));
+        }
+        for (which, (bits, sqnr, clip)) in Linear::ALL.into_iter().zip(&figures) {
+            let right = *bits
+                == match layer.linear(which).mode() {
+                    Mode::W4 => 4,
+                    Mode::W8 => 8,
+                }
+                && (-MAX_DB..=MAX_DB).contains(sqnr)
+                && (0.0..=1.0).contains(clip);
+            if !right {
+                let name = which.name();
+                return Err(bad(
+                    path,
+                    format!(
+                        "{name} has {bits} bits, {sqnr} dB and a clip of {clip}, which cannot be"
+                    ),
+                ));
+            }
+        }
+        Ok(figures)
     }
 }
 

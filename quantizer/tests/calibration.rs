@@ -86,7 +86,7 @@ fn bad_rows_are_named_by_line() {
     );
     let none = f.folder.path().join("none");
     let e = Calibration::from_text_file(&none, &f.tokenizer, &Sample::default()).unwrap_err();
-    assert!(matches!(e, QuantizeError::Io { .. }), "{e}");
+    assert!(matches!(e, QuantizeError::Input(_)), "{e}");
 }
 
 #[test]
@@ -131,4 +131,22 @@ fn texts_are_held_out_evenly_and_none_twice() {
         let e = of(texts, distinct).hold_out(count).unwrap_err().to_string();
         assert!(e.contains("give more texts"), "{e}");
     }
+}
+
+#[test]
+fn a_column_is_found_by_its_name() {
+    let f = Folder::new();
+    let named = |bytes: &[u8], name: &str| {
+        Calibration::from_named_column(&f.file(bytes), name, &f.tokenizer, &Sample::default())
+    };
+    let both = named(b"\xef\xbb\xbfa\tb\nx y\t1\nz\t2\n", "a").unwrap();
+    assert_eq!(
+        both.sequences(),
+        f.tsv(b"a\tb\nx y\t1\nz\t2\n", &[1]).unwrap().sequences()
+    );
+    let said = named(b"a\tb\nx\ty\n", "c").unwrap_err().to_string();
+    assert!(
+        said.contains("line 1: no column \"c\"; the header line has a, b"),
+        "{said}"
+    );
 }

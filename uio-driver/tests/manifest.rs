@@ -122,6 +122,14 @@ fn files_that_are_none() {
     ));
     std::fs::write(&path, "#".repeat(100_000)).unwrap();
     assert!(Manifest::read(&path).is_err());
+    // Neither waited for nor read without an end.
+    let fifo = dir.path().join("fifo.toml");
+    let made = std::process::Command::new("mkfifo").arg(&fifo).status();
+    assert!(made.unwrap().success());
+    for path in [fifo.as_path(), Path::new("/dev/zero"), dir.path()] {
+        let said = Manifest::read(path).unwrap_err().to_string();
+        assert!(said.contains("no regular file"), "{said}");
+    }
 }
 
 /// The manifests in `bitstreams/` parse and say honestly that nothing was built.

@@ -4,7 +4,8 @@
 //! waits for the interrupt. A register access takes as many cycles as one of a processor does, so
 //! polling makes progress.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use fqbert_contract::capability::Capabilities;
@@ -13,6 +14,7 @@ use fqbert_contract::device::{
 };
 use fqbert_contract::registers::{self, control};
 use fqbert_contract::{Bytes, RegisterOffset};
+use fqbert_files::{Input, Output};
 use fqbert_simulated::{DeviceMemory, Refusal, Simulated};
 
 use crate::axi::Traffic;
@@ -20,6 +22,8 @@ use crate::options::CosimOptions;
 use crate::system::{BusFunctionalModel, MakeBfm, NoAnswer, System};
 use crate::verilated::{self, Unavailable, Verilated};
 
+/// How Verilator's waveforms begin: the header block of an FST, the first section of a VCD.
+const TRACES: [&[u8]; 2] = [&[0, 0, 0, 0, 0, 0, 0, 1, 0x49], b"$"];
 /// What to do about a memory that is too small.
 const MORE_MEMORY: &str =
     "free buffers, or open the simulation with more, such as cosim:tiny?memory=2GiB";
@@ -73,6 +77,24 @@ impl std::fmt::Debug for CosimDevice {
     }
 }
 
+/// Makes the file that waveforms are written to. It is written as the simulation goes, so a file
+/// that is there is lost at once: only an older trace may be.
+fn make_trace(file: &Path) -> std::io::Result<()> {
+    Output::whole(file)?;
+    if file.exists() {
+        let input = Input::open(file, u64::MAX).map_err(std::io::Error::other)?;
+        let mut start = vec![0; input.length().min(9) as usize];
+        input
+            .read_at(&mut start, 0)
+            .map_err(std::io::Error::other)?;
+        if !(start.is_empty() || TRACES.iter().any(|trace| start.starts_with(trace))) {
+            let what = "it is there and no trace; name another file, or delete it";
+            return Err(std::io::Error::other(what));
+        }
+    }
+    File::create(file).map(drop)
+}
+
 impl CosimDevice {
     /// A device after power-on.
     ///
@@ -110,7 +132,7 @@ impl CosimDevice {
         let mut system = System::open(top, g, options.memory, power_on, bfm, memory.dma())?;
         if let Some(file) = options.trace {
             // Verilator's writer of FST takes a file that cannot be made for open.
-            let made = std::fs::File::create(&file).and_then(|_| match system.trace(&file) {
+            let made = make_trace(&file).and_then(|()| match system.trace(&file) {
                 true => Ok(()),
                 false => Err(std::io::Error::other("Verilator did not open it")),
             });

@@ -222,6 +222,15 @@ fn waveforms_on_request() {
         _ => bytes.starts_with(b"$"),
     };
     assert!(begins && bytes.len() > 10_000, "{} bytes", bytes.len());
+    // What is no trace is not lost.
+    std::fs::write(&file, "a model").unwrap();
+    let kept = CosimDevice::new(traced(&file));
+    assert!(
+        matches!(kept, Err(CosimError::TraceFile { .. })),
+        "{kept:?}"
+    );
+    assert_eq!(std::fs::read(&file).unwrap(), b"a model");
+    std::fs::remove_file(&file).unwrap();
     let nowhere = CosimDevice::new(traced(Path::new("/nonexistent/run.wave")));
     assert!(
         matches!(nowhere, Err(CosimError::TraceFile { .. })),

@@ -24,7 +24,8 @@ pub struct Eval {
     /// Quantized model file [default: the model that ships in models/].
     #[arg(env = "FQBERT_MODEL")]
     pub model: Option<PathBuf>,
-    /// Labelled data: TSV with columns sentence and label, or STS-B's file for --task sts.
+    /// Labelled data: TSV with columns sentence and label, or STS-B's file for --task sts; "-"
+    /// reads standard input.
     #[arg(long, value_name = "FILE")]
     pub data: PathBuf,
     /// What to measure [default: sts for embeddings, labels for all others].

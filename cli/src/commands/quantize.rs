@@ -1,16 +1,14 @@
 //! `fqbert quantize`.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, bail, ensure};
 use fqbert_checkpoint::{Checkpoint, LoadOptions, load_tokenizer};
-use fqbert_evaluation::data;
-use fqbert_files::write_atomically;
+use fqbert_files::{Output, Outputs};
 use fqbert_host::{TaskKind, Tokenizer, Tokens};
 use fqbert_model::{FloatMetric, QuantizedModel};
-use fqbert_names::{listed, shown};
 use fqbert_quantizer::{
     Calibration, Columns, Goal, Job, LearnedScales, Mix, Progress, QuantizeOptions, RangeMethod,
     Report, Sample, Scheme, Sensitivity, StageFolder, quantize_learned,
@@ -31,6 +29,45 @@ struct Summary<'a> {
     mix: Option<&'a Mix>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sensitivity: Option<&'a Sensitivity>,
+}
+
+/// Where everything goes, known to be writable before the work begins.
+struct Places {
+    model: Output,
+    report: Option<Output>,
+    sensitivity: Option<Output>,
+}
+
+impl Places {
+    /// Refuses an output that would destroy an input, another output, or what is no file.
+    fn open(args: &Quantize) -> anyhow::Result<Self> {
+        let mut outputs = Outputs::default();
+        for file in fqbert_checkpoint::files(&args.checkpoint) {
+            outputs.reads(&file);
+        }
+        outputs.reads(&args.checkpoint.join(LearnedScales::FILE));
+        if let Some(path) = &args.calibrate {
+            outputs.reads(path);
+        }
+        let model = outputs.whole(&args.output)?;
+        if args.resume {
+            outputs.folder(&stage_folder(&args.output))?;
+        }
+        let mut text = |path: &Option<PathBuf>| path.as_ref().map(|p| outputs.text(p)).transpose();
+        Ok(Self {
+            model,
+            report: text(&args.report)?,
+            sensitivity: text(&args.sensitivity)?,
+        })
+    }
+}
+
+/// Bytes that the model file of a checkpoint has at least: words in 16 bits, weights in 4.
+fn least_bytes(checkpoint: &Checkpoint) -> u64 {
+    let config = &checkpoint.config;
+    let [hidden, intermediate] = [config.hidden as u64, config.intermediate as u64];
+    let weights = 4 * hidden * hidden + 2 * hidden * intermediate;
+    2 * config.vocab as u64 * hidden + config.layers as u64 * weights / 2
 }
 
 /// What was made, and what was measured on the way.
@@ -60,7 +97,9 @@ impl Progress for Bar {
 pub fn run(cli: &Cli, args: &Quantize) -> anyhow::Result<()> {
     let start = Instant::now();
     let folder = &args.checkpoint;
+    let places = Places::open(args)?;
     let checkpoint = load(args).with_context(|| format!("checkpoint {}", folder.display()))?;
+    places.model.has_room(least_bytes(&checkpoint))?;
     let tokenizer =
         load_tokenizer(folder).with_context(|| format!("tokenizer of {}", folder.display()))?;
     let learned = LearnedScales::load(folder)?;
@@ -74,7 +113,7 @@ pub fn run(cli: &Cli, args: &Quantize) -> anyhow::Result<()> {
         .transpose()?;
     let options = options(args)?;
     let mut bar = Bar(progress::bar(0, "quantizing"));
-    let stages = args.resume.then(|| stage_folder(&args.output));
+    let stages = stages(args)?;
     let made = match (&learned, &calibration) {
         (Some(learned), _) => {
             nothing_to_choose(args)?;
@@ -110,8 +149,8 @@ pub fn run(cli: &Cli, args: &Quantize) -> anyhow::Result<()> {
         ),
     };
     bar.0.finish_and_clear();
-    write(args, &made)?;
-    if let Some(stages) = &stages {
+    write(places, &made)?;
+    if let Some(stages) = stages {
         stages.remove()?;
     }
     say(cli, args, &made, start.elapsed().as_secs_f64())
@@ -153,16 +192,16 @@ fn options(args: &Quantize) -> anyhow::Result<QuantizeOptions> {
 }
 
 /// Writes the model, and the reports that are asked for.
-fn write(args: &Quantize, made: &Made) -> anyhow::Result<()> {
-    let writing = || format!("writing {}", args.output.display());
-    made.model.save(&args.output).with_context(writing)?;
-    if let Some(path) = &args.report {
-        write_json(path, &made.report)?;
+fn write(places: Places, made: &Made) -> anyhow::Result<()> {
+    made.model.save_to(places.model)?;
+    if let Some(output) = places.report {
+        write_json(output, &made.report)?;
     }
     let mix = made.mix.as_ref().map(|m| &m.sensitivity);
-    if let (Some(path), Some(sensitivity)) = (&args.sensitivity, mix.or(made.sensitivity.as_ref()))
+    if let (Some(output), Some(sensitivity)) =
+        (places.sensitivity, mix.or(made.sensitivity.as_ref()))
     {
-        write_json(path, sensitivity)?;
+        write_json(output, sensitivity)?;
     }
     Ok(())
 }
@@ -244,10 +283,28 @@ fn make(
 }
 
 /// Beside the output, which may be a name without a folder.
-fn stage_folder(output: &Path) -> StageFolder {
+fn stage_folder(output: &Path) -> PathBuf {
     let mut name = output.as_os_str().to_owned();
     name.push(".stages");
-    StageFolder::new(name)
+    name.into()
+}
+
+/// The folder for stages. A run that finds another in it works without, to the same bits.
+fn stages(args: &Quantize) -> anyhow::Result<Option<StageFolder>> {
+    if !args.resume {
+        return Ok(None);
+    }
+    let path = stage_folder(&args.output);
+    let stages = StageFolder::open(&path)?;
+    if stages.is_none() {
+        // Nobody need read it.
+        let _ = writeln!(
+            std::io::stderr(),
+            "note: another run keeps its stages in {}; this one keeps none, and cannot be resumed",
+            path.display()
+        );
+    }
+    Ok(stages)
 }
 
 /// Calibration data, and the texts that are held out if something is judged on them.
@@ -289,34 +346,17 @@ fn draw(
         return Ok(Calibration::from_text_file(path, tokenizer, sample)?);
     };
     // Numbers address files without a header line, names those with one.
-    let columns = match column
-        .split(',')
-        .map(|c| c.trim().parse().ok())
-        .collect::<Option<Vec<usize>>>()
-    {
-        Some(texts) => Columns {
-            texts,
-            header: false,
-        },
-        None => Columns {
-            texts: vec![header_column(path, column)?],
-            header: true,
-        },
-    };
-    Ok(Calibration::from_tsv(path, &columns, tokenizer, sample)?)
-}
-
-/// Number, from 1, of a column that the header line names.
-fn header_column(path: &Path, name: &str) -> anyhow::Result<usize> {
-    let header = data::header(path)?;
-    let at = header.iter().position(|h| h == name);
-    Ok(1 + at.with_context(|| {
-        format!(
-            "no column \"{}\"; the header line has {}",
-            shown(name),
-            listed(&header)
-        )
-    })?)
+    let numbers = column.split(',').map(|c| c.trim().parse().ok());
+    Ok(match numbers.collect::<Option<Vec<usize>>>() {
+        Some(texts) => {
+            let columns = Columns {
+                texts,
+                header: false,
+            };
+            Calibration::from_tsv(path, &columns, tokenizer, sample)?
+        }
+        None => Calibration::from_named_column(path, column, tokenizer, sample)?,
+    })
 }
 
 /// NAME,DATA,VALUE,N of the float checkpoint.
@@ -386,11 +426,12 @@ fn value_name(value: impl clap::ValueEnum) -> String {
         .unwrap_or_default()
 }
 
-/// Writes a report; nobody reads half of one.
-fn write_json(path: &Path, value: &impl Serialize) -> anyhow::Result<()> {
+/// Writes a report; of a file nobody reads half.
+fn write_json(output: Output, value: &impl Serialize) -> anyhow::Result<()> {
+    let writing = format!("writing {}", output.path().display());
     let write = |out: &mut dyn Write| -> anyhow::Result<()> {
         serde_json::to_writer_pretty(&mut *out, value)?;
         Ok(out.write_all(b"\n")?)
     };
-    write_atomically(path, write).with_context(|| format!("writing {}", path.display()))
+    output.write(write).context(writing)
 }

@@ -144,5 +144,8 @@ fn a_report_is_a_whole_file() {
     assert_eq!(written, said["report"]);
     args.pop();
     args.push("/no/such/folder/report.json");
-    refused(&fqbert(&args), &["writing /no/such/folder/report.json"]);
+    refused(
+        &fqbert(&args),
+        &["/no/such/folder/report.json", "make it first"],
+    );
 }

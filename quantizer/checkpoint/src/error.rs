@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use fqbert_files::InputError;
 use fqbert_host::{Family, TaskKind, TokenizerError};
 use fqbert_names::{self as names, said, shown};
 
@@ -12,14 +13,9 @@ const PICKLE: &str = "a pickled pytorch_model.bin is there, but is not read beca
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CheckpointError {
-    /// A file could not be opened or read.
-    #[error("cannot read {}: {source}", names::path(path))]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// What the operating system said.
-        source: std::io::Error,
-    },
+    /// A file cannot be read, or is none that could be a checkpoint's.
+    #[error(transparent)]
+    Input(#[from] InputError),
     /// The folder has no weights that we read.
     #[error(
         "{}: no model.safetensors and no model.safetensors.index.json; {}",
@@ -31,19 +27,6 @@ pub enum CheckpointError {
         folder: PathBuf,
         /// Whether `pytorch_model.bin` lies there instead.
         pickle: bool,
-    },
-    /// A file is larger than anything sensible of its kind.
-    #[error(
-        "{} is {bytes} bytes, more than the {limit} that such a file may have",
-        names::path(path)
-    )]
-    FileTooLarge {
-        /// The file.
-        path: PathBuf,
-        /// Its size.
-        bytes: u64,
-        /// The bound.
-        limit: u64,
     },
     /// A JSON file does not parse.
     #[error("{} is not valid JSON of the expected form: {}", names::path(path),

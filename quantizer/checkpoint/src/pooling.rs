@@ -6,7 +6,7 @@ use fqbert_host::{Head, Pooling};
 use serde_json::{Map, Value};
 
 use crate::error::CheckpointError;
-use crate::files::read_json;
+use crate::files::{is_there, read_json};
 
 const MODULES: &str = "modules.json";
 const POOLING: &str = "1_Pooling/config.json";
@@ -22,9 +22,9 @@ struct Module {
 /// `1_Pooling/config.json` alone; without either, the mean, normalised.
 pub(crate) fn embedding_head(folder: &Path) -> Result<Head, CheckpointError> {
     let modules = folder.join(MODULES);
-    if !modules.is_file() {
+    if !is_there(&modules) {
         let config = folder.join(POOLING);
-        let pooling = if config.is_file() {
+        let pooling = if is_there(&config) {
             pooling(&config)?
         } else {
             Pooling::Mean

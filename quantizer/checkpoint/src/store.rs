@@ -3,22 +3,27 @@
 //! Tensors are read one at a time with positioned reads into their final place and are not
 //! memory-mapped. Every value is converted to f32 and checked for NaN anyway, so a mapping would
 //! save no copy; and a mapped file that somebody truncates kills the process with SIGBUS, which
-//! no error value can report, where a read merely comes back short.
+//! no error value can report. A file stays open from its header to its last tensor: one that is
+//! replaced by renaming is read as it was, and after each tensor it is seen whether somebody has
+//! written to it.
 
 use std::collections::{BTreeMap, HashSet};
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
+use fqbert_files::Input;
 use half::{bf16, f16};
 use safetensors::Dtype;
 use safetensors::tensor::Metadata;
 
 use crate::error::CheckpointError;
-use crate::files::{io_error, read_json};
+use crate::files::{is_there, read_json};
+
+const INDEX: &str = "model.safetensors.index.json";
 
 /// Largest header accepted; the bound of the safetensors format's own reader.
 const MAX_HEADER: u64 = 100_000_000;
+/// Largest file accepted: shards have 5 to 50 GB.
+const MAX_FILE: u64 = 64 << 30;
 /// Bytes converted at a time: bounds what a load needs beyond its result.
 const CHUNK: usize = 1 << 20;
 
@@ -44,8 +49,14 @@ struct Entry {
 /// The named tensors of a checkpoint folder.
 #[derive(Debug)]
 pub struct TensorStore {
-    shards: Vec<PathBuf>,
+    shards: Vec<Shard>,
     tensors: BTreeMap<String, Entry>,
+}
+
+#[derive(Debug)]
+struct Shard {
+    path: PathBuf,
+    input: Input,
 }
 
 #[derive(serde::Deserialize)]
@@ -62,17 +73,16 @@ impl TensorStore {
     /// No weights in the folder; a damaged header; an index that disagrees with its shards.
     pub fn open(folder: &Path) -> Result<Self, CheckpointError> {
         let single = folder.join("model.safetensors");
-        let index = folder.join("model.safetensors.index.json");
-        if single.is_file() {
+        if is_there(&single) {
             return Self::open_file(&single);
         }
-        if !index.is_file() {
+        if !is_there(&folder.join(INDEX)) {
             return Err(CheckpointError::NoWeights {
                 folder: folder.to_path_buf(),
-                pickle: folder.join("pytorch_model.bin").is_file(),
+                pickle: is_there(&folder.join("pytorch_model.bin")),
             });
         }
-        Self::open_shards(folder, &index)
+        Self::open_shards(folder)
     }
 
     /// Opens one safetensors file.
@@ -88,24 +98,14 @@ impl TensorStore {
         Ok(store)
     }
 
-    fn open_shards(folder: &Path, index: &Path) -> Result<Self, CheckpointError> {
-        let ShardIndex { weight_map } = read_json(index)?;
+    fn open_shards(folder: &Path) -> Result<Self, CheckpointError> {
+        let weight_map = shard_names(folder)?;
         let mut store = TensorStore {
             shards: Vec::new(),
             tensors: BTreeMap::new(),
         };
         let mut opened = HashSet::new();
         for shard in weight_map.values() {
-            // A name with a separator could reach outside the folder.
-            let plain = Path::new(shard)
-                .file_name()
-                .is_some_and(|n| n == shard.as_str());
-            if !plain || !shard.ends_with(".safetensors") {
-                return Err(CheckpointError::ShardName {
-                    path: index.to_path_buf(),
-                    name: shard.clone(),
-                });
-            }
             if opened.insert(shard) {
                 store.add_shard(&folder.join(shard))?;
             }
@@ -116,7 +116,7 @@ impl TensorStore {
                 .get(name)
                 .and_then(|e| store.shards.get(e.shard));
             let found = found
-                .and_then(|p| p.file_name())
+                .and_then(|shard| shard.path.file_name())
                 .map(|f| f.to_string_lossy().into_owned());
             if found.as_deref() != Some(shard) {
                 return Err(CheckpointError::Disagreement {
@@ -142,7 +142,8 @@ impl TensorStore {
     }
 
     fn add_shard(&mut self, path: &Path) -> Result<(), CheckpointError> {
-        let (data_start, metadata) = read_header(path)?;
+        let input = Input::open(path, MAX_FILE)?;
+        let (data_start, metadata) = read_header(path, &input)?;
         let shard = self.shards.len();
         for (name, info) in metadata.tensors() {
             // Within the file: `read_header` compared the last offset with the file's length.
@@ -155,7 +156,7 @@ impl TensorStore {
                 bytes: (end - start) as u64,
             };
             if let Some(earlier) = self.tensors.insert(name.clone(), entry) {
-                let earlier = self.shards.get(earlier.shard).cloned().unwrap_or_default();
+                let earlier = self.shards.get(earlier.shard).map_or(path, |s| &s.path);
                 return Err(CheckpointError::Disagreement {
                     left: earlier.display().to_string(),
                     left_value: format!("it holds tensor {name}"),
@@ -164,7 +165,10 @@ impl TensorStore {
                 });
             }
         }
-        self.shards.push(path.to_path_buf());
+        self.shards.push(Shard {
+            path: path.to_path_buf(),
+            input,
+        });
         Ok(())
     }
 
@@ -269,51 +273,61 @@ impl TensorStore {
         convert: impl Fn([u8; N]) -> T,
         check: impl Fn(usize, T) -> Result<(), CheckpointError>,
     ) -> Result<Vec<T>, CheckpointError> {
-        let path = self
-            .shards
-            .get(entry.shard)
-            .map_or(Path::new(""), PathBuf::as_path);
-        let at = |e| io_error(path, e);
-        let mut file = File::open(path).map_err(at)?;
-        file.seek(SeekFrom::Start(entry.start)).map_err(at)?;
+        let Shard { input, .. } = &self.shards[entry.shard];
         // In the file's length, checked at opening, hence no allocation beyond what is there.
         let total = usize::try_from(entry.bytes).unwrap_or(usize::MAX);
         let mut values = Vec::with_capacity(total / N);
         let mut buffer = vec![0u8; CHUNK.min(total)];
-        let mut left = total;
-        while left > 0 {
-            let take = left.min(CHUNK);
+        let mut done = 0;
+        while done < total {
+            let take = CHUNK.min(total - done);
             let part = &mut buffer[..take];
-            file.read_exact(part).map_err(at)?;
+            input.read_at(part, entry.start + done as u64)?;
             for group in part.as_chunks::<N>().0 {
                 let value = convert(*group);
                 check(values.len(), value)?;
                 values.push(value);
             }
-            left -= take;
+            done += take;
         }
+        input.check_unchanged()?;
         Ok(values)
     }
 }
 
-/// Reads and checks the header of `path`; returns the byte at which data starts, and the header.
-fn read_header(path: &Path) -> Result<(u64, Metadata), CheckpointError> {
+/// For each tensor the file that the index says it is in.
+pub(crate) fn shard_names(folder: &Path) -> Result<BTreeMap<String, String>, CheckpointError> {
+    let index = folder.join(INDEX);
+    let ShardIndex { weight_map } = read_json(&index)?;
+    for shard in weight_map.values() {
+        // A name with a separator could reach outside the folder.
+        let plain = Path::new(shard)
+            .file_name()
+            .is_some_and(|n| n == shard.as_str());
+        if !plain || !shard.ends_with(".safetensors") {
+            return Err(CheckpointError::ShardName {
+                path: index,
+                name: shard.clone(),
+            });
+        }
+    }
+    Ok(weight_map)
+}
+
+/// Reads and checks the header; returns the byte at which data starts, and the header.
+fn read_header(path: &Path, input: &Input) -> Result<(u64, Metadata), CheckpointError> {
     let bad = |reason: String| CheckpointError::Header {
         path: path.to_path_buf(),
         reason,
     };
-    let length = std::fs::metadata(path)
-        .map_err(|e| io_error(path, e))?
-        .len();
-    let mut file = File::open(path).map_err(|e| io_error(path, e))?;
+    let length = input.length();
     let mut prefix = [0u8; 8];
     if length < 8 {
         return Err(bad(format!(
             "{length} bytes are too few for a safetensors header"
         )));
     }
-    file.read_exact(&mut prefix)
-        .map_err(|e| io_error(path, e))?;
+    input.read_at(&mut prefix, 0)?;
     let header = u64::from_le_bytes(prefix);
     if header > MAX_HEADER.min(length - 8) {
         return Err(bad(format!(
@@ -323,7 +337,7 @@ fn read_header(path: &Path) -> Result<(u64, Metadata), CheckpointError> {
         )));
     }
     let mut json = vec![0u8; usize::try_from(header).unwrap_or(0)];
-    file.read_exact(&mut json).map_err(|e| io_error(path, e))?;
+    input.read_at(&mut json, 8)?;
     // Deserializing also checks order, gaps, overlaps and that lengths fit type and shape.
     let metadata: Metadata =
         serde_json::from_slice(&json).map_err(|e| bad(format!("bad header: {e}")))?;

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
+use fqbert_files::read;
 use fqbert_host::Tokenizer;
 
 use crate::error::CheckpointError;
-use crate::files::read_limited;
+use crate::files::is_there;
 use crate::vocab::word_piece_json;
 
 /// Bound on `tokenizer.json` and `vocab.txt`; the largest in use (XLM-RoBERTa) has 17 MB.
@@ -18,12 +19,12 @@ const MAX_FILE: u64 = 256 << 20;
 /// [`CheckpointError`]: no such file, or one that is damaged.
 pub fn load_tokenizer(folder: &Path) -> Result<Tokenizer, CheckpointError> {
     let json = folder.join("tokenizer.json");
-    if json.is_file() {
-        return Ok(Tokenizer::from_bytes(read_limited(&json, MAX_FILE)?)?);
+    if is_there(&json) {
+        return Ok(Tokenizer::from_bytes(read(&json, MAX_FILE)?)?);
     }
     let vocab = folder.join("vocab.txt");
-    if vocab.is_file() {
-        let text = read_limited(&vocab, MAX_FILE)?;
+    if is_there(&vocab) {
+        let text = read(&vocab, MAX_FILE)?;
         let config = folder.join("tokenizer_config.json");
         return Ok(Tokenizer::from_bytes(word_piece_json(&text, &config)?)?);
     }

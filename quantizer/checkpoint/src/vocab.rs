@@ -6,13 +6,13 @@ use fqbert_host::TokenizerError;
 use serde_json::{Map, Value, json};
 
 use crate::error::CheckpointError;
-use crate::files::read_json;
+use crate::files::{is_there, read_json};
 
 const CONFIG: &str = "tokenizer_config.json";
 
 /// Writes the `tokenizer.json` that says the same. `config` need not exist: BERT's defaults.
 pub(crate) fn word_piece_json(vocab: &[u8], config: &Path) -> Result<Vec<u8>, CheckpointError> {
-    let config: Map<String, Value> = if config.is_file() {
+    let config: Map<String, Value> = if is_there(config) {
         read_json(config)?
     } else {
         Map::new()

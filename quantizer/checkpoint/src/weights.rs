@@ -10,6 +10,7 @@ use fqbert_host::{
 
 use crate::config::ConfigFile;
 use crate::error::CheckpointError;
+use crate::files::is_there;
 use crate::linear::{FloatLinear, LayerNorm};
 use crate::names::{Names, Part};
 use crate::pooling::embedding_head;
@@ -73,7 +74,7 @@ impl Checkpoint {
         let task = match options.task {
             Some(task) => task,
             // sentence-transformers folders are complete even where the class is not named.
-            None if file.architecture.is_none() && folder.join("modules.json").is_file() => {
+            None if file.architecture.is_none() && is_there(&folder.join("modules.json")) => {
                 TaskKind::Embedding
             }
             None => file.stated_task()?,

@@ -16,6 +16,9 @@ use serde::Deserialize;
 
 use crate::error::QuantizeError;
 
+/// Bound on the file: BERT-large's has 3 MB.
+const MAX_FILE: u64 = 64 << 20;
+
 /// Learned scales of a model, checked for themselves; against a checkpoint they are checked when
 /// it is quantized.
 #[derive(Debug, Clone, PartialEq)]
@@ -64,15 +67,14 @@ impl LearnedScales {
     /// Reads the scales of a checkpoint folder; `None` if it has none.
     ///
     /// # Errors
-    /// [`QuantizeError::Io`] for a file that cannot be read, [`QuantizeError::Learned`] for one
+    /// [`QuantizeError::Input`] for a file that cannot be read, [`QuantizeError::Learned`] for one
     /// that is not what it should be.
     pub fn load(folder: &Path) -> Result<Option<Self>, QuantizeError> {
         let path = folder.join(Self::FILE);
-        match std::fs::read(&path) {
-            Ok(bytes) => Self::parse(&bytes).map(Some),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(QuantizeError::Io { path, source }),
+        if path.symlink_metadata().is_err() {
+            return Ok(None);
         }
+        Self::parse(&fqbert_files::read(&path, MAX_FILE)?).map(Some)
     }
 
     /// Reads the file's bytes.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use fqbert_contract::capability::Difference;
+use fqbert_files::InputError;
 use fqbert_host::ConfigError;
 use fqbert_names::{self as names, said, shown};
 
@@ -10,11 +11,12 @@ use fqbert_names::{self as names, said, shown};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ModelError {
-    /// The file cannot be opened, mapped or written.
-    #[error("cannot {doing} {}: {source}", names::path(path))]
+    /// The file cannot be read, or is no file that could be a model's.
+    #[error(transparent)]
+    Input(#[from] InputError),
+    /// The file cannot be written.
+    #[error("cannot write {}: {source}", names::path(path))]
     Io {
-        /// What was tried.
-        doing: &'static str,
         /// The file.
         path: PathBuf,
         /// The system's reason.
@@ -54,6 +56,18 @@ pub enum ModelError {
     Contract {
         /// Field by field.
         differences: Vec<Difference>,
+    },
+    /// The file's bytes are not those that its digest was made of.
+    #[error(
+        "the file's SHA-256 is {found}, its metadata says {expected}: it is damaged, or was \
+         written over while it was read; copy or make the model again, and replace files by \
+         renaming"
+    )]
+    Digest {
+        /// Digest of the bytes.
+        found: String,
+        /// Digest in the metadata.
+        expected: String,
     },
     /// A metadata value that is not the JSON it should be.
     #[error("metadata key {key}: {}", said(reason))]

@@ -16,7 +16,6 @@ mod compression;
 mod error;
 pub mod file;
 mod linear;
-mod map;
 mod model;
 mod provenance;
 pub mod reference;

@@ -1,5 +1,6 @@
 //! The model file: round trip, determinism, and refusal of whatever is not a model.
 
+use fqbert_files::InputError;
 use fqbert_model::testing::{Shape, random_model};
 use fqbert_model::{ModelError, QuantizedModel, Table, TokenizerFile};
 use proptest::prelude::*;
@@ -32,6 +33,14 @@ fn join(header: &serde_json::Value, data: &[u8]) -> Vec<u8> {
         data,
     ]
     .concat()
+}
+
+/// As files of before the digest were.
+fn without_digest(bytes: &[u8]) -> Vec<u8> {
+    let (mut header, data) = split(bytes);
+    let metadata = header["__metadata__"].as_object_mut().unwrap();
+    assert!(metadata.remove("fqbert.sha256").is_some());
+    join(&header, &data)
 }
 
 fn refusal(bytes: &[u8]) -> String {
@@ -85,11 +94,11 @@ fn a_missing_file_a_folder_and_an_empty_file_are_refused() {
     let path = folder.path().join("model.safetensors");
     assert!(matches!(
         QuantizedModel::load(&path),
-        Err(ModelError::Io { doing: "open", .. })
+        Err(ModelError::Input(e)) if e.is_missing()
     ));
     assert!(matches!(
         QuantizedModel::load(folder.path()),
-        Err(ModelError::Io { .. })
+        Err(ModelError::Input(InputError::NotRegular { .. }))
     ));
     std::fs::write(&path, b"").unwrap();
     assert!(matches!(
@@ -271,6 +280,101 @@ fn the_digest_is_sha256() {
     assert_eq!(empty.sha256(), expected);
 }
 
+/// Two models of one shape, so that their files differ in nothing but values.
+fn alike() -> [QuantizedModel; 2] {
+    [7, 8].map(|seed| {
+        random_model(
+            Shape {
+                layers: 2,
+                ..Shape::SMALL
+            },
+            seed,
+        )
+    })
+}
+
+#[test]
+fn every_byte_is_in_the_digest() {
+    let [a, b] = alike().map(|m| m.to_bytes().unwrap());
+    assert_eq!(a.len(), b.len());
+    let refused = |bytes: &[u8]| QuantizedModel::from_bytes(bytes).expect_err("no model was so");
+    // What a writer leaves who is half-way, wherever that is.
+    let mut digests = 0;
+    for at in (8..a.len()).step_by(a.len() / 97) {
+        let mixed = [&a[..at], &b[at..]].concat();
+        if mixed != a && mixed != b {
+            digests += usize::from(matches!(refused(&mixed), ModelError::Digest { .. }));
+        }
+    }
+    assert!(
+        digests > 50,
+        "{digests} of the mixtures are consistent but for the digest"
+    );
+    // The header too: no check of values knows which licence is right.
+    let mut spoiled = a.clone();
+    let license = a.windows(7).position(|w| w == b"license").unwrap();
+    spoiled[license + 11] ^= 1;
+    refused(&spoiled);
+    // A bit of a bias, which any value may have.
+    let (header, data) = split(&a);
+    let start = header["layer.0.q.bias"]["data_offsets"][0]
+        .as_u64()
+        .unwrap() as usize;
+    let mut spoiled = a.clone();
+    spoiled[a.len() - data.len() + start] ^= 1;
+    let said = refused(&spoiled).to_string();
+    assert!(
+        said.contains("SHA-256") && said.contains("renaming"),
+        "{said}"
+    );
+    // Files of before are taken.
+    assert!(QuantizedModel::from_bytes(&without_digest(&a)).is_ok());
+}
+
+#[test]
+fn a_file_written_over_while_it_is_loaded_is_one_model_or_an_error() {
+    use std::os::unix::fs::FileExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    let models = alike();
+    let bytes = models.each_ref().map(|m| m.to_bytes().unwrap());
+    std::fs::write(&path, &bytes[0]).unwrap();
+    let done = std::sync::atomic::AtomicBool::new(false);
+    let (mut right, mut wrong) = (0, 0);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for i in 1usize.. {
+                let bytes = &bytes[i % 2];
+                if i % 3 == 0 {
+                    // In place, in parts, without a change of length.
+                    let file = std::fs::File::options().write(true).open(&path).unwrap();
+                    for (n, part) in bytes.chunks(4096).enumerate() {
+                        file.write_all_at(part, 4096 * n as u64).unwrap();
+                    }
+                } else {
+                    // As cp does.
+                    std::fs::write(&path, bytes).unwrap();
+                }
+                if done.load(std::sync::atomic::Ordering::Relaxed) {
+                    break;
+                }
+            }
+        });
+        for _ in 0..300 {
+            match QuantizedModel::load(&path) {
+                Ok(model) => {
+                    right += 1;
+                    assert!(models.contains(&model), "a mixture");
+                }
+                Err(_) => wrong += 1,
+            }
+        }
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    assert_eq!(right + wrong, 300);
+    assert!(wrong > 0, "no load met the writer");
+}
+
 proptest! {
     /// Changed bytes are refused or give a model that is valid; nothing panics.
     #[test]
@@ -280,7 +384,8 @@ proptest! {
     ) {
         use std::sync::OnceLock;
         static BYTES: OnceLock<Vec<u8>> = OnceLock::new();
-        let bytes = BYTES.get_or_init(|| small().to_bytes().unwrap());
+        // Without the digest, which would refuse all of them.
+        let bytes = BYTES.get_or_init(|| without_digest(&small().to_bytes().unwrap()));
         let header = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
         let mut bad = bytes.clone();
         for (at, value) in changes {

@@ -1,8 +1,9 @@
 //! A bitstream's manifest: the small TOML file beside it that says what it is.
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -205,11 +206,23 @@ fn is_plain_name(name: &str) -> bool {
     !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\0'])
 }
 
-/// At most one byte more than `limit`: enough to see that a file is too long.
+/// At most one byte more than `limit`: enough to see that a file is too long. What is no regular
+/// file is refused: a FIFO would be waited for.
 fn read_bounded(path: &Path, limit: u64) -> Result<Vec<u8>, Error> {
+    let io = |source: io::Error| Error::io("read", path, source);
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC)
+        .open(path)
+        .map_err(io)?;
+    if !file.metadata().map_err(io)?.is_file() {
+        return Err(Error::BadRequest {
+            reason: format!("{} is no regular file; name one", path.display()),
+        });
+    }
     let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(limit.saturating_add(1)).read_to_end(&mut bytes))
-        .map_err(|source: io::Error| Error::io("read", path, source))?;
+    file.take(limit.saturating_add(1))
+        .read_to_end(&mut bytes)
+        .map_err(io)?;
     Ok(bytes)
 }

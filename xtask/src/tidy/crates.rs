@@ -13,9 +13,11 @@ use crate::host::output;
 /// Layers from the lowest: a crate uses crates of its own group and of lower layers. A crate is of
 /// the group with the longest prefix of its folder.
 const LAYERS: &[&[&str]] = &[
+    // Files and random numbers, for whoever needs them.
+    &["support/"],
     // Each stands alone: what they know is not of this project.
-    &["support/", "uio-driver"],
-    &["accelerator/numerics", "evaluation"],
+    &["uio-driver", "evaluation"],
+    &["accelerator/numerics"],
     &["accelerator/contract"],
     // Devices and programs know the contract, and not each other.
     &["accelerator/", "runtime/"],

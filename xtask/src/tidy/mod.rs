@@ -1,6 +1,7 @@
 //! `cargo xtask tidy`: what no compiler checks. Widths and lengths, links, the two lists in
 //! ARCHITECTURE.md that are facts of the sources (which crate depends on which, where `unsafe` is),
-//! the layers of the crates, import circles between modules, and macros that print.
+//! the layers of the crates, import circles between modules, macros that print, and files that are
+//! opened past the functions for it.
 //!
 //! A rule is a function of the tree of files alone, so each has a test with a planted violation.
 //! What a rule finds can be excepted in `exceptions.toml`, with a reason.
@@ -9,6 +10,7 @@ mod crates;
 mod exceptions;
 mod links;
 mod modules;
+mod opening;
 mod prints;
 mod text;
 mod tree;
@@ -59,6 +61,7 @@ pub fn run(root: &Path) -> Result<()> {
     }
     findings.extend(crates.upward());
     findings.extend(modules::check(&tree, &crates.roots));
+    findings.extend(opening::check(&tree));
     findings.extend(prints::check(&tree));
     let findings = exceptions::apply(findings)?;
     let text: Vec<String> = findings.iter().map(Finding::to_string).collect();

@@ -16,6 +16,8 @@ use source::{Import, Source};
 
 mod source;
 
+pub use source::{is_test, item};
+
 /// A module of a crate.
 #[derive(Default)]
 struct Module {

@@ -8,7 +8,13 @@ use super::tree::{Finding, Tree};
 const MACROS: [&str; 5] = ["print", "println", "eprint", "eprintln", "dbg"];
 /// What is run by developers only: tasks, measurements, fuzzing, the plugin of the virtual board,
 /// build scripts and tests.
-const EXEMPT: [&str; 4] = ["xtask/", "bench/", "fuzz/", "accelerator/board-sim/"];
+const EXEMPT: [&str; 5] = [
+    "xtask/",
+    "bench/",
+    "fuzz/",
+    "simulation/",
+    "accelerator/board-sim/",
+];
 const EXEMPT_PARTS: [&str; 4] = ["/tests/", "/benches/", "/build/", "/tests.rs"];
 
 /// Finds them in libraries, programs and examples.

@@ -11,7 +11,7 @@ use fqbert_evaluation::{
     Answers, Columns, Details, DeviceRun, Evaluation, Examples, Kind, Subject, Tokenized, evaluate,
     picture,
 };
-use fqbert_files::write_atomically;
+use fqbert_files::{Output, Outputs};
 use fqbert_host::Reading;
 use fqbert_model::{QuantizedModel, Task};
 use fqbert_runtime::{Encoding, HeadOutput, Session, Tokenizer, Tokens, open_device};
@@ -27,6 +27,7 @@ pub fn run(cli: &Cli, args: &Eval) -> anyhow::Result<()> {
     let kind = kind(&model, args.task)?;
     // What the user may have got wrong is found before anything slow.
     check(args, kind)?;
+    let svg = picture_output(args, &path)?;
     let examples = examples(args, kind, &model.config.labels)?;
     let tokenizer = tokenizer(&model)?;
     let float = Float::load(args, kind, &model, &examples)?;
@@ -90,8 +91,8 @@ pub fn run(cli: &Cli, args: &Eval) -> anyhow::Result<()> {
             session, options, &model, checkpoint, &sample,
         )?);
     }
-    if let Some(path) = &args.svg {
-        draw(path, &evaluation).with_context(|| format!("writing {}", path.display()))?;
+    if let Some(output) = svg {
+        draw(output, &evaluation)?;
     }
     if cli.json {
         return output::json(&evaluation);
@@ -156,19 +157,27 @@ fn check(args: &Eval, kind: Kind) -> anyhow::Result<()> {
         kind != Kind::Tags || args.second_column.is_none(),
         "--second-column: a tagger takes one text a row"
     );
-    let Some(path) = &args.svg else { return Ok(()) };
     ensure!(
-        args.sqnr_samples > 0,
+        args.svg.is_none() || args.sqnr_samples > 0,
         "--svg draws the error of each layer, which --sqnr-samples 0 leaves out; give it some"
     );
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty());
-    ensure!(
-        folder.is_none_or(Path::is_dir) && !path.is_dir(),
-        "--svg {}: the folder does not exist, or it is a folder itself; name a file in a folder \
-         that exists",
-        path.display()
-    );
     Ok(())
+}
+
+/// Where the picture goes, if one is asked for: nowhere that anything is read from.
+fn picture_output(args: &Eval, model: &Path) -> anyhow::Result<Option<Output>> {
+    let Some(path) = &args.svg else {
+        return Ok(None);
+    };
+    let mut outputs = Outputs::default();
+    outputs.reads(model);
+    outputs.reads(&args.data);
+    if let Some(folder) = &args.float {
+        for file in fqbert_checkpoint::files(folder) {
+            outputs.reads(&file);
+        }
+    }
+    Ok(Some(outputs.text(path).context("--svg")?))
 }
 
 /// The labelled data that the options name.
@@ -251,9 +260,11 @@ fn sample(tokens: &[Tokens], n: usize) -> Vec<Tokens> {
 }
 
 /// Writes the error of each layer as SVG.
-fn draw(path: &Path, evaluation: &Evaluation) -> anyhow::Result<()> {
+fn draw(output: Output, evaluation: &Evaluation) -> anyhow::Result<()> {
     if let Some(svg) = picture::layer_errors(evaluation).transpose()? {
-        write_atomically(path, |out| out.write_all(svg.as_bytes()))?;
+        let writing = format!("writing {}", output.path().display());
+        let written: std::io::Result<()> = output.write(|out| out.write_all(svg.as_bytes()));
+        written.context(writing)?;
     }
     Ok(())
 }

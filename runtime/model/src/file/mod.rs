@@ -21,8 +21,11 @@
 //!
 //! Metadata: `fqbert.format` ("1"), `fqbert.contract` ("major.minor"), `fqbert.config`,
 //! `fqbert.quantization`, `fqbert.provenance` (JSON of [`crate::ModelConfig`],
-//! [`crate::Quantization`], [`crate::Provenance`]) and `fqbert.tokenizer_sha256`. The bytes are a
-//! function of the model alone. Every tensor is aligned to its type.
+//! [`crate::Quantization`], [`crate::Provenance`]), `fqbert.tokenizer_sha256` and `fqbert.sha256`.
+//! The last is the digest of all that follows the header's length, itself taken for 64 zeros: a
+//! file of two models' parts is found by it, whoever wrote it and when. Files of before this key
+//! have none, and are taken without. The bytes are a function of the model alone. Every tensor is
+//! aligned to its type.
 
 mod container;
 mod read;
@@ -35,6 +38,7 @@ pub(crate) const KEY_CONFIG: &str = "fqbert.config";
 pub(crate) const KEY_QUANTIZATION: &str = "fqbert.quantization";
 pub(crate) const KEY_PROVENANCE: &str = "fqbert.provenance";
 pub(crate) const KEY_TOKENIZER: &str = "fqbert.tokenizer_sha256";
+pub(crate) const KEY_SHA256: &str = "fqbert.sha256";
 pub(crate) const TOKENIZER: &str = "tokenizer.json";
 
 /// Length of a `layer.I.ln_*.header` tensor.

@@ -5,6 +5,7 @@ use std::path::Path;
 use fqbert_contract::capability::Difference;
 use fqbert_contract::geometry::Mode;
 use fqbert_contract::isa::{CONTRACT_MAJOR, CONTRACT_MINOR};
+use fqbert_files::Input;
 use fqbert_host::{Dense, EmbeddingTables, ModelConfig, Table, Task};
 use fqbert_numerics::layernorm::LayerNormParams;
 use fqbert_numerics::requant::Requant;
@@ -12,25 +13,35 @@ use half::f16;
 use safetensors::Dtype;
 use serde::de::DeserializeOwned;
 
-use super::container::Reader;
+use super::container::{self, Reader};
 use super::{
     FORMAT, KEY_CONFIG, KEY_CONTRACT, KEY_FORMAT, KEY_PROVENANCE, KEY_QUANTIZATION, KEY_TOKENIZER,
     LN_HEADER, TOKENIZER,
 };
 use crate::error::ModelError;
 use crate::linear::{QuantizedLinear, WeightCodes};
-use crate::map::map;
 use crate::model::{LayerScales, Linear, QuantizedLayer, QuantizedModel, TokenizerFile};
 
+/// Largest model file: XLM-RoBERTa-large, whose vocabulary is the largest in use, takes 1.5 GB.
+const MAX_FILE: u64 = 4 << 30;
+
 impl QuantizedModel {
-    /// Reads a model file through a memory mapping. Everything is checked and copied; the file may
-    /// go away afterwards.
+    /// Reads a model file, of up to 4 GiB. The header is checked before the rest is read. What is
+    /// written over the file meanwhile is an error, never a model of two files' parts; afterwards
+    /// the file may go away.
     ///
     /// # Errors
     /// [`ModelError`]: whatever is missing, damaged, contradictory, out of range or of another
     /// version.
     pub fn load(path: &Path) -> Result<Self, ModelError> {
-        Self::from_bytes(&map(path)?)
+        let mut input = Input::open(path, MAX_FILE)?;
+        let total = input.length();
+        let mut start = vec![0; total.min(8) as usize];
+        input.read_at(&mut start, 0)?;
+        let mut header = vec![0; container::header_length(&start, total)?];
+        input.read_at(&mut header, 8)?;
+        container::parse(&header, total)?;
+        Self::from_bytes(&input.read_all()?)
     }
 
     /// Reads a model from the bytes of its file.
@@ -38,6 +49,23 @@ impl QuantizedModel {
     /// # Errors
     /// As [`QuantizedModel::load`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ModelError> {
+        std::thread::scope(|scope| {
+            // As long as everything else together, and beside it.
+            let check = || Reader::new(bytes)?.check_digest();
+            let digest = std::thread::Builder::new().spawn_scoped(scope, check);
+            // What is wrong in particular says more than that something is.
+            let model = Self::parse(bytes)?;
+            match digest.map(|thread| thread.join()) {
+                Ok(Ok(checked)) => checked?,
+                Ok(Err(panic)) => std::panic::resume_unwind(panic),
+                // There may be no more threads.
+                Err(_) => check()?,
+            }
+            Ok(model)
+        })
+    }
+
+    fn parse(bytes: &[u8]) -> Result<Self, ModelError> {
         let mut reader = Reader::new(bytes)?;
         check_versions(&reader)?;
         let config: ModelConfig = metadata(&reader, KEY_CONFIG)?;

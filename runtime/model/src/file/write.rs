@@ -6,7 +6,7 @@ use std::path::Path;
 
 use fqbert_contract::geometry::Mode;
 use fqbert_contract::isa::{CONTRACT_MAJOR, CONTRACT_MINOR};
-use fqbert_files::{sha256_of, write_atomically};
+use fqbert_files::{Output, sha256_of, write_atomically};
 use fqbert_host::{Dense, Table};
 use fqbert_numerics::layernorm::LayerNormParams;
 use fqbert_numerics::requant::Requant;
@@ -22,20 +22,33 @@ use crate::error::ModelError;
 use crate::linear::QuantizedLinear;
 use crate::model::{Linear, QuantizedModel};
 
+fn io(path: &Path) -> impl FnOnce(std::io::Error) -> ModelError + use<> {
+    let path = path.to_path_buf();
+    |source| ModelError::Io { path, source }
+}
+
 impl QuantizedModel {
-    /// Writes the model file: to a temporary name beside `path`, then renamed.
+    /// Writes the model file as [`write_atomically`] does.
     ///
     /// # Errors
     /// What [`QuantizedModel::validate`] refuses; [`ModelError::Io`] if the file cannot be written.
     pub fn save(&self, path: &Path) -> Result<(), ModelError> {
-        let io = |source| ModelError::Io {
-            doing: "write",
-            path: path.to_path_buf(),
-            source,
-        };
         self.validate()?;
         let metadata = self.metadata()?;
-        write_atomically(path, |out| container::write(out, &metadata, self.tensors())).map_err(io)
+        write_atomically(path, |out| container::write(out, &metadata, self.tensors()))
+            .map_err(io(path))
+    }
+
+    /// As [`QuantizedModel::save`], to an output that was opened before.
+    ///
+    /// # Errors
+    /// Those of [`QuantizedModel::save`].
+    pub fn save_to(&self, output: Output) -> Result<(), ModelError> {
+        self.validate()?;
+        let (metadata, io) = (self.metadata()?, io(output.path()));
+        output
+            .write(|out| container::write(out, &metadata, self.tensors()))
+            .map_err(io)
     }
 
     /// The bytes of the model file.
@@ -45,13 +58,8 @@ impl QuantizedModel {
     pub fn to_bytes(&self) -> Result<Vec<u8>, ModelError> {
         self.validate()?;
         let mut bytes = Vec::new();
-        container::write(&mut bytes, &self.metadata()?, self.tensors()).map_err(|source| {
-            ModelError::Io {
-                doing: "write",
-                path: "model".into(),
-                source,
-            }
-        })?;
+        container::write(&mut bytes, &self.metadata()?, self.tensors())
+            .map_err(io(Path::new("model")))?;
         Ok(bytes)
     }
 
@@ -62,13 +70,8 @@ impl QuantizedModel {
     /// [`ModelError::Metadata`] if its metadata cannot be written as JSON.
     pub fn sha256(&self) -> Result<String, ModelError> {
         let metadata = self.metadata()?;
-        sha256_of(|out| container::write(out, &metadata, self.tensors())).map_err(|source| {
-            ModelError::Io {
-                doing: "write",
-                path: "model".into(),
-                source,
-            }
-        })
+        sha256_of(|out| container::write(out, &metadata, self.tensors()))
+            .map_err(io(Path::new("model")))
     }
 
     fn metadata(&self) -> Result<BTreeMap<&'static str, String>, ModelError> {

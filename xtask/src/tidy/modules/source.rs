@@ -131,13 +131,13 @@ fn is(token: &TokenTree, punct: char) -> bool {
 }
 
 /// Whether an attribute is `cfg(test)`, alone or among others.
-fn is_test(attribute: &TokenStream) -> bool {
+pub fn is_test(attribute: &TokenStream) -> bool {
     let text = attribute.to_string().replace(' ', "");
     text == "cfg(test)" || text.starts_with("cfg(all(test,")
 }
 
 /// How many tokens an item has: up to a `;` or a block.
-fn item(tokens: &[TokenTree]) -> usize {
+pub fn item(tokens: &[TokenTree]) -> usize {
     let end = tokens.iter().position(|token| match token {
         TokenTree::Group(group) => group.delimiter() == Delimiter::Brace,
         token => is(token, ';'),
