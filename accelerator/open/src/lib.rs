@@ -13,6 +13,7 @@
 #[cfg(feature = "cosim")]
 mod cosim;
 mod emulator;
+mod recording;
 #[cfg(target_os = "linux")]
 mod uio;
 mod uri;
@@ -42,6 +43,16 @@ pub const DEVICES: &[(&str, &str, &str)] = &[
         "uio",
         "uio:NAME[?memory=NAME&wait=SECONDS&deadline=MS&manager=none&cached=no&manifest=FILE]",
         "the accelerator on this board, by the name of its UIO device, such as uio:fqbert0",
+    ),
+    (
+        "record",
+        "record:FILE[?limit=SIZE&steps=yes],URI",
+        "the device of that URI, all that is done with it recorded to a new file",
+    ),
+    (
+        "replay",
+        "replay:FILE",
+        "what was recorded, without the device",
     ),
 ];
 
@@ -81,6 +92,24 @@ pub enum OpenError {
         /// The reason, and what to do.
         #[source]
         source: fqbert_cosim::CosimError,
+    },
+    /// The recording cannot be made.
+    #[error("device \"{uri}\": {source}")]
+    Record {
+        /// The URI.
+        uri: String,
+        /// The reason, and what to do.
+        #[source]
+        source: fqbert_recording::CreateError,
+    },
+    /// The recording cannot be replayed.
+    #[error("device \"{uri}\": {source}")]
+    Replay {
+        /// The URI.
+        uri: String,
+        /// The reason, and what to do.
+        #[source]
+        source: fqbert_recording::ReadError,
     },
     /// The accelerator on this board cannot be opened.
     #[cfg(target_os = "linux")]
@@ -144,6 +173,8 @@ pub fn open_device(uri: &str) -> Result<Box<dyn Device>, OpenError> {
                 }),
             }
         }
+        Some(("record", text)) => recording::record(uri, text),
+        Some(("replay", file)) => recording::replay(uri, file),
         _ => Err(OpenError::UnknownScheme {
             uri: uri.to_owned(),
         }),
