@@ -12,6 +12,10 @@ use clap::Parser;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::FmtSpan;
 
+/// Exit code of `fqbert diff` where something differs: neither an error (1) nor a wrong command
+/// line (2).
+const DIFFERS: u8 = 3;
+
 fn main() -> ExitCode {
     let cli = args::Cli::parse();
     tracing_subscriber::fmt()
@@ -24,6 +28,7 @@ fn main() -> ExitCode {
     match commands::run(&cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) if error.is::<commands::Differs>() => ExitCode::from(DIFFERS),
         Err(error) => {
             output::report(&error, cli.json);
             ExitCode::FAILURE

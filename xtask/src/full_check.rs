@@ -69,6 +69,17 @@ pub fn main(_: &Args) -> Result<ExitCode> {
         "many_random",
     ];
     run(cargo(&programs).env("FQBERT_RANDOM_PROGRAMS", RANDOM_PROGRAMS))?;
+    note("== a flipped bit on the virtual board, recorded and found");
+    run(&mut cargo(&[
+        "xtask",
+        "vm",
+        "--model",
+        "tiny",
+        "--test",
+        "fqbert-runtime",
+        "--",
+        "on_the_virtual_board",
+    ]))?;
     note("== the README's main job, as it shows it");
     run(&mut cargo(&[
         "run",

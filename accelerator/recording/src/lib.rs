@@ -21,7 +21,8 @@ mod writer;
 
 pub use code::CodeError;
 pub use compare::{
-    At, Bytes, CompareError, Comparison, DEFAULT_DEADLINE, Difference, RunEnd, What, compare,
+    At, Bytes, CompareError, Comparison, DEFAULT_DEADLINE, Difference, RunEnd, What, WrongResult,
+    compare,
 };
 pub use failure::Failure;
 pub use format::{Answer, Begin, Call, Data, Event, FORMAT_VERSION, Memory, Range};

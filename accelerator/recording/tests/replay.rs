@@ -5,11 +5,13 @@ mod support;
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
-use fqbert_contract::Bytes;
-use fqbert_contract::device::{Device, DeviceError};
+use fqbert_contract::capability::Capabilities;
+use fqbert_contract::device::{Allocation, BufferId, Device, DeviceError, MemoryInfo};
 use fqbert_contract::registers as regs;
+use fqbert_contract::{Bytes, RegisterOffset};
 use fqbert_recording::{
     Call, CreateError, Ending, ReadError, RecordOptions, Recording, RecordingDevice, ReplayError,
+    RunEnd, What, compare,
 };
 use fqbert_session::SessionError;
 
@@ -108,7 +110,7 @@ fn a_time_out_is_replayed_without_waiting() {
     };
     let error = wait(device.as_mut(), 30).unwrap_err();
     assert!(matches!(error, DeviceError::Timeout { .. }), "{error}");
-    let error = device.read(fqbert_contract::device::BufferId(9), Bytes(0), &mut [0]);
+    let error = device.read(BufferId(9), Bytes(0), &mut [0]);
     let text = error.unwrap_err().to_string();
     drop(device);
     let mut device = replayed(&file);
@@ -116,8 +118,91 @@ fn a_time_out_is_replayed_without_waiting() {
     let error = wait(device.as_mut(), 60_000).unwrap_err();
     assert!(matches!(error, DeviceError::Timeout { .. }), "{error}");
     assert!(began.elapsed() < Duration::from_secs(30));
-    let error = device.read(fqbert_contract::device::BufferId(9), Bytes(0), &mut [0]);
+    let error = device.read(BufferId(9), Bytes(0), &mut [0]);
     assert_eq!(error.unwrap_err().to_string(), text);
+}
+
+/// An accelerator that never ends what it has begun.
+struct Stuck(Box<dyn Device>, bool);
+
+impl Device for Stuck {
+    fn capabilities(&self) -> &Capabilities {
+        self.0.capabilities()
+    }
+    fn memory(&self) -> MemoryInfo {
+        self.0.memory()
+    }
+    fn allocate(&mut self, size: Bytes) -> Result<Allocation, DeviceError> {
+        self.0.allocate(size)
+    }
+    fn free(&mut self, buffer: BufferId) -> Result<(), DeviceError> {
+        self.0.free(buffer)
+    }
+    fn write(&mut self, id: BufferId, offset: Bytes, data: &[u8]) -> Result<(), DeviceError> {
+        self.0.write(id, offset, data)
+    }
+    fn read(&mut self, id: BufferId, offset: Bytes, out: &mut [u8]) -> Result<(), DeviceError> {
+        self.0.read(id, offset, out)
+    }
+    fn sync_to_device(&mut self, id: BufferId, o: Bytes, n: Bytes) -> Result<(), DeviceError> {
+        self.0.sync_to_device(id, o, n)
+    }
+    fn sync_to_cpu(&mut self, id: BufferId, o: Bytes, n: Bytes) -> Result<(), DeviceError> {
+        self.0.sync_to_cpu(id, o, n)
+    }
+    fn read32(&mut self, register: RegisterOffset) -> Result<u32, DeviceError> {
+        match register {
+            regs::STATUS if self.1 => Ok(regs::status::BUSY),
+            _ => self.0.read32(register),
+        }
+    }
+    fn write32(&mut self, register: RegisterOffset, value: u32) -> Result<(), DeviceError> {
+        if register == regs::DOORBELL {
+            self.1 = true;
+            return Ok(());
+        }
+        self.0.write32(register, value)
+    }
+    fn wait_interrupt(&mut self, deadline: Instant) -> Result<u32, DeviceError> {
+        self.0.wait_interrupt(deadline)
+    }
+    fn reset(&mut self) -> Result<(), DeviceError> {
+        self.1 = false;
+        self.0.reset()
+    }
+}
+
+#[test]
+fn a_hang_is_replayed_in_no_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.fqrec");
+    let stuck = Box::new(Stuck(emulator(), false));
+    let sequences = [tokens(7, 1)];
+    let second = Duration::from_secs(1);
+    let error = answers(recorded(stuck, &file, false), &sequences, second).unwrap_err();
+    assert!(
+        matches!(error, SessionError::Hang { attempts: 2, .. }),
+        "{error}"
+    );
+    let began = Instant::now();
+    let error = answers(replayed(&file), &sequences, Duration::from_secs(3600)).unwrap_err();
+    assert!(
+        matches!(error, SessionError::Hang { attempts: 2, .. }),
+        "{error}"
+    );
+    assert!(began.elapsed() < Duration::from_secs(60));
+    // The reference comes to its end.
+    let recording = Recording::open(&file).unwrap();
+    let found = compare(recording, emulator(), DEADLINE).unwrap();
+    let [difference] = found.differences.as_slice() else {
+        panic!("{:?}", found.differences)
+    };
+    let expected = (RunEnd::Running, RunEnd::Done);
+    assert!(
+        matches!(difference.what, What::Run { recorded, reference }
+            if (recorded, reference) == expected),
+        "{difference:?}"
+    );
 }
 
 /// At its bound a recording ends and says so; what it records goes on.

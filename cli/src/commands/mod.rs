@@ -2,6 +2,7 @@
 
 mod bench;
 mod classify;
+mod diff;
 mod disassemble;
 mod embed;
 mod eval;
@@ -17,6 +18,8 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use fqbert_runtime::SessionOptions;
 
+pub use diff::Differs;
+
 use crate::args::{Cli, Command, RunArgs};
 
 /// Carries out a command.
@@ -30,6 +33,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Inspect(a) => inspect::run(cli, a),
         Command::Disassemble(a) => disassemble::run(cli, a),
         Command::Bench(a) => bench::run(cli, a),
+        Command::Diff(a) => diff::run(cli, a),
     }
 }
 

@@ -6,4 +6,5 @@ mod common;
 mod fixture;
 mod models;
 mod quantize;
+mod recordings;
 mod texts;

@@ -16,7 +16,7 @@ use fqbert_model::testing::{Shape, random_model};
 use fqbert_random::Random;
 use fqbert_recording::{
     Comparison, DEFAULT_DEADLINE, RecordOptions, Recording, RecordingDevice, StepsDevice, What,
-    compare,
+    WrongResult, compare,
 };
 use fqbert_runtime::{Session, SessionOptions, Tokens, open_device};
 
@@ -91,9 +91,11 @@ fn index(program: &Program, like: fn(&Instruction) -> bool) -> u32 {
     program.instructions.iter().position(like).unwrap() as u32
 }
 
-fn result(found: &Comparison) -> Option<&What> {
-    let all = found.differences.iter().map(|d| &d.what);
-    all.into_iter().find(|w| matches!(w, What::Result { .. }))
+fn result(found: &Comparison) -> Option<&WrongResult> {
+    found.differences.iter().find_map(|d| match &d.what {
+        What::Result(wrong) => Some(wrong),
+        _ => None,
+    })
 }
 
 fn equal_where_nothing_is_flipped(device: &str) {
@@ -142,7 +144,7 @@ fn a_result_on_the_chip(device: &str) {
         let Some(found) = compared(device, flip, true) else {
             return;
         };
-        let Some(What::Result {
+        let Some(WrongResult {
             at,
             element,
             recorded,
@@ -220,12 +222,12 @@ fn a_weight(device: &str) {
     assert!(result(&found).is_some(), "its effect is named too");
     // A recording without steps shows the effect in the output.
     let found = compared(device, flip, false).unwrap();
-    let What::Result { at, element, .. } = &found.differences[0].what else {
+    let What::Result(wrong) = &found.differences[0].what else {
         panic!("{:?}", found.differences)
     };
-    assert_eq!(at.layer, 1);
-    assert_eq!(at.computes, "layer norm after the feed-forward");
-    assert!(element.is_some());
+    assert_eq!(wrong.at.layer, 1);
+    assert_eq!(wrong.at.computes, "layer norm after the feed-forward");
+    assert!(wrong.element.is_some());
 }
 
 /// A word of the program in device memory.
@@ -279,7 +281,7 @@ fn the_output(device: &str) {
         let [difference] = found.differences.as_slice() else {
             panic!("{:?}", found.differences)
         };
-        let What::Result {
+        let What::Result(WrongResult {
             at,
             store,
             element,
@@ -287,7 +289,7 @@ fn the_output(device: &str) {
             reference,
             differing,
             ..
-        } = &difference.what
+        }) = &difference.what
         else {
             panic!("{difference:?}")
         };
@@ -316,4 +318,14 @@ fn on_the_emulator() {
 #[test]
 fn on_the_rtl() {
     all("cosim:tiny");
+}
+
+/// `cargo xtask vm --model tiny --test fqbert-runtime -- on_the_virtual_board`
+#[test]
+fn on_the_virtual_board() {
+    if std::env::var("FQBERT_VIRTUAL_BOARD").as_deref() != Ok("tiny") {
+        eprintln!("SKIPPED: only in `cargo xtask vm --model tiny --test fqbert-runtime`");
+        return;
+    }
+    all("uio:fqbert0");
 }

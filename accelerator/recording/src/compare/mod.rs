@@ -21,7 +21,7 @@ use fqbert_contract::registers as regs;
 use fqbert_contract::registers::status;
 use fqbert_contract::{Bytes as Count, DeviceAddress, RegisterOffset};
 
-pub use report::{At, Bytes, Comparison, Difference, RunEnd, What};
+pub use report::{At, Bytes, Comparison, Difference, RunEnd, What, WrongResult};
 
 use crate::format::{Answer, Call, Event, Range};
 use crate::reader::{ReadError, Recording};
@@ -118,6 +118,9 @@ pub fn compare(
         .sort_by_key(|d| d.what.rank());
     Ok(comparer.comparison)
 }
+
+/// Programs that are kept to name words of them: more than a session has buckets.
+const MOST_PROGRAMS: usize = 32;
 
 /// What the recorded program saw of the last run.
 #[derive(Default)]
@@ -253,6 +256,9 @@ impl Comparer {
             && let Ok(program) = self.reference.program(&named)?
         {
             self.programs.retain(|(other, _)| *other != range);
+            if self.programs.len() == MOST_PROGRAMS {
+                self.programs.remove(0);
+            }
             self.programs.push((range, program));
         }
         Ok(())

@@ -14,6 +14,9 @@ use fqbert_contract::{Bytes, Geometry};
 use super::element::OnChip;
 use crate::steps::{find, serialise};
 
+/// Instructions that are looked at for what an operand came through: several layers.
+const MOST_BACK: usize = 4096;
+
 /// A program that was run.
 pub(crate) struct Executed {
     /// Instructions with the addresses of the recorded device.
@@ -146,7 +149,7 @@ impl Executed {
             .into_iter()
             .collect();
         let mut found = BTreeSet::new();
-        for earlier in self.before(index) {
+        for earlier in self.before(index).take(MOST_BACK) {
             let Some(op) = operation(earlier) else {
                 continue;
             };

@@ -59,6 +59,29 @@ pub struct Bytes {
     pub reference: u8,
 }
 
+/// A result that differs.
+#[derive(Debug)]
+pub struct WrongResult {
+    /// The instruction.
+    pub at: At,
+    /// The STORE that brought the result to device memory.
+    pub store: u32,
+    /// The memory it lies in.
+    pub memory: MemoryId,
+    /// Token and channel, unless it was loaded.
+    pub element: Option<(u64, u64)>,
+    /// The value as it was recorded.
+    pub recorded: i32,
+    /// The reference's.
+    pub reference: i32,
+    /// Bytes of results that differ in what was read.
+    pub differing: u64,
+    /// Instructions through whose results, which no STORE can read, its operands came.
+    pub unseen: Vec<At>,
+    /// Where.
+    pub bytes: Bytes,
+}
+
 /// What differs.
 #[derive(Debug)]
 pub enum What {
@@ -89,26 +112,7 @@ pub enum What {
         bytes: Bytes,
     },
     /// An instruction has another result.
-    Result {
-        /// The instruction.
-        at: At,
-        /// The STORE that brought the result to device memory.
-        store: u32,
-        /// The memory it lies in.
-        memory: MemoryId,
-        /// Token and channel, unless it was loaded.
-        element: Option<(u64, u64)>,
-        /// The value as it was recorded.
-        recorded: i32,
-        /// The reference's.
-        reference: i32,
-        /// Bytes of results that differ in what was read.
-        differing: u64,
-        /// Instructions through whose results, which no STORE can read, its operands came.
-        unseen: Vec<At>,
-        /// Where.
-        bytes: Bytes,
-    },
+    Result(WrongResult),
     /// Bytes that no program explains.
     Memory {
         /// Where.
@@ -165,7 +169,7 @@ impl What {
             Self::Code { .. } => 0,
             Self::Operand { .. } => 1,
             Self::Memory { .. } => 2,
-            Self::Result { .. } => 3,
+            Self::Result(_) => 3,
             Self::Program { .. } => 4,
             Self::Run { .. } => 5,
         }

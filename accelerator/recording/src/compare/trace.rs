@@ -10,13 +10,13 @@ use fqbert_contract::operands::matmul_operands;
 use super::element::{first_row, weight, written};
 use super::name::name;
 use super::program::{Covered, Executed};
-use super::report::{At, Bytes, What};
+use super::report::{At, Bytes, What, WrongResult};
 use crate::format::Range;
 
 /// Instructions named at most for what no STORE can read.
 const MOST_UNSEEN: usize = 64;
 /// Bytes that nothing wrote, which are looked at before the rest is left.
-const MOST_UNWRITTEN: u32 = 4096;
+const MOST_UNWRITTEN: u32 = 256;
 
 /// What a read is looked at with.
 pub(crate) struct Context<'a> {
@@ -87,8 +87,8 @@ impl Traced {
 
     /// What was found.
     pub fn finish(mut self) -> impl Iterator<Item = What> {
-        if let Some(What::Result { differing, .. }) = &mut self.result {
-            *differing = self.differing;
+        if let Some(What::Result(result)) = &mut self.result {
+            result.differing = self.differing;
         }
         let found = [self.code, self.operand, self.result, self.memory];
         found.into_iter().flatten()
@@ -157,7 +157,7 @@ fn result(
     let start = position.checked_sub((store.place.byte - written.start) as usize);
     let mut unseen = executed.unseen(g, index);
     unseen.truncate(MOST_UNSEEN);
-    Some(What::Result {
+    Some(What::Result(WrongResult {
         at: at(&executed.owner, original),
         store: executed.original(store.index),
         memory: store.place.memory,
@@ -167,7 +167,7 @@ fn result(
         differing: 0,
         unseen: unseen.iter().map(|i| at(&executed.owner, *i)).collect(),
         bytes,
-    })
+    }))
 }
 
 fn operand(g: &Geometry, executed: &Executed, load: &Covered, bytes: Bytes) -> What {

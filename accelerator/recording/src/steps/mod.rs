@@ -24,7 +24,7 @@ use fqbert_contract::{Bytes, DeviceAddress, RegisterOffset};
 use tracing::warn;
 
 use crate::code::{self, CodeError};
-use crate::format::Range;
+use crate::format::{MOST_CHUNK, Range};
 
 pub(crate) use serial::serialise;
 
@@ -209,12 +209,10 @@ impl StepsDevice {
         self.current = Some((address, true));
         if let Some(stepped) = self.stepped.get(&address) {
             let device = self.inner.as_mut();
-            read_back(
-                device,
-                Range::new(stepped.results.id, Bytes(0), stepped.results.size.0),
-            )?;
+            let results = &stepped.results;
+            look_at(device, Range::new(results.id, Bytes(0), results.size.0))?;
             for range in &stepped.loads {
-                read_back(device, *range)?;
+                look_at(device, *range)?;
             }
         }
         Ok(())
@@ -228,6 +226,20 @@ fn read_back(device: &mut dyn Device, range: Range) -> Result<Vec<u8>, DeviceErr
     device.sync_to_cpu(buffer, offset, Bytes(range.length))?;
     device.read(buffer, offset, &mut bytes)?;
     Ok(bytes)
+}
+
+/// Reads a range of device memory for the recording alone.
+fn look_at(device: &mut dyn Device, range: Range) -> Result<(), DeviceError> {
+    let (buffer, end) = (BufferId(range.buffer), range.offset + range.length);
+    device.sync_to_cpu(buffer, Bytes(range.offset), Bytes(range.length))?;
+    let mut bytes = vec![0; range.length.min(MOST_CHUNK as u64) as usize];
+    let mut offset = range.offset;
+    while offset < end {
+        let length = (end - offset).min(bytes.len() as u64);
+        device.read(buffer, Bytes(offset), &mut bytes[..length as usize])?;
+        offset += length;
+    }
+    Ok(())
 }
 
 /// The part of a buffer that has these addresses.

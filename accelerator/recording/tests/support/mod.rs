@@ -1,6 +1,8 @@
 //! A small model on devices that are recorded.
 #![allow(dead_code, reason = "each test program uses some of it")]
 
+pub mod frames;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
