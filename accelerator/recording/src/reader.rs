@@ -14,9 +14,6 @@ use crate::format::{
     MOST_CHUNK, MOST_RECORD, Record, checksum, contract_digest,
 };
 
-/// `O_NONBLOCK` of Linux: a FIFO is opened, and refused, without waiting for its writer.
-const NONBLOCK: i32 = 0o4000;
-
 /// Why a file is not read as a recording.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
@@ -143,8 +140,9 @@ impl Recording {
             path: path.to_owned(),
             what,
         };
+        // A FIFO is opened, and refused, without waiting for its writer.
         let mut options = OpenOptions::new();
-        let file = options.read(true).custom_flags(NONBLOCK).open(path);
+        let file = options.read(true).custom_flags(libc::O_NONBLOCK).open(path);
         let file = file.map_err(failed)?;
         if !file.metadata().map_err(failed)?.is_file() {
             return Err(ReadError::NotAFile {

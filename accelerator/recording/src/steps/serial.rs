@@ -139,3 +139,75 @@ fn chain(links: &[Link]) -> Vec<Instruction> {
     };
     links.iter().enumerate().map(instruction).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use fqbert_compiler::CompileOptions;
+    use fqbert_contract::Bytes;
+    use fqbert_contract::program::{Region, Relocation};
+    use fqbert_contract::verify::verify;
+    use fqbert_model::testing::{Shape, random_model};
+
+    use super::*;
+
+    /// What runs in place of a compiled program is a legal program: ordered, inside its buffers,
+    /// with each semaphore between two queues.
+    #[test]
+    fn the_verifier_passes_it() {
+        let model = random_model(Shape::SMALL, 1);
+        for g in Geometry::presets() {
+            let Some(bucket) = fqbert_compiler::buckets(g, &model).last().copied() else {
+                continue;
+            };
+            let options = CompileOptions::default();
+            let mut program = fqbert_compiler::compile(&model, g, bucket, &options).unwrap();
+            let results = program.sizes.output.0;
+            let serial = serialise(g, &program.instructions, results).unwrap();
+            let is_transfer = |o: &Operation| matches!(o, Operation::Load(_) | Operation::Store(_));
+            let regions: std::collections::BTreeMap<u32, Region> = program
+                .relocations
+                .iter()
+                .map(|r| (r.instruction, r.region))
+                .collect();
+            program.relocations = (0u32..)
+                .zip(&serial.instructions)
+                .filter(|(_, i)| is_transfer(&i.operation))
+                .map(|(instruction, i)| {
+                    let own = matches!(i.operation, Operation::Store(s) if s.address >= results);
+                    let original = serial.origin[instruction as usize];
+                    let region = if own {
+                        Region::Output
+                    } else {
+                        regions[&original]
+                    };
+                    Relocation {
+                        instruction,
+                        region,
+                    }
+                })
+                .collect();
+            let stored = serial
+                .instructions
+                .iter()
+                .filter(|i| is_transfer(&i.operation));
+            assert!(stored.count() > 2 * regions.len(), "{}", g.name);
+            program.sizes.output = Bytes(results + serial.bytes);
+            program.instructions = serial.instructions;
+            verify(&program, g).unwrap_or_else(|v| panic!("{}: {}", g.name, v[0]));
+        }
+    }
+
+    #[test]
+    fn a_program_that_does_not_end_is_none() {
+        let g = Geometry::by_name("tiny").unwrap();
+        let waits = Instruction {
+            header: Header {
+                wait: [1, 0, 0],
+                ..Header::default()
+            },
+            operation: Operation::End(fqbert_contract::isa::End {}),
+        };
+        let error = serialise(g, &[waits], 0).unwrap_err();
+        assert!(matches!(error, CodeError::Stuck { .. }), "{error}");
+    }
+}
