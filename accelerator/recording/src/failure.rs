@@ -6,7 +6,8 @@ use fqbert_contract::device::{BufferId, DeviceError};
 use fqbert_contract::{Bytes, RegisterOffset};
 use serde::{Deserialize, Serialize};
 
-use crate::format::MOST_TEXT;
+/// Most bytes of a text of an error or a name.
+const MOST_TEXT: usize = 4096;
 
 /// A [`DeviceError`] as it is written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -26,8 +26,6 @@ pub(crate) const LEAST_CHUNK: usize = 4096;
 pub(crate) const MOST_CHUNK: usize = 1 << 20;
 /// Most bytes of a record: a chunk with its length, or a call.
 pub(crate) const MOST_RECORD: usize = MOST_CHUNK + 64;
-/// Most bytes of a text of an error or a name.
-pub(crate) const MOST_TEXT: usize = 4096;
 
 /// SHA-256 of the contract's sources one after the other: registers, instruction set, geometries.
 pub fn contract_digest() -> [u8; 32] {

@@ -138,11 +138,11 @@ impl<W: Write> Writer<W> {
         if matches!(self.state, State::Over) {
             return;
         }
-        if let Err(error) = write(self) {
-            if matches!(self.state, State::Open) {
-                self.state = State::Over;
-                warn!(%error, "the recording {} stops here; what it records goes on", self.name);
-            }
+        if let Err(error) = write(self)
+            && matches!(self.state, State::Open)
+        {
+            self.state = State::Over;
+            warn!(%error, "the recording {} stops here; what it records goes on", self.name);
         }
     }
 
