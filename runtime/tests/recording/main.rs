@@ -22,6 +22,9 @@ use fqbert_runtime::{Session, SessionOptions, Tokens, open_device};
 
 use planted::{CODE, CONSTANTS, Flip, OUTPUT, Planted};
 
+/// Whether an instruction is the one that is meant.
+type Like = fn(&Instruction) -> bool;
+
 const TOKENS: usize = 30;
 
 fn model() -> Arc<QuantizedModel> {
@@ -87,7 +90,7 @@ fn compared(device: &str, flip: Flip, steps: bool) -> Option<Comparison> {
 }
 
 /// Index of the first instruction like this one in the compiled program.
-fn index(program: &Program, like: fn(&Instruction) -> bool) -> u32 {
+fn index(program: &Program, like: Like) -> u32 {
     program.instructions.iter().position(like).unwrap() as u32
 }
 
@@ -128,7 +131,7 @@ fn a_result_on_the_chip(device: &str) {
     let (program, g) = (program(), Geometry::by_name("tiny").unwrap());
     let (rows, lanes) = (u64::from(g.rows), u64::from(g.lanes));
     // Row 1 of the first row tile; a channel of the second word; bytes of a value.
-    let cases: [(fn(&Instruction) -> bool, MemoryId, u64, u64); 3] = [
+    let cases: [(Like, MemoryId, u64, u64); 3] = [
         (feed_forward_of_layer_1, MemoryId::Act, lanes + 5, lanes + 5),
         (queries_of_layer_1, MemoryId::Act, lanes + 3, lanes + 3),
         (norm_of_layer_1, MemoryId::Resx, 4 + 2, 2 + 1),
