@@ -190,7 +190,7 @@ mod tests {
                 .instructions
                 .iter()
                 .filter(|i| is_transfer(&i.operation));
-            assert!(stored.count() > 2 * regions.len(), "{}", g.name);
+            assert!(stored.count() > regions.len(), "{}", g.name);
             program.sizes.output = Bytes(results + serial.bytes);
             program.instructions = serial.instructions;
             verify(&program, g).unwrap_or_else(|v| panic!("{}: {}", g.name, v[0]));
