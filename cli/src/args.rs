@@ -14,7 +14,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 #[command(name = "fqbert", version, about, max_term_width = 100)]
 pub struct Cli {
     /// The device to run on: emu:GEOMETRY[?threads=N] with GEOMETRY tiny, paper, zcu102 or zcu111,
-    /// or uio:NAME, the accelerator on this board by the name of its UIO device.
+    /// or uio:NAME, the accelerator on this board by the name of its UIO device; record:FILE,URI
+    /// records what is done with a device, and replay:FILE answers from that.
     #[arg(
         long,
         global = true,
@@ -50,6 +51,9 @@ pub enum Command {
     Bench(Bench),
     /// Whether a model's programs keep what the verifier promises; nothing is opened or run.
     Verify(Verify),
+    /// A recording (--device record:FILE,URI) carried out on another device: the first instruction
+    /// and element that differ. Exit code 3 where something differs.
+    Diff(Diff),
 }
 
 /// The model file, and how requests run.
@@ -309,4 +313,21 @@ pub struct Bench {
     pub stalls: bool,
     #[command(flatten)]
     pub run: RunArgs,
+}
+
+#[derive(Args)]
+pub struct Diff {
+    /// The recording.
+    pub file: PathBuf,
+    /// The device to compare with [default: emu: and the recorded geometry].
+    #[arg(long, value_name = "URI")]
+    pub against: Option<String>,
+    /// Seconds one run of that device may take.
+    #[arg(
+        long,
+        default_value_t = 600,
+        value_parser = clap::value_parser!(u64).range(1..=86400),
+        value_name = "SECONDS"
+    )]
+    pub deadline: u64,
 }

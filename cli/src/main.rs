@@ -19,6 +19,10 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+/// Exit code of `fqbert diff` where something differs: neither an error (1) nor a wrong command
+/// line (2).
+const DIFFERS: u8 = 3;
+
 fn main() -> ExitCode {
     let cli = match args::Cli::try_parse() {
         Ok(cli) => cli,
@@ -31,6 +35,7 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) if error.is::<commands::Differs>() => ExitCode::from(DIFFERS),
         Err(error) => {
             output::report(&error, cli.json);
             ExitCode::FAILURE

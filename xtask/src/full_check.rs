@@ -87,6 +87,17 @@ pub fn main(_: &Args) -> Result<ExitCode> {
         let which = ["--", "--ignored", "many_mutants", "--nocapture"];
         run(cargo(&[&mutants[..], &which].concat()).env("FQBERT_MUTANTS", count))?;
     }
+    note("== a flipped bit on the virtual board, recorded and found");
+    run(&mut cargo(&[
+        "xtask",
+        "vm",
+        "--model",
+        "tiny",
+        "--test",
+        "fqbert-runtime",
+        "--",
+        "on_the_virtual_board",
+    ]))?;
     note("== the README's main job, as it shows it");
     run(&mut cargo(&[
         "run",

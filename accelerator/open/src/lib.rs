@@ -14,6 +14,7 @@
 mod cosim;
 mod emulator;
 mod faults;
+mod recording;
 #[cfg(target_os = "linux")]
 mod uio;
 mod uri;
@@ -50,6 +51,16 @@ pub const DEVICES: &[(&str, &str, &str)] = &[
         "fault:SEED[,NAME=CHANCE+NAME@NUMBER+...],URI",
         "another device with faults drawn from the seed, to test what is built on it; names in \
          docs/simulation.md",
+    ),
+    (
+        "record",
+        "record:FILE[?limit=SIZE&steps=yes],URI",
+        "the device of that URI, all that is done with it recorded to a new file",
+    ),
+    (
+        "replay",
+        "replay:FILE",
+        "what was recorded, without the device",
     ),
 ];
 
@@ -89,6 +100,24 @@ pub enum OpenError {
         /// The reason, and what to do.
         #[source]
         source: fqbert_cosim::CosimError,
+    },
+    /// The recording cannot be made.
+    #[error("device \"{uri}\": {source}")]
+    Record {
+        /// The URI.
+        uri: String,
+        /// The reason, and what to do.
+        #[source]
+        source: fqbert_recording::CreateError,
+    },
+    /// The recording cannot be replayed.
+    #[error("device \"{uri}\": {source}")]
+    Replay {
+        /// The URI.
+        uri: String,
+        /// The reason, and what to do.
+        #[source]
+        source: fqbert_recording::ReadError,
     },
     /// The accelerator on this board cannot be opened.
     #[cfg(target_os = "linux")]
@@ -157,6 +186,8 @@ pub fn open_device(uri: &str) -> Result<Box<dyn Device>, OpenError> {
             let inner = open_device(inner)?;
             Ok(Box::new(FaultyDevice::new(inner, seed, plan)))
         }
+        Some(("record", text)) => recording::record(uri, text),
+        Some(("replay", file)) => recording::replay(uri, file),
         _ => Err(OpenError::UnknownScheme {
             uri: uri.to_owned(),
         }),

@@ -21,6 +21,17 @@ pub enum UriError {
         "no UIO device is named; the device trees of this project name it fqbert0: uio:fqbert0"
     )]
     NoName,
+    /// No URI of a device to record.
+    #[error(
+        "no device is named to be recorded: record:FILE,URI, such as record:run.fqrec,emu:zcu102"
+    )]
+    NoDevice,
+    /// No file.
+    #[error("no file is named: such as {example}")]
+    NoFile {
+        /// A URI that names one.
+        example: &'static str,
+    },
     /// The kind of device has no such option.
     #[error("{device} has no option {name:?}; there are {options}")]
     Unknown {

@@ -44,7 +44,8 @@ struct Result {
 }
 
 pub fn run(cli: &Cli, args: &Bench) -> anyhow::Result<()> {
-    let geometry = subject::geometry(&cli.device)?;
+    let device = open_device(&cli.device)?;
+    let geometry = device.capabilities().geometry.clone();
     let (name, model) = args.subject.load()?;
     let (seq, bucket) = subject::bucket(&geometry, &model, args.subject.seq)?;
     let program = fqbert_compiler::compile(&model, &geometry, bucket, &CompileOptions::default())?;
@@ -55,11 +56,8 @@ pub fn run(cli: &Cli, args: &Bench) -> anyhow::Result<()> {
         // Ids below the special tokens of most vocabularies do not matter: time does not depend on
         // the values.
         let tokens = Tokens::from_ids((0..seq as u32).map(|i| (i * 7919 + 13) % vocab).collect());
-        let mut session = Session::new(
-            model.into(),
-            open_device(&cli.device)?,
-            super::session_options(&args.run),
-        )?;
+        let options = super::session_options(&args.run);
+        let mut session = Session::new(model.into(), device, options)?;
         session.prepare(seq)?;
         let bar = progress::bar(args.runs as usize + 1, "timing");
         let failed = || format!("model {name}");

@@ -2,6 +2,7 @@
 
 mod bench;
 mod classify;
+mod diff;
 mod disassemble;
 mod embed;
 mod eval;
@@ -19,6 +20,8 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use fqbert_runtime::{Scrub, SessionOptions};
 
+pub use diff::Differs;
+
 use crate::args::{Cli, Command, RunArgs};
 
 /// Carries out a command.
@@ -33,6 +36,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Disassemble(a) => disassemble::run(cli, a),
         Command::Bench(a) => bench::run(cli, a),
         Command::Verify(a) => verify::run(cli, a),
+        Command::Diff(a) => diff::run(cli, a),
     }
 }
 

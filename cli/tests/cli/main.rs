@@ -9,5 +9,6 @@ mod models;
 mod names;
 mod provenance;
 mod quantize;
+mod recordings;
 mod streams;
 mod texts;
