@@ -27,55 +27,34 @@ const COSIM_MUTANTS: &str = "10000";
 /// Seeds of histories under faults.
 const HISTORIES: &str = "--seeds=0..1000000";
 
+/// Cargo's arguments, split at blanks.
+const CLIPPY: &str = "clippy --locked --workspace --all-targets --all-features -- -D warnings";
+const TESTS: &str = "test --locked --workspace --all-features -- --include-ignored";
+const PROGRAMS: &str =
+    "test --locked --workspace --all-features --test top_device -- --ignored many_random";
+const FLIPPED_BIT: &str = "xtask vm --model tiny --test fqbert-runtime -- on_the_virtual_board";
+const SIMULATE: &str = "run --locked --release -p fqbert-simulation --";
+
 /// Every test that is marked as slow, the property tests with more cases, the benchmarks' crates,
-/// which the test command leaves out, quantization-aware training and synthesis.
+/// which the test command leaves out, mutants and histories by the million, planted bugs,
+/// quantization-aware training and synthesis.
 pub fn main(_: &Args) -> Result<ExitCode> {
     let root = root();
-    let cargo = |args: &[&str]| {
+    let cargo = |args: &str| {
         let mut command = Command::new("cargo");
         command
             .current_dir(&root)
-            .args(args)
+            .args(args.split(' '))
             .env("PROPTEST_CASES", PROPTEST_CASES)
             .env("FQBERT_COSIM_TOPS", COSIM_TOPS);
         command
     };
-    for args in [
-        &[
-            "clippy",
-            "--locked",
-            "--workspace",
-            "--all-targets",
-            "--all-features",
-            "--",
-            "-D",
-            "warnings",
-        ][..],
-        &[
-            "test",
-            "--locked",
-            "--workspace",
-            "--all-features",
-            "--",
-            "--include-ignored",
-        ],
-    ] {
-        note(format!("== cargo {}", args.join(" ")));
+    for args in [CLIPPY, TESTS] {
+        note(format!("== cargo {args}"));
         run(&mut cargo(args))?;
     }
     note(format!("== {RANDOM_PROGRAMS} random programs on the RTL"));
-    let programs = [
-        "test",
-        "--locked",
-        "--workspace",
-        "--all-features",
-        "--test",
-        "top_device",
-        "--",
-        "--ignored",
-        "many_random",
-    ];
-    run(cargo(&programs).env("FQBERT_RANDOM_PROGRAMS", RANDOM_PROGRAMS))?;
+    run(cargo(PROGRAMS).env("FQBERT_RANDOM_PROGRAMS", RANDOM_PROGRAMS))?;
     for (package, count) in [
         ("fqbert-compiler", MUTANTS),
         ("fqbert-cosim", COSIM_MUTANTS),
@@ -83,40 +62,17 @@ pub fn main(_: &Args) -> Result<ExitCode> {
         note(format!(
             "== {count} mutants of compiled programs, {package}"
         ));
-        let mutants = ["test", "--locked", "-p", package, "--test", "mutants"];
-        let which = ["--", "--ignored", "many_mutants", "--nocapture"];
-        run(cargo(&[&mutants[..], &which].concat()).env("FQBERT_MUTANTS", count))?;
+        let mutants =
+            format!("test --locked -p {package} --test mutants -- --ignored many --nocapture");
+        run(cargo(&mutants).env("FQBERT_MUTANTS", count))?;
     }
     note("== a flipped bit on the virtual board, recorded and found");
-    run(&mut cargo(&[
-        "xtask",
-        "vm",
-        "--model",
-        "tiny",
-        "--test",
-        "fqbert-runtime",
-        "--",
-        "on_the_virtual_board",
-    ]))?;
+    run(&mut cargo(FLIPPED_BIT))?;
     note("== the README's main job, as it shows it");
-    run(&mut cargo(&[
-        "run",
-        "--locked",
-        "--release",
-        "--",
-        "classify",
-        "a gorgeous, witty, seductive movie.",
-    ]))?;
+    let sentence = "a gorgeous, witty, seductive movie.";
+    run(cargo("run --locked --release -- classify").arg(sentence))?;
     note("== histories under faults, and planted bugs that they find");
-    run(&mut cargo(&[
-        "run",
-        "--locked",
-        "--release",
-        "-p",
-        "fqbert-simulation",
-        "--",
-        HISTORIES,
-    ]))?;
+    run(cargo(SIMULATE).arg(HISTORIES))?;
     planted::run(&root, "")?;
     note("== cargo xtask synth --check");
     synth::run(&root, true)?;
