@@ -151,7 +151,7 @@ impl Tokenizer {
             .map_err(|e| TokenizerError::Load(e.to_string()))?;
         let vocab = inner.get_vocab(true);
         limits::check_tokens(vocab.keys())?;
-        let max_id = vocab.into_values().max();
+        let max_id = vocab.into_values().chain(special_ids(&inner)).max();
         let max_id = max_id.ok_or_else(|| TokenizerError::Load("it has no tokens".into()))?;
         let sha256 = sha256_hex([json.as_slice()]);
         Ok(Tokenizer {
@@ -293,6 +293,16 @@ impl Tokenizer {
             bytes = (bytes * 4).min(MAX_TEXT);
         }
     }
+}
+
+/// Ids that the tokenizer puts around every text and every pair. Its post-processor names them
+/// itself, whatever the vocabulary says. What fails here is an error for each text.
+fn special_ids(inner: &tokenizers::Tokenizer) -> Vec<u32> {
+    let text = fenced(|| inner.encode("", true));
+    let pair = fenced(|| inner.encode(("", ""), true));
+    let both = [text, pair].into_iter().flatten();
+    both.flat_map(|encoding| encoding.get_ids().to_vec())
+        .collect()
 }
 
 /// At most `bytes` of `text`, ending before white space where there is some near the end.
