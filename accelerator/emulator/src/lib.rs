@@ -1,7 +1,7 @@
 //! The accelerator as a bit-exact model on the CPU.
 //!
 //! Three layers, each usable without the next:
-//! - [`kernels`]: the arithmetic on the contract's packed layouts, with a path per instruction set
+//! - `kernels`: the arithmetic on the contract's packed layouts, with a path per instruction set
 //!   of the CPU ([`Kernel`]), every one equal to `fqbert-numerics` on every bit;
 //! - [`Accelerator`]: registers, queues, on-chip memories and instruction semantics against any
 //!   memory that implements [`Ddr`], with no threads and no clock of its own: a board model can put

@@ -251,7 +251,7 @@ impl Recording {
     }
 
     /// Calls `each` with the parts of the bytes of a call: each with its offset, of at most
-    /// [`MOST_CHUNK`] bytes.
+    /// a MiB.
     ///
     /// # Errors
     /// The file cannot be read, or has changed since the chunk was read first; or what `each`
