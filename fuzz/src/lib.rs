@@ -13,6 +13,8 @@ mod checkpoint;
 mod files;
 mod model;
 mod mutate;
+mod program;
+mod recording;
 mod sysfs;
 mod table;
 mod tokenizer;
@@ -51,6 +53,18 @@ pub const TARGETS: &[Target] = &[
         about: "tokenizer.json and a text",
         run: tokenizer::run,
         seeds: tokenizer::seeds,
+    },
+    Target {
+        name: "program",
+        about: "a program's instructions; what the verifier passes runs on the emulator to its end",
+        run: program::run,
+        seeds: program::seeds,
+    },
+    Target {
+        name: "recording",
+        about: "a recording",
+        run: recording::run,
+        seeds: recording::seeds,
     },
     Target {
         name: "bitstream",

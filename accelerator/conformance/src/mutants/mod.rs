@@ -129,27 +129,40 @@ pub fn try_mutant(
     let Some(mutant) = Mutant::draw(&base.program, seed) else {
         return Ok(Fate::Undecodable);
     };
-    let program = &mutant.program;
+    let told = |what: String| format!("seed {seed} ({}): {what}", mutant.change);
+    try_program(base, &mutant.program, kept, fresh).map_err(told)
+}
+
+/// Verifies a program that has the constants and the input of `base` and, if it passes, runs it as
+/// [`try_mutant`] does.
+///
+/// # Errors
+/// A promise that was broken, in words.
+pub fn try_program(
+    base: &Base,
+    program: &Program,
+    kept: &mut dyn Device,
+    fresh: impl FnOnce() -> Box<dyn Device>,
+) -> Result<Fate, String> {
     let geometry = &base.program.requirements.geometry;
     if let Err(violations) = verify(program, geometry) {
         let Some(first) = violations.first() else {
-            return Err(format!("seed {seed}: refused for nothing"));
+            return Err("refused for nothing".to_owned());
         };
         return Ok(Fate::Refused(first.obligation()));
     }
-    let told = |what: String| format!("seed {seed} ({}): {what}", mutant.change);
-    let first = trial::run(fresh().as_mut(), base, program, FILLS[0]).map_err(told)?;
-    let second = trial::run(kept, base, program, FILLS[1]).map_err(told)?;
+    let first = trial::run(fresh().as_mut(), base, program, FILLS[0])?;
+    let second = trial::run(kept, base, program, FILLS[1])?;
     let Span { offset, .. } = program.output_y16;
     let read = offset as usize..program.output_y16.end() as usize;
     for (at, found) in first.iter().copied().zip(second).enumerate() {
         let stored = found.0 == found.1;
         let left = [found.0, found.1] == FILLS && !read.contains(&at);
         if !stored && !left {
-            return Err(told(format!(
+            return Err(format!(
                 "output byte {at} is {:#04x} on a fresh device, {:#04x} on another",
                 found.0, found.1
-            )));
+            ));
         }
     }
     Ok(Fate::Ran)
