@@ -184,13 +184,12 @@ impl SessionError {
     }
 }
 
-/// An error with its causes.
+/// An error with its causes. One that shows its source in its own text would say it twice.
 pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |e| e.source());
-    causes
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
+    let mut causes: Vec<String> = causes.map(ToString::to_string).collect();
+    causes.dedup_by(|cause, before| before.contains(cause.as_str()));
+    causes.join(": ")
 }
 
 impl From<InputError> for SessionError {
