@@ -107,15 +107,7 @@ pub fn start<F: Device + ?Sized>(
     let input = b.upload(&c.input)?;
     let size = c.program.sizes.output.0 as usize;
     let output = b.upload(&vec![0x5a; size])?;
-    let place = |a: &Allocation| Placement {
-        address: a.address,
-        size: a.size,
-    };
-    let placement = PerRegion {
-        constants: place(&constants),
-        input: place(&input),
-        output: place(&output),
-    };
+    let placement = placement(&constants, &input, &output);
     let code = c
         .program
         .bind(&placement)
@@ -168,4 +160,21 @@ pub fn case(b: &mut Bench<'_>) -> Result<(), Failure> {
         b.free_all()?;
     }
     Ok(())
+}
+
+/// Where a program finds these buffers.
+pub(crate) fn placement(
+    constants: &Allocation,
+    input: &Allocation,
+    output: &Allocation,
+) -> PerRegion<Placement> {
+    let place = |a: &Allocation| Placement {
+        address: a.address,
+        size: a.size,
+    };
+    PerRegion {
+        constants: place(constants),
+        input: place(input),
+        output: place(output),
+    }
 }

@@ -1,13 +1,14 @@
 //! One run of a program that was verified, on any device.
 
 use fqbert_contract::Bytes;
-use fqbert_contract::device::{Allocation, Device};
-use fqbert_contract::program::{PerRegion, Placement, Program};
+use fqbert_contract::device::Device;
+use fqbert_contract::program::Program;
 use fqbert_contract::registers as regs;
 use fqbert_contract::timing::{Queue, UNITS};
 
 use super::Base;
 use crate::bench::{self, Bench};
+use crate::random::placement;
 use crate::report::{Failure, Options, ensure};
 
 /// Runs a program in a window of exactly its buffers and returns the bytes of its output, `fill`
@@ -46,15 +47,7 @@ fn promised(
     let constants = b.upload(&constants_bytes)?;
     let input = b.upload(&input_bytes)?;
     let output = b.upload(&vec![fill; (program.sizes.output.0 as usize).max(1)])?;
-    let place = |a: &Allocation| Placement {
-        address: a.address,
-        size: a.size,
-    };
-    let placement = PerRegion {
-        constants: place(&constants),
-        input: place(&input),
-        output: place(&output),
-    };
+    let placement = placement(&constants, &input, &output);
     let code_bytes = program
         .bind(&placement)
         .map_err(|e| Failure::Wrong(format!("verified, and not bound: {e}")))?;
