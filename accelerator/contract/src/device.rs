@@ -13,6 +13,10 @@ use crate::address::{Bytes, DeviceAddress, RegisterOffset};
 use crate::capability::Capabilities;
 use crate::registers;
 
+mod wrapper;
+
+pub use wrapper::Wrapper;
+
 /// A buffer of device memory, as its device numbers it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BufferId(pub u32);

@@ -4,12 +4,11 @@
 use std::time::{Duration, Instant};
 
 use fqbert_conformance::{Options, RandomProgram, random_program, run, run_bus};
-use fqbert_contract::capability::Capabilities;
-use fqbert_contract::device::{Allocation, BufferId, Device, DeviceError, MemoryInfo};
+use fqbert_contract::device::{BufferId, Device, DeviceError, Wrapper};
 use fqbert_contract::program::{PerRegion, Placement};
 use fqbert_contract::registers as regs;
 use fqbert_contract::timing::Policy;
-use fqbert_contract::{Bytes, Geometry, RegisterOffset};
+use fqbert_contract::{Bytes, Geometry};
 use fqbert_emulator::{EmulatedDevice, EmulatorOptions, Kernel};
 
 fn options(seed: u64) -> Options {
@@ -102,21 +101,13 @@ fn every_geometry_survives_its_bus() {
 #[test]
 fn the_suite_finds_a_flipped_bit() {
     struct Flipped(EmulatedDevice);
-    impl Device for Flipped {
-        fn capabilities(&self) -> &Capabilities {
-            self.0.capabilities()
+    impl Wrapper for Flipped {
+        fn inner(&self) -> &dyn Device {
+            &self.0
         }
-        fn memory(&self) -> MemoryInfo {
-            self.0.memory()
-        }
-        fn allocate(&mut self, size: Bytes) -> Result<Allocation, DeviceError> {
-            self.0.allocate(size)
-        }
-        fn free(&mut self, b: BufferId) -> Result<(), DeviceError> {
-            self.0.free(b)
-        }
-        fn write(&mut self, b: BufferId, offset: Bytes, data: &[u8]) -> Result<(), DeviceError> {
-            self.0.write(b, offset, data)
+
+        fn inner_mut(&mut self) -> &mut dyn Device {
+            &mut self.0
         }
         fn read(&mut self, b: BufferId, offset: Bytes, data: &mut [u8]) -> Result<(), DeviceError> {
             self.0.read(b, offset, data)?;
@@ -124,34 +115,6 @@ fn the_suite_finds_a_flipped_bit() {
                 *last ^= 0x10;
             }
             Ok(())
-        }
-        fn sync_to_device(
-            &mut self,
-            b: BufferId,
-            offset: Bytes,
-            length: Bytes,
-        ) -> Result<(), DeviceError> {
-            self.0.sync_to_device(b, offset, length)
-        }
-        fn sync_to_cpu(
-            &mut self,
-            b: BufferId,
-            offset: Bytes,
-            length: Bytes,
-        ) -> Result<(), DeviceError> {
-            self.0.sync_to_cpu(b, offset, length)
-        }
-        fn read32(&mut self, r: RegisterOffset) -> Result<u32, DeviceError> {
-            self.0.read32(r)
-        }
-        fn write32(&mut self, r: RegisterOffset, value: u32) -> Result<(), DeviceError> {
-            self.0.write32(r, value)
-        }
-        fn wait_interrupt(&mut self, deadline: Instant) -> Result<u32, DeviceError> {
-            self.0.wait_interrupt(deadline)
-        }
-        fn reset(&mut self) -> Result<(), DeviceError> {
-            self.0.reset()
         }
     }
     let mut device = Flipped(open(emulator("tiny", 1)));

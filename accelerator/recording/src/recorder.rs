@@ -230,6 +230,10 @@ impl Device for RecordingDevice {
         })
     }
 
+    fn now(&self) -> Instant {
+        self.inner.now()
+    }
+
     fn wait_interrupt(&mut self, deadline: Instant) -> Result<u32, DeviceError> {
         let left = deadline.saturating_duration_since(Instant::now());
         let within_us = left.as_micros() as u64;

@@ -5,8 +5,7 @@ mod support;
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
-use fqbert_contract::capability::Capabilities;
-use fqbert_contract::device::{Allocation, BufferId, Device, DeviceError, MemoryInfo};
+use fqbert_contract::device::{BufferId, Device, DeviceError, Wrapper};
 use fqbert_contract::registers as regs;
 use fqbert_contract::{Bytes, RegisterOffset};
 use fqbert_recording::{
@@ -125,30 +124,13 @@ fn a_time_out_is_replayed_without_waiting() {
 /// An accelerator that never ends what it has begun.
 struct Stuck(Box<dyn Device>, bool);
 
-impl Device for Stuck {
-    fn capabilities(&self) -> &Capabilities {
-        self.0.capabilities()
+impl Wrapper for Stuck {
+    fn inner(&self) -> &dyn Device {
+        self.0.as_ref()
     }
-    fn memory(&self) -> MemoryInfo {
-        self.0.memory()
-    }
-    fn allocate(&mut self, size: Bytes) -> Result<Allocation, DeviceError> {
-        self.0.allocate(size)
-    }
-    fn free(&mut self, buffer: BufferId) -> Result<(), DeviceError> {
-        self.0.free(buffer)
-    }
-    fn write(&mut self, id: BufferId, offset: Bytes, data: &[u8]) -> Result<(), DeviceError> {
-        self.0.write(id, offset, data)
-    }
-    fn read(&mut self, id: BufferId, offset: Bytes, out: &mut [u8]) -> Result<(), DeviceError> {
-        self.0.read(id, offset, out)
-    }
-    fn sync_to_device(&mut self, id: BufferId, o: Bytes, n: Bytes) -> Result<(), DeviceError> {
-        self.0.sync_to_device(id, o, n)
-    }
-    fn sync_to_cpu(&mut self, id: BufferId, o: Bytes, n: Bytes) -> Result<(), DeviceError> {
-        self.0.sync_to_cpu(id, o, n)
+
+    fn inner_mut(&mut self) -> &mut dyn Device {
+        self.0.as_mut()
     }
     fn read32(&mut self, register: RegisterOffset) -> Result<u32, DeviceError> {
         match register {
@@ -162,9 +144,6 @@ impl Device for Stuck {
             return Ok(());
         }
         self.0.write32(register, value)
-    }
-    fn wait_interrupt(&mut self, deadline: Instant) -> Result<u32, DeviceError> {
-        self.0.wait_interrupt(deadline)
     }
     fn reset(&mut self) -> Result<(), DeviceError> {
         self.1 = false;

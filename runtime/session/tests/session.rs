@@ -5,9 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use fqbert_contract::address::{Bytes, RegisterOffset};
-use fqbert_contract::capability::Capabilities;
-use fqbert_contract::device::{Allocation, BufferId, Device, DeviceError, MemoryInfo};
+use fqbert_contract::address::RegisterOffset;
+use fqbert_contract::device::{Device, DeviceError, Wrapper};
 use fqbert_contract::registers as regs;
 use fqbert_host::{HeadOutput, Tokens};
 use fqbert_model::QuantizedModel;
@@ -171,48 +170,13 @@ struct Flaky {
     resets: Arc<AtomicU32>,
 }
 
-impl Device for Flaky {
-    fn capabilities(&self) -> &Capabilities {
-        self.inner.capabilities()
+impl Wrapper for Flaky {
+    fn inner(&self) -> &dyn Device {
+        self.inner.as_ref()
     }
-    fn memory(&self) -> MemoryInfo {
-        self.inner.memory()
-    }
-    fn allocate(&mut self, size: Bytes) -> Result<Allocation, DeviceError> {
-        self.inner.allocate(size)
-    }
-    fn free(&mut self, buffer: BufferId) -> Result<(), DeviceError> {
-        self.inner.free(buffer)
-    }
-    fn write(&mut self, buffer: BufferId, offset: Bytes, data: &[u8]) -> Result<(), DeviceError> {
-        self.inner.write(buffer, offset, data)
-    }
-    fn read(
-        &mut self,
-        buffer: BufferId,
-        offset: Bytes,
-        data: &mut [u8],
-    ) -> Result<(), DeviceError> {
-        self.inner.read(buffer, offset, data)
-    }
-    fn sync_to_device(
-        &mut self,
-        buffer: BufferId,
-        offset: Bytes,
-        length: Bytes,
-    ) -> Result<(), DeviceError> {
-        self.inner.sync_to_device(buffer, offset, length)
-    }
-    fn sync_to_cpu(
-        &mut self,
-        buffer: BufferId,
-        offset: Bytes,
-        length: Bytes,
-    ) -> Result<(), DeviceError> {
-        self.inner.sync_to_cpu(buffer, offset, length)
-    }
-    fn read32(&mut self, register: RegisterOffset) -> Result<u32, DeviceError> {
-        self.inner.read32(register)
+
+    fn inner_mut(&mut self) -> &mut dyn Device {
+        self.inner.as_mut()
     }
     fn write32(&mut self, register: RegisterOffset, value: u32) -> Result<(), DeviceError> {
         if register == regs::DOORBELL && self.doorbells_to_lose > 0 {

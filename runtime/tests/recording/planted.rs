@@ -2,8 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use fqbert_contract::capability::Capabilities;
-use fqbert_contract::device::{Allocation, BufferId, Device, DeviceError, MemoryInfo};
+use fqbert_contract::device::{Allocation, BufferId, Device, DeviceError, Wrapper};
 use fqbert_contract::isa::{
     BEAT_BYTES, End, INSTRUCTION_BYTES, Instruction, Load, MemoryId, Operation, Store,
 };
@@ -164,36 +163,19 @@ impl Planted {
     }
 }
 
-impl Device for Planted {
-    fn capabilities(&self) -> &Capabilities {
-        self.inner.capabilities()
+impl Wrapper for Planted {
+    fn inner(&self) -> &dyn Device {
+        self.inner.as_ref()
     }
 
-    fn memory(&self) -> MemoryInfo {
-        self.inner.memory()
+    fn inner_mut(&mut self) -> &mut dyn Device {
+        self.inner.as_mut()
     }
 
     fn allocate(&mut self, size: Bytes) -> Result<Allocation, DeviceError> {
         let allocation = self.inner.allocate(size)?;
         self.buffers.push(allocation);
         Ok(allocation)
-    }
-
-    fn free(&mut self, buffer: BufferId) -> Result<(), DeviceError> {
-        self.inner.free(buffer)
-    }
-
-    fn write(&mut self, buffer: BufferId, offset: Bytes, data: &[u8]) -> Result<(), DeviceError> {
-        self.inner.write(buffer, offset, data)
-    }
-
-    fn read(
-        &mut self,
-        buffer: BufferId,
-        offset: Bytes,
-        data: &mut [u8],
-    ) -> Result<(), DeviceError> {
-        self.inner.read(buffer, offset, data)
     }
 
     fn sync_to_device(
@@ -273,13 +255,5 @@ impl Device for Planted {
             return self.in_halves(&program, index + 1, memory, word, (byte, mask));
         }
         self.inner.write32(register, value)
-    }
-
-    fn wait_interrupt(&mut self, deadline: Instant) -> Result<u32, DeviceError> {
-        self.inner.wait_interrupt(deadline)
-    }
-
-    fn reset(&mut self) -> Result<(), DeviceError> {
-        self.inner.reset()
     }
 }

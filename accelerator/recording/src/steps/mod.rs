@@ -15,8 +15,7 @@ mod serial;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use fqbert_contract::capability::Capabilities;
-use fqbert_contract::device::{Allocation, BufferId, Device, DeviceError, MemoryInfo};
+use fqbert_contract::device::{Allocation, BufferId, Device, DeviceError, Wrapper};
 use fqbert_contract::isa::{BEAT_BYTES, Instruction, Operation};
 use fqbert_contract::registers as regs;
 use fqbert_contract::registers::status;
@@ -282,13 +281,13 @@ fn loads(buffers: &BTreeMap<u64, Allocation>, program: &[Instruction]) -> Vec<Ra
     ranges
 }
 
-impl Device for StepsDevice {
-    fn capabilities(&self) -> &Capabilities {
-        self.inner.capabilities()
+impl Wrapper for StepsDevice {
+    fn inner(&self) -> &dyn Device {
+        self.inner.as_ref()
     }
 
-    fn memory(&self) -> MemoryInfo {
-        self.inner.memory()
+    fn inner_mut(&mut self) -> &mut dyn Device {
+        self.inner.as_mut()
     }
 
     fn allocate(&mut self, size: Bytes) -> Result<Allocation, DeviceError> {
@@ -310,37 +309,6 @@ impl Device for StepsDevice {
             self.forget(address)?;
         }
         Ok(())
-    }
-
-    fn write(&mut self, buffer: BufferId, offset: Bytes, data: &[u8]) -> Result<(), DeviceError> {
-        self.inner.write(buffer, offset, data)
-    }
-
-    fn read(
-        &mut self,
-        buffer: BufferId,
-        offset: Bytes,
-        data: &mut [u8],
-    ) -> Result<(), DeviceError> {
-        self.inner.read(buffer, offset, data)
-    }
-
-    fn sync_to_device(
-        &mut self,
-        buffer: BufferId,
-        offset: Bytes,
-        length: Bytes,
-    ) -> Result<(), DeviceError> {
-        self.inner.sync_to_device(buffer, offset, length)
-    }
-
-    fn sync_to_cpu(
-        &mut self,
-        buffer: BufferId,
-        offset: Bytes,
-        length: Bytes,
-    ) -> Result<(), DeviceError> {
-        self.inner.sync_to_cpu(buffer, offset, length)
     }
 
     fn read32(&mut self, register: RegisterOffset) -> Result<u32, DeviceError> {
