@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use rayon::prelude::*;
 
 use super::dot::Dot;
-use super::instruction_set::{InstructionSet, Scale};
+use super::instruction_set::{InstructionSet, Pair, Scale};
 use super::octet::{Line, MOST_ROWS, OCTET, Octet, QUAD, RowSums};
 use super::slab::{Format, Slab};
 use super::target::Target;
@@ -197,7 +197,7 @@ pub fn unpack(
     (set.unpack8)(weights, lines);
     let zero_point = set.activation_zero_points[usize::from(x.a_unsigned)];
     if zero_point != 0 {
-        let sums = weights.sum_codes(lines.len() / set.code_lines);
+        let sums = (set.code_sums)(weights, lines);
         for (correction, sum) in channels.corrections.0.iter_mut().zip(sums) {
             *correction += sum * zero_point;
         }
@@ -217,28 +217,56 @@ impl Product<'_> {
         };
         let slabs = strip.chunks_mut(self.format.bytes(x.rows));
         let lines = unpacked.chunks_exact(lines(set, x));
-        for ((slab, lines), channels) in slabs.zip(lines).zip(channels) {
-            let dot = Dot {
-                a: x.a_tile(tile),
-                stride: x.a_word(),
-                rows: x.rows,
-                chunks: x.chunks,
-                a_unsigned: x.a_unsigned,
-                b: lines,
-                row_corrections,
-                channel_corrections: &channels.corrections,
-            };
+        let dot = |b, channels| self.dot(tile, row_corrections, b, channels);
+        let mut octets = slabs.zip(lines).zip(channels);
+        while let Some(((slab, lines), channels)) = octets.next() {
+            if let Some(pair) = set.pair
+                && let Some(((next_slab, next_lines), next)) = octets.next()
+            {
+                let both = Pair {
+                    dots: [dot(lines, channels), dot(next_lines, next)],
+                    mode8: x.mode8,
+                    scales: [&channels.scale, &next.scale],
+                    places: [self.place(channels), self.place(next)],
+                };
+                pair(&both, [slab, next_slab]);
+                continue;
+            }
+            let dot = dot(lines, channels);
             if x.mode8 {
                 (set.dot8)(&dot, sums);
             } else {
                 (set.dot4)(&dot, sums);
             }
-            let place = Slab {
-                format: self.format,
-                rows: x.rows,
-                valid: channels.valid.clone(),
-            };
-            (set.drain)(&place, &channels.scale, sums, slab);
+            (set.drain)(&self.place(channels), &channels.scale, sums, slab);
+        }
+    }
+
+    fn dot<'b>(
+        &'b self,
+        tile: usize,
+        row_corrections: &'b [i32],
+        b: &'b [Line],
+        channels: &'b Channels,
+    ) -> Dot<'b> {
+        let x = self.x;
+        Dot {
+            a: x.a_tile(tile),
+            stride: x.a_word(),
+            rows: x.rows,
+            chunks: x.chunks,
+            a_unsigned: x.a_unsigned,
+            b,
+            row_corrections,
+            channel_corrections: &channels.corrections,
+        }
+    }
+
+    fn place(&self, channels: &Channels) -> Slab<'_> {
+        Slab {
+            format: self.format,
+            rows: self.x.rows,
+            valid: channels.valid.clone(),
         }
     }
 }

@@ -25,6 +25,11 @@ mod x86_64 {
             && is_x86_feature_detected!("avx512vnni")
     }
 
+    /// Byte permutations of two registers, besides: Ice Lake, Zen 4 and later.
+    pub fn avx512_vbmi() -> bool {
+        avx512_vnni() && is_x86_feature_detected!("avx512vbmi")
+    }
+
     /// Panics unless the CPU has what the AVX2 functions are compiled for.
     pub fn assert_avx2() {
         assert!(avx2(), "the AVX2 kernel was chosen on a CPU without it");

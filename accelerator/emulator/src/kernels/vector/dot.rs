@@ -24,6 +24,12 @@ impl Dot<'_> {
     /// Panics unless all that a dot product with `lines` lines of weights a word touches lies
     /// inside its buffers.
     pub fn check(&self, lines: usize, sums: &[RowSums]) {
+        self.check_operands(lines);
+        assert!(sums.len() == self.rows, "sums of {} rows", sums.len());
+    }
+
+    /// [`Dot::check`] where the sums are not in memory.
+    pub fn check_operands(&self, lines: usize) {
         let rows = self.rows;
         let last = (self.chunks.max(1) - 1) * self.stride + rows * TERMS;
         assert!(
@@ -32,8 +38,7 @@ impl Dot<'_> {
                 && self.chunks >= 1
                 && last <= self.a.len()
                 && self.b.len() == self.chunks * lines
-                && self.row_corrections.len() == rows
-                && sums.len() == rows,
+                && self.row_corrections.len() == rows,
             "operands of {rows} rows and {} words",
             self.chunks
         );

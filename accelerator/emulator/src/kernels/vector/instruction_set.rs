@@ -2,7 +2,7 @@
 //! kernels. All of them work on an octet of output channels.
 
 use super::dot::Dot;
-use super::octet::{Line, Octet, RowSums};
+use super::octet::{Line, OCTET, Octet, RowSums};
 use super::slab::Slab;
 use crate::kernels::operands::Operands;
 
@@ -31,10 +31,25 @@ pub struct InstructionSet {
     pub unpack4: fn(&Octet<'_>, &mut [Line]),
     /// Unpacks 8-bit codes, `code_lines` lines a word.
     pub unpack8: fn(&Octet<'_>, &mut [Line]),
+    /// The sum of each channel's 8-bit codes, from where they lie or as they are unpacked.
+    pub code_sums: fn(&Octet<'_>, &[Line]) -> [i32; OCTET],
     /// Dot products of all rows of a tile with 4-bit weights.
     pub dot4: fn(&Dot<'_>, &mut [RowSums]),
     /// Dot products of all rows of a tile with 8-bit codes.
     pub dot8: fn(&Dot<'_>, &mut [RowSums]),
     /// Requantizes and writes the sums of a row tile with an octet to its words.
     pub drain: fn(&Slab<'_>, &Scale, sums: &[RowSums], target: &mut [u8]),
+    /// Dot products and drain of two octets at once, where that is one function.
+    pub pair: Option<fn(&Pair<'_>, targets: [&mut [u8]; 2])>,
+}
+
+/// A row tile with two octets of one MATMUL.
+pub struct Pair<'a> {
+    /// They differ in weights and in corrections of channels only.
+    pub dots: [Dot<'a>; 2],
+    /// The weights are 8-bit codes.
+    pub mode8: bool,
+    pub scales: [&'a Scale; 2],
+    /// Of the same format.
+    pub places: [Slab<'a>; 2],
 }

@@ -16,6 +16,8 @@ mod target;
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]

@@ -113,10 +113,10 @@ impl<'a> Octet<'a> {
         }
     }
 
-    /// The sum of each channel's 8-bit codes over `chunks` words.
-    pub fn sum_codes(&self, chunks: usize) -> [i32; OCTET] {
+    /// The sum of each channel's 8-bit codes over as many words as there are `lines`, one a word.
+    pub fn code_sums(&self, lines: &[Line]) -> [i32; OCTET] {
         let mut sums = [0; OCTET];
-        for chunk in 0..chunks {
+        for chunk in 0..lines.len() {
             let codes = self.places::<{ OCTET * TERMS }>(chunk);
             for (sum, terms) in sums.iter_mut().zip(codes.as_chunks::<TERMS>().0) {
                 *sum += terms.iter().map(|c| i32::from(*c as i8)).sum::<i32>();

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::octet::{MOST_ROWS, OCTET};
 
 /// Bytes of the largest slab: all rows of 16 bits.
-const LARGEST: usize = MOST_ROWS * OCTET * 2;
+pub const LARGEST: usize = MOST_ROWS * OCTET * 2;
 
 /// Layout of a destination.
 #[derive(Clone, Copy)]
@@ -52,7 +52,7 @@ impl Slab<'_> {
     #[inline]
     pub fn fill(&self, target: &mut [u8], put: impl FnOnce(&mut [u8])) {
         let bytes = self.format.bytes(self.rows);
-        if self.valid == (0..OCTET) && target.len() >= bytes {
+        if self.is_whole(target) {
             put(&mut target[..bytes]);
             return;
         }
@@ -62,8 +62,13 @@ impl Slab<'_> {
         self.merge(target, whole);
     }
 
+    /// Whether all of the slab is written, and is in `target`.
+    pub fn is_whole(&self, target: &[u8]) -> bool {
+        self.valid == (0..OCTET) && target.len() >= self.format.bytes(self.rows)
+    }
+
     /// The valid channels of `whole` into `target`.
-    fn merge(&self, target: &mut [u8], whole: &[u8]) {
+    pub fn merge(&self, target: &mut [u8], whole: &[u8]) {
         match self.format {
             Format::Act | Format::Gelu(_) => {
                 let rows = target.as_chunks_mut::<OCTET>().0.iter_mut();

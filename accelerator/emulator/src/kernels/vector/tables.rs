@@ -19,9 +19,11 @@ pub static AVX2: InstructionSet = InstructionSet {
     row_corrections: avx2::row_corrections,
     unpack4: avx2::unpack4,
     unpack8: avx2::unpack8,
+    code_sums: |octet, lines| octet.code_sums(lines),
     dot4: avx2::dot4,
     dot8: avx2::dot8,
     drain: avx2::drain,
+    pair: None,
 };
 
 /// What every Armv8 has.
@@ -61,8 +63,10 @@ const fn common(unpack4: Unpack, unpack8: Unpack) -> InstructionSet {
         row_corrections: |_, _, corrections| corrections.fill(0),
         unpack4,
         unpack8,
+        code_sums: |octet, lines| octet.code_sums(lines),
         dot4: base::dot4,
         dot8: base::dot8,
         drain: drain::drain,
+        pair: None,
     }
 }

@@ -20,13 +20,13 @@ const SMALL_FACTOR: f64 = 16.0;
 /// Requantization of an octet in f64.
 #[derive(Clone, Copy, Debug)]
 pub struct Scale {
-    bias: [[f64; 4]; 2],
+    pub bias: [[f64; 4]; 2],
     /// `multiplier * 2^-shift`.
-    factor: [[f64; 4]; 2],
+    pub factor: [[f64; 4]; 2],
     /// `bias * factor + 1/2`.
-    offset: [[f64; 4]; 2],
+    pub offset: [[f64; 4]; 2],
     /// No clamp but the last one can act.
-    simple: bool,
+    pub simple: bool,
     /// Largest magnitude of a result.
     limit: i16,
 }

@@ -22,6 +22,7 @@ mod registers;
 pub mod tests;
 
 use super::avx2::{drain, row_corrections, unpack4};
+use super::avx512;
 use super::detect;
 use super::dot::Dot;
 use super::instruction_set::InstructionSet;
@@ -31,7 +32,14 @@ use registers::{Avx, Avx512};
 /// VEX-coded, 256 bits: Alder Lake, Zen 5 and later.
 pub static AVX: InstructionSet = with(dot4_avx, dot8_avx);
 /// EVEX-coded, 512 bits: Ice Lake, Zen 4 and later.
-pub static AVX512: InstructionSet = with(dot4_avx512, dot8_avx512);
+pub static AVX512: InstructionSet = InstructionSet {
+    row_corrections: avx512::row_corrections,
+    unpack4: avx512::unpack4,
+    unpack8: avx512::unpack8,
+    code_sums: avx512::code_sums,
+    pair: Some(avx512::pair),
+    ..with(dot4_avx512, dot8_avx512)
+};
 
 /// A function of [`InstructionSet`].
 type DotProduct = fn(&Dot<'_>, &mut [RowSums]);
@@ -45,9 +53,11 @@ const fn with(dot4: DotProduct, dot8: DotProduct) -> InstructionSet {
         row_corrections,
         unpack4,
         unpack8,
+        code_sums: |octet, lines| octet.code_sums(lines),
         dot4,
         dot8,
         drain,
+        pair: None,
     }
 }
 
