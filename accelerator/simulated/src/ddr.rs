@@ -75,19 +75,56 @@ impl<'a> Lent<'a> {
         Self { pages, offset }
     }
 
-    /// Copies bytes from `at` on, which may lie in several pages; what lies behind the last one is
-    /// left as it was.
-    pub fn copy_to(&self, at: usize, mut out: &mut [u8]) {
-        let mut at = self.offset + at;
-        while let Some(page) = self.pages.get(at / PAGE)
-            && !out.is_empty()
-        {
-            let bytes = &page[at % PAGE..];
-            let count = bytes.len().min(out.len());
-            let (these, rest) = out.split_at_mut(count);
-            these.copy_from_slice(&bytes[..count]);
-            out = rest;
-            at += count;
+    /// `length` bytes from `at` on in the parts that lie in one page each; what lies behind the
+    /// last page is missing.
+    pub fn parts(&self, at: usize, length: usize) -> impl Iterator<Item = &'a [u8]> {
+        let (start, end) = (self.offset + at, self.offset + at + length);
+        let pages = self.pages.iter().enumerate().skip(start / PAGE);
+        pages.map_while(move |(index, page)| {
+            let from = start.max(index * PAGE);
+            let to = end.min((index + 1) * PAGE);
+            (from < to).then(|| &page[from - index * PAGE..to - index * PAGE])
+        })
+    }
+
+    /// `N` bytes from `at` on, which may lie in two pages; zeros behind the last one.
+    #[inline]
+    pub fn get<const N: usize>(&self, at: usize) -> [u8; N] {
+        let at = self.offset + at;
+        let whole = self.pages.get(at / PAGE).map(|page| &page[at % PAGE..]);
+        match whole.and_then(|bytes| bytes.first_chunk()) {
+            Some(bytes) => *bytes,
+            None => self.across(at),
         }
+    }
+
+    /// Gives `take` the number of each of `count` runs of `N` bytes, `step` bytes apart, and its
+    /// bytes.
+    #[inline(always)]
+    pub fn each<const N: usize>(
+        &self,
+        at: usize,
+        step: usize,
+        count: usize,
+        mut take: impl FnMut(usize, &[u8; N]),
+    ) {
+        let mut at = self.offset + at;
+        for run in 0..count {
+            let whole = self.pages.get(at / PAGE).map(|page| &page[at % PAGE..]);
+            match whole.and_then(|bytes| bytes.first_chunk()) {
+                Some(bytes) => take(run, bytes),
+                None => take(run, &self.across(at)),
+            }
+            at += step;
+        }
+    }
+
+    /// [`Lent::get`] from a byte of the first page on.
+    #[cold]
+    fn across<const N: usize>(&self, at: usize) -> [u8; N] {
+        std::array::from_fn(|i| {
+            let page = self.pages.get((at + i) / PAGE);
+            page.map_or(0, |page| page[(at + i) % PAGE])
+        })
     }
 }

@@ -29,7 +29,7 @@ impl Area {
     }
 
     /// Whether two areas have a word in common.
-    fn meets(&self, other: &Self) -> bool {
+    pub fn meets(&self, other: &Self) -> bool {
         let (Some(last), Some(other_last)) = (self.last(), other.last()) else {
             return false;
         };

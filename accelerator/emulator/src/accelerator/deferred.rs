@@ -1,6 +1,6 @@
 //! What the accelerator does with the MATMULs held back and the weights lent ([`super::joined`]).
 
-use fqbert_contract::isa::{FaultCause, Matmul};
+use fqbert_contract::isa::{FaultCause, Layernorm, Matmul, Operation};
 use fqbert_contract::operands::weight_slot;
 
 use super::joined::{Held, LentWeights};
@@ -11,6 +11,12 @@ use fqbert_simulated::{AxiFault, Ddr};
 impl Accelerator {
     /// Executes `m`, or holds it back.
     pub(super) fn matmul(&mut self, m: &Matmul, ddr: &dyn Ddr) -> Result<(), (FaultCause, u64)> {
+        if !self
+            .norms
+            .may_wait_for(&self.geometry, &Operation::Matmul(*m))
+        {
+            self.execute_waiting(ddr)?;
+        }
         if let Some(weights) = self.lent_words(m) {
             for _ in 0..2 {
                 let held = self
@@ -42,8 +48,42 @@ impl Accelerator {
         (!m.b_opd && inside).then(|| lent.clone())
     }
 
-    /// Executes what waits.
+    /// Executes `l`, or holds it back.
+    pub(super) fn layer_norm(
+        &mut self,
+        l: &Layernorm,
+        ddr: &dyn Ddr,
+    ) -> Result<(), (FaultCause, u64)> {
+        if kernels::joins(self.kernel) {
+            if self.norms.hold(&self.geometry, l) {
+                return Ok(());
+            }
+            self.execute_waiting(ddr)?;
+            if self.norms.hold(&self.geometry, l) {
+                return Ok(());
+            }
+        }
+        self.execute_waiting(ddr)?;
+        self.execute_layer_norm(l);
+        Ok(())
+    }
+
+    fn execute_layer_norm(&mut self, l: &Layernorm) {
+        let (g, memories) = (&self.geometry, &mut self.memories);
+        kernels::layer_norm(g, l, memories, &mut self.workspace, self.kernel);
+    }
+
+    /// Executes what waits: the MATMULs, then the LAYERNORMs.
     pub(super) fn execute_waiting(&mut self, ddr: &dyn Ddr) -> Result<(), (FaultCause, u64)> {
+        let norms = self.norms.take();
+        self.execute_matmuls(ddr)?;
+        if let Some(norms) = norms {
+            self.execute_layer_norm(&norms);
+        }
+        Ok(())
+    }
+
+    fn execute_matmuls(&mut self, ddr: &dyn Ddr) -> Result<(), (FaultCause, u64)> {
         let waiting = std::mem::take(&mut self.waiting);
         let (all, begun) = (waiting.members.len(), waiting.begun);
         let mut members = Vec::with_capacity(all);

@@ -31,12 +31,7 @@ impl Accelerator {
                 kernels::softmax(&self.geometry, s, &mut self.memories, self.kernel);
                 Ok(())
             }
-            Operation::Layernorm(l) => {
-                self.execute_waiting(ddr)?;
-                let (g, memories) = (&self.geometry, &mut self.memories);
-                kernels::layer_norm(g, l, memories, &mut self.workspace, self.kernel);
-                Ok(())
-            }
+            Operation::Layernorm(l) => self.layer_norm(l, ddr),
         }
     }
 
@@ -54,7 +49,11 @@ impl Accelerator {
                 return Ok(());
             }
             self.fill_slot(slot, ddr)?;
-        } else if !is_apart(memory) {
+        } else if !is_apart(memory)
+            || !self
+                .norms
+                .may_wait_for(&self.geometry, &Operation::Load(*l))
+        {
             self.execute_waiting(ddr)?;
         }
         let target = self.memories.words_from_mut(memory, l.word_offset);

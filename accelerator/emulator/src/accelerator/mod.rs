@@ -12,12 +12,13 @@
 //! - The first fault in the order of execution counts; instructions before it have had their
 //!   effects.
 //!
-//! MATMULs may be held back and executed together, and weights stay in DDR until then ([`joined`]);
-//! when a call returns, all is as if each instruction had been executed in its turn.
+//! MATMULs and LAYERNORMs may be held back and executed together, and weights stay in DDR until
+//! then ([`joined`], [`norms`]); when a call returns, all is as if each instruction had been executed in its turn.
 
 mod deferred;
 mod execute;
 mod joined;
+mod norms;
 mod plan;
 mod registers;
 
@@ -33,6 +34,7 @@ use fqbert_simulated::{AxiFault, Ddr};
 use crate::kernels::{Kernel, Workspace};
 use crate::memories::Memories;
 use joined::{LentWeights, Waiting};
+use norms::WaitingNorms;
 use plan::{Ending, Plan, PlanCache};
 use registers::Registers;
 
@@ -77,6 +79,8 @@ pub struct Accelerator {
     memories: Memories,
     workspace: Workspace,
     waiting: Waiting,
+    /// LAYERNORMs to be executed behind the MATMULs of `waiting`.
+    norms: WaitingNorms,
     /// What each weight slot stands for, where it was not copied.
     lent: [Option<LentWeights>; WEIGHT_SLOTS],
     registers: Registers,
@@ -108,6 +112,7 @@ impl Accelerator {
             memories: Memories::new(g),
             workspace: Workspace::default(),
             waiting: Waiting::default(),
+            norms: WaitingNorms::default(),
             lent: Default::default(),
             registers: Registers::default(),
             plans: PlanCache::default(),

@@ -337,10 +337,14 @@ fn what_belongs_together_waits() {
     accelerator.settle(&dram).expect("no fault");
     assert!(accelerator.lent[0].is_none());
     let mut words = vec![0; 4 * 144];
-    dram.lend(DATA, words.len())
-        .unwrap()
-        .unwrap()
-        .copy_to(0, &mut words);
+    dram.lend(DATA, words.len()).unwrap().unwrap().each(
+        0,
+        16,
+        words.len() / 16,
+        |run, bytes: &[u8; 16]| {
+            words[16 * run..][..16].copy_from_slice(bytes);
+        },
+    );
     assert!(
         accelerator
             .memories

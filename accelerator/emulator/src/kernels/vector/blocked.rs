@@ -119,7 +119,7 @@ pub fn matmul(
     let compute = |piece: TilePiece<'_>| {
         let unpacked = &weights.lines[piece.first * lines..];
         let channels = &weights.octets[piece.first..];
-        product.compute(piece.tile, piece.bytes, unpacked, channels);
+        product.compute(piece.tile, piece.bytes, unpacked, channels, || {});
     };
     share(pieces, compute);
 }
@@ -207,7 +207,15 @@ pub fn unpack(
 impl Product<'_> {
     /// Fills the slabs of `strip`, those of octets of row tile `tile`, with weights and channels
     /// from the first of these octets on.
-    pub fn compute(&self, tile: usize, strip: &mut [u8], unpacked: &[Line], channels: &[Channels]) {
+    /// `step` is called after each octet or two.
+    pub fn compute(
+        &self,
+        tile: usize,
+        strip: &mut [u8],
+        unpacked: &[Line],
+        channels: &[Channels],
+        mut step: impl FnMut(),
+    ) {
         let (set, x) = (self.set, self.x);
         let mut sums = [RowSums::default(); MOST_ROWS];
         let sums = &mut sums[..x.rows];
@@ -230,6 +238,7 @@ impl Product<'_> {
                     places: [self.place(channels), self.place(next)],
                 };
                 pair(&both, [slab, next_slab]);
+                step();
                 continue;
             }
             let dot = dot(lines, channels);
@@ -239,6 +248,7 @@ impl Product<'_> {
                 (set.dot4)(&dot, sums);
             }
             (set.drain)(&self.place(channels), &channels.scale, sums, slab);
+            step();
         }
     }
 

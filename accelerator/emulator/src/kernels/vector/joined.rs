@@ -1,38 +1,28 @@
 //! Several MATMULs of the same activations as one.
 //!
-//! Their weights are copied from where DDR has them and unpacked by the thread that multiplies with
-//! them, some octets at a time, into a buffer that its second-level cache holds. Then it goes
-//! through the row tiles.
+//! Their weights are unpacked from where DDR has them by the thread that multiplies with them, some
+//! octets at a time, into a buffer that its second-level cache holds. Then it goes through the row
+//! tiles, and asks for the weights of the next piece meanwhile.
 
 use std::cell::RefCell;
 use std::ops::Range;
 
+use super::ahead::Ahead;
 use super::blocked::{self, Channels, Product};
 use super::instruction_set::InstructionSet;
-use super::octet::{Line, OCTET, Octet};
+use super::octet::{Bytes, Line, OCTET, Octet, Place};
 use super::target::Target;
 use crate::kernels::operands::{Member, Operands};
 use fqbert_simulated::Lent;
 
 /// Lines of the buffer: 256 KiB.
 const LINES: usize = 4096;
-/// Words of a column tile that are copied together, to be unpacked for one octet after the other:
-/// memory is read in order, and once.
-const WORDS: usize = 96;
-
-/// Octets of the smallest piece.
-const LEAST: usize = 2;
-
-/// A thread's buffers.
-#[derive(Default)]
-struct Scratch {
-    /// Words of each column tile.
-    words: Vec<u8>,
-    unpacked: Vec<Line>,
-}
+/// Octets that one function may take together: pieces are multiples of it.
+const TOGETHER: usize = 2;
 
 thread_local! {
-    static SCRATCH: RefCell<Scratch> = RefCell::default();
+    /// The lines of a thread. Never shortened: what is added would be filled with zeros each time.
+    static UNPACKED: RefCell<Vec<Line>> = RefCell::default();
 }
 
 /// The column tiles of all members.
@@ -64,42 +54,52 @@ impl<'a> ColumnTiles<'a> {
         Self { tiles, pairs }
     }
 
-    /// The column tile of a pair, one of `among`.
-    fn of(&self, pair: usize, among: &Range<usize>) -> usize {
-        let tiles = &self.tiles[among.clone()];
-        among.start + tiles.partition_point(|tile| tile.first_pair <= pair) - 1
+    /// The column tile of a pair.
+    fn of(&self, pair: usize) -> usize {
+        self.tiles.partition_point(|tile| tile.first_pair <= pair) - 1
+    }
+
+    /// Where the weights of a pair lie, if there is one.
+    fn place(&'a self, x: &Operands<'_>, pair: usize) -> Option<Place<'a>> {
+        (pair < self.pairs).then(|| {
+            let tile = &self.tiles[self.of(pair)];
+            Place {
+                bytes: Bytes::Lent(tile.weights),
+                first: tile.first + (pair - tile.first_pair) * x.lanes,
+            }
+        })
     }
 
     /// Those of some octets.
     fn range(&self, x: &Operands<'_>, skew: usize, octets: Range<usize>) -> Range<usize> {
         let pair = |octet: usize| (octet * OCTET).saturating_sub(skew) / x.channels_per_pair();
-        let (last, all) = (pair(octets.end).min(self.pairs) - 1, 0..self.tiles.len());
-        self.of(pair(octets.start), &all)..self.of(last, &all) + 1
+        let last = pair(octets.end).min(self.pairs) - 1;
+        self.of(pair(octets.start))..self.of(last) + 1
     }
 }
 
 /// Some octets of all row tiles, and the bytes they go to.
 struct ColumnPiece<'a> {
+    /// Place among the pieces.
+    index: usize,
     octets: Range<usize>,
     strips: Vec<&'a mut [u8]>,
 }
 
-/// Octets of each piece, in turn. First whole column tiles if they can be, since a tile that two
-/// pieces share is copied twice; then less and less, so that no thread waits long for the last.
+/// Octets of each piece, in turn: less and less, so that no thread waits long for the last. Whole
+/// column tiles if they can be, since the lines of a tile that two pieces share are read twice.
 fn pieces(x: &Operands<'_>, skew: usize, count: usize, lines: usize) -> Vec<Range<usize>> {
-    let most = (LINES / lines).max(1);
+    let most = (LINES / lines / TOGETHER * TOGETHER).max(TOGETHER);
     let tile = x.pairs * x.channels_per_pair();
-    let whole = (1..=most).find(|octets| (octets * OCTET).is_multiple_of(tile));
-    let whole = whole.filter(|_| skew == 0).unwrap_or(1);
+    let mut lengths = (TOGETHER..=most).step_by(TOGETHER);
+    let whole = lengths.find(|octets| (octets * OCTET).is_multiple_of(tile));
+    let whole = whole.filter(|_| skew == 0).unwrap_or(TOGETHER);
     let mut pieces = Vec::new();
     let mut first = 0;
     while first < count {
         let wanted = (2 * blocked::octets_of_a_piece(x, count - first)).min(most);
-        let length = if wanted < whole {
-            wanted.max(LEAST)
-        } else {
-            wanted / whole * whole
-        };
+        let unit = if wanted < whole { TOGETHER } else { whole };
+        let length = (wanted / unit * unit).max(TOGETHER);
         let end = count.min(first + length);
         pieces.push(first..end);
         first = end;
@@ -125,10 +125,13 @@ pub fn matmul(
     let tiles = ColumnTiles::new(x, members);
     let count = (skew + x.channels).div_ceil(OCTET);
     let slab = target.format.bytes(x.rows);
-    let mut pieces: Vec<ColumnPiece<'_>> = pieces(x, skew, count, lines)
-        .into_iter()
-        .map(|octets| ColumnPiece {
-            octets,
+    let ranges = pieces(x, skew, count, lines);
+    let mut pieces: Vec<ColumnPiece<'_>> = ranges
+        .iter()
+        .enumerate()
+        .map(|(index, octets)| ColumnPiece {
+            index,
+            octets: octets.clone(),
             strips: Vec::with_capacity(x.row_tiles),
         })
         .collect();
@@ -143,64 +146,31 @@ pub fn matmul(
             rest = others;
         }
     }
+    let threads = rayon::current_num_threads();
     let compute = |piece: ColumnPiece<'_>| {
-        SCRATCH.with_borrow_mut(|scratch| {
-            let channels = piece.octets.clone();
-            let mut channels: Vec<Channels> = channels
-                .map(|octet| blocked::channels(x, skew, octet))
-                .collect();
-            let unpacked = scratch.unpack(set, x, skew, piece.octets, &tiles, &mut channels);
+        // What this thread will most likely take next.
+        let after = ranges.get(piece.index + threads);
+        let after = after.map_or(0..0, |octets| tiles.range(x, skew, octets.clone()));
+        let length = x.chunks * x.b_word();
+        let steps = x.row_tiles * piece.octets.len().div_ceil(2);
+        let bytes = after.len() * length;
+        let after = tiles.tiles[after].iter();
+        let parts = after.flat_map(|tile| tile.weights.parts(tile.first, length));
+        let mut ahead = Ahead::new(parts, bytes, steps);
+        UNPACKED.with_borrow_mut(|unpacked| {
+            let mut channels: Vec<Channels> = Vec::with_capacity(piece.octets.len());
+            let least = piece.octets.len() * lines;
+            unpacked.resize(least.max(unpacked.len()), Line([0; 64]));
+            for (octet, lines) in piece.octets.clone().zip(unpacked.chunks_exact_mut(lines)) {
+                let mut here = blocked::channels(x, skew, octet);
+                let weights = Octet::of(x, skew, octet, |pair| tiles.place(x, pair));
+                blocked::unpack(set, x, &weights, lines, &mut here);
+                channels.push(here);
+            }
             for (tile, strip) in piece.strips.into_iter().enumerate() {
-                product.compute(tile, strip, unpacked, &channels);
+                product.compute(tile, strip, unpacked, &channels, || ahead.step());
             }
         });
     };
     blocked::share(pieces, compute);
-}
-
-impl Scratch {
-    /// Unpacks the weights of some octets, and adds to the zero-point corrections of their
-    /// channels.
-    fn unpack(
-        &mut self,
-        set: &InstructionSet,
-        x: &Operands<'_>,
-        skew: usize,
-        octets: Range<usize>,
-        tiles: &ColumnTiles<'_>,
-        channels: &mut [Channels],
-    ) -> &[Line] {
-        let here = tiles.range(x, skew, octets.clone());
-        let (block, lines) = (WORDS * x.b_word(), blocked::lines(set, x));
-        let (words, unpacked) = (here.len() * block, octets.len() * lines);
-        // Never shortened: what is added would be filled with zeros each time.
-        self.words.resize(words.max(self.words.len()), 0);
-        let least = unpacked.max(self.unpacked.len());
-        self.unpacked.resize(least, Line([0; 64]));
-        let (words, unpacked) = (&mut self.words[..words], &mut self.unpacked[..unpacked]);
-        let place = |pair: usize| {
-            let tile = (pair < tiles.pairs).then(|| tiles.of(pair, &here))?;
-            let pair = pair - tiles.tiles[tile].first_pair;
-            Some((tile - here.start) * block + pair * x.lanes)
-        };
-        let weights: Vec<Octet<'_>> = octets
-            .map(|octet| Octet::of(x, skew, octet, place))
-            .collect();
-        let per_word = lines / x.chunks;
-        for from in (0..x.chunks).step_by(WORDS) {
-            let count = WORDS.min(x.chunks - from);
-            let bytes = count * x.b_word();
-            for (tile, words) in here.clone().zip(words.chunks_exact_mut(block)) {
-                let tile = &tiles.tiles[tile];
-                let start = tile.first + from * x.b_word();
-                tile.weights.copy_to(start, &mut words[..bytes]);
-            }
-            let parts = unpacked.chunks_exact_mut(lines).zip(&weights);
-            for ((lines, octet), channels) in parts.zip(&mut *channels) {
-                let lines = &mut lines[from * per_word..][..count * per_word];
-                blocked::unpack(set, x, &octet.over(words), lines, channels);
-            }
-        }
-        unpacked
-    }
 }

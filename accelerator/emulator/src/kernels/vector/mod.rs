@@ -3,6 +3,7 @@
 //! This file is the gate to them: all that depends on the target or the CPU is decided here, and
 //! [`detect`] alone asks the CPU.
 
+mod ahead;
 mod blocked;
 mod detect;
 mod dot;

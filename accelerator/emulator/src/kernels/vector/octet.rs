@@ -3,6 +3,8 @@
 //! Its weights are unpacked into a [`Line`] or two a weight word, in an order that suits the
 //! instruction set's dot product.
 
+use fqbert_simulated::Lent;
+
 use crate::kernels::operands::Operands;
 pub use crate::kernels::outputs::OCTET;
 
@@ -23,86 +25,137 @@ pub struct Line(pub [u8; 64]);
 #[repr(C, align(32))]
 pub struct RowSums(pub [i32; OCTET]);
 
-/// The weights of an octet where they lie in their memory.
+/// Where weights lie.
+#[derive(Clone, Copy)]
+pub enum Bytes<'a> {
+    /// In a weight slot or OPD.
+    Memory(&'a [u8]),
+    /// In DDR.
+    Lent(&'a Lent<'a>),
+}
+
+impl Bytes<'_> {
+    /// `N` bytes from `at` on; zeros behind the end.
+    #[inline]
+    fn get<const N: usize>(self, at: usize) -> [u8; N] {
+        match self {
+            Self::Memory(bytes) => {
+                let bytes = bytes.get(at..).and_then(|bytes| bytes.first_chunk());
+                bytes.copied().unwrap_or([0; N])
+            }
+            Self::Lent(lent) => lent.get(at),
+        }
+    }
+
+    fn is(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::Memory(a), Self::Memory(b)) => std::ptr::eq(a, b),
+            (Self::Lent(a), Self::Lent(b)) => std::ptr::eq(a, b),
+            _ => false,
+        }
+    }
+}
+
+/// Where the weights of a pair lie: its first term's byte, those of the next word a word further.
+#[derive(Clone, Copy)]
+pub struct Place<'a> {
+    pub bytes: Bytes<'a>,
+    pub first: usize,
+}
+
+/// The weights of an octet where they lie.
 pub struct Octet<'a> {
-    bytes: &'a [u8],
+    /// Of each of 4 pairs of nibbles, or of each of 8 codes; none for channels that the instruction
+    /// does not have.
+    places: [Option<Place<'a>>; OCTET],
+    /// Bytes from word to word.
     word: usize,
-    /// Byte of the first term: of each of 4 pairs of nibbles, or of each of 8 codes; none for
-    /// channels that the instruction does not have.
-    first: [Option<usize>; OCTET],
-    /// Of that many contiguous terms' bytes in a word the first, where it is so.
-    whole: Option<usize>,
+    /// Where the terms of all of a word lie side by side, the first.
+    whole: Option<Place<'a>>,
 }
 
 impl<'a> Octet<'a> {
     /// Octet `octet` of a MATMUL whose first channel is place `skew` of the first one.
     pub fn new(x: &Operands<'a>, skew: usize, octet: usize) -> Self {
         let total = x.channels.div_ceil(x.channels_per_pair());
-        let place = |pair| (pair < total).then(|| x.pair_offset(pair));
-        Octet::of(x, skew, octet, place).over(x.b)
+        Octet::of(x, skew, octet, |pair| {
+            (pair < total).then(|| Place {
+                bytes: Bytes::Memory(x.b),
+                first: x.pair_offset(pair),
+            })
+        })
     }
 
-    /// Octet `octet` of channels whose pairs' first terms are the bytes that `place` says, of which
-    /// there are none yet.
+    /// Octet `octet` of channels whose pairs lie where `place` says.
     pub fn of(
         x: &Operands<'_>,
         skew: usize,
         octet: usize,
-        place: impl Fn(usize) -> Option<usize>,
+        place: impl Fn(usize) -> Option<Place<'a>>,
     ) -> Self {
         let per_octet = OCTET / x.channels_per_pair();
         let skew = skew / x.channels_per_pair();
-        let first: [Option<usize>; OCTET] = std::array::from_fn(|at| {
+        let places: [Option<Place<'a>>; OCTET] = std::array::from_fn(|at| {
             let pair = (octet * per_octet + at).checked_sub(skew)?;
             if at < per_octet { place(pair) } else { None }
         });
-        let together = |start: usize| {
-            let mut places = first.iter().take(per_octet).enumerate();
-            places.all(|(place, at)| *at == Some(start + place * TERMS))
+        let beside = |start: &Place<'_>| {
+            let mut places = places.iter().take(per_octet).enumerate();
+            places.all(|(at, place)| {
+                place.is_some_and(|place| {
+                    place.bytes.is(start.bytes) && place.first == start.first + at * TERMS
+                })
+            })
         };
         Self {
-            bytes: &[],
+            places,
             word: x.b_word(),
-            first,
-            whole: first[0].filter(|start| together(*start)),
+            whole: places[0].filter(beside),
         }
     }
 
-    /// The same places in other bytes.
-    pub fn over<'b>(&self, bytes: &'b [u8]) -> Octet<'b> {
-        Octet { bytes, ..*self }
-    }
-
-    /// The bytes of the first `N / 8` places of word `chunk`, 8 terms each, where they lie side by
-    /// side.
-    #[inline]
-    pub fn whole<const N: usize>(&self, chunk: usize) -> Option<&'a [u8; N]> {
-        let start = self.whole?;
-        self.bytes.get(start + chunk * self.word..)?.first_chunk()
-    }
-
-    /// [`Octet::whole`] of one word after the other.
-    #[cfg(target_arch = "x86_64")]
-    pub fn whole_words<const N: usize>(&self) -> Option<impl Iterator<Item = &'a [u8; N]>> {
-        let words = self.bytes.get(self.whole?..)?.chunks(self.word);
-        Some(words.map_while(|word| word.first_chunk()))
+    /// Gives `take` the number of each of `words` words and the bytes of its first `N / 8` places;
+    /// false, and nothing done, unless they lie side by side.
+    ///
+    /// Not through memory: a vector loaded right behind its parts' stores would wait for them.
+    /// Inlined, so that `take` has its caller's instructions.
+    #[inline(always)]
+    pub fn each_whole<const N: usize>(
+        &self,
+        words: usize,
+        mut take: impl FnMut(usize, &[u8; N]),
+    ) -> bool {
+        let Some(Place { bytes, first }) = self.whole else {
+            return false;
+        };
+        match bytes {
+            Bytes::Lent(lent) => lent.each(first, self.word, words, take),
+            Bytes::Memory(bytes) => {
+                for word in 0..words {
+                    let here = bytes.get(first + word * self.word..);
+                    match here.and_then(|bytes| bytes.first_chunk()) {
+                        Some(bytes) => take(word, bytes),
+                        None => take(word, &[0; N]),
+                    }
+                }
+            }
+        }
+        true
     }
 
     /// The 8 terms of a place of word `chunk`, the first one lowest; 0 where there is no channel.
     #[inline]
     pub fn terms(&self, place: usize, chunk: usize) -> u64 {
-        let terms = self.first[place].and_then(|first| {
-            let bytes = self.bytes.get(first + chunk * self.word..)?;
-            bytes.first_chunk()
-        });
-        u64::from_le_bytes(terms.copied().unwrap_or_default())
+        self.places[place].map_or(0, |Place { bytes, first }| {
+            u64::from_le_bytes(bytes.get(first + chunk * self.word))
+        })
     }
 
     /// The bytes of the first `N / 8` places of word `chunk`.
     #[inline]
     pub fn places<const N: usize>(&self, chunk: usize) -> [u8; N] {
-        match self.whole(chunk) {
-            Some(whole) => *whole,
+        match self.whole {
+            Some(Place { bytes, first }) => bytes.get(first + chunk * self.word),
             None => {
                 let mut places = [0; N];
                 for (place, terms) in places.as_chunks_mut().0.iter_mut().enumerate() {

@@ -44,20 +44,17 @@ pub fn layer_norm(
     let x = resx.get_mut(x..).unwrap_or(&mut []);
     let y8 = act.get_mut(y8..).unwrap_or(&mut []);
     let branches = memories.words_from(MemoryId::Resb, l.b_base);
-    let quads: Vec<_> = x
-        .chunks_mut(stride)
-        .zip(y8.chunks_mut(y8_stride))
+    // A row tile is one thread's: a cache line has two channels of all its rows.
+    x.par_chunks_mut(stride)
+        .zip(y8.par_chunks_mut(y8_stride))
         .take(usize::from(l.row_tiles))
         .enumerate()
-        .flat_map(|(tile, (x, y8))| {
-            let branch = &branches[tile * stride..][..wide];
-            norm_quads(&mut x[..wide], branch, &mut y8[..narrow], rows)
-        })
-        .collect();
-    quads
-        .into_par_iter()
         .with_max_len(1)
-        .for_each(|quad| quad.normalise(scales));
+        .for_each(|(tile, (x, y8))| {
+            let branch = &branches[tile * stride..][..wide];
+            let quads = norm_quads(&mut x[..wide], branch, &mut y8[..narrow], rows);
+            quads.for_each(|quad| quad.normalise(scales));
+        });
     memories.put(MemoryId::Resx, resx);
     memories.put(MemoryId::Act, act);
     true

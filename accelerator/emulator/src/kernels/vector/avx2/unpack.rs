@@ -23,12 +23,10 @@ pub fn unpack4(weights: &Octet<'_>, lines: &mut [Line]) {
 
 #[target_feature(enable = "avx2")]
 fn unpack4_words(weights: &Octet<'_>, lines: &mut [Line]) {
-    // Not through memory: a vector loaded right behind its four parts' stores waits for them.
-    if let Some(words) = weights.whole_words::<32>() {
-        for (line, word) in lines.iter_mut().zip(words) {
-            unpack4_word(load(word), line);
-        }
-    } else {
+    let whole = weights.each_whole::<32>(lines.len(), |word, bytes| {
+        unpack4_word(load(bytes), &mut lines[word]);
+    });
+    if !whole {
         for (chunk, line) in lines.iter_mut().enumerate() {
             let pair = |place| weights.terms(place, chunk) as i64;
             unpack4_word(_mm256_setr_epi64x(pair(0), pair(1), pair(2), pair(3)), line);

@@ -9,7 +9,7 @@ use super::words::{self, Targets};
 use crate::kernels::vector::detect;
 use crate::kernels::vector::instruction_set::Pair;
 use crate::kernels::vector::octet::QUAD;
-use crate::kernels::vector::slab::{Format, LARGEST};
+use crate::kernels::vector::slab::{Format, LARGEST, Slab};
 
 /// Rows whose sums with two octets are in registers together.
 const ROWS: usize = 8;
@@ -29,34 +29,35 @@ pub fn pair(x: &Pair<'_>, targets: [&mut [u8]; 2]) {
     );
     d.check_operands(1);
     other.check_operands(1);
-    let mut spare = [[0; LARGEST]; 2];
-    let bytes = x.places[0].format.bytes(d.rows);
-    let mut targets = targets;
-    let mut slabs = [std::ptr::null_mut(); 2];
-    for (at, slab) in slabs.iter_mut().enumerate() {
-        let whole = x.places[at].is_whole(targets[at]);
-        *slab = if whole {
-            targets[at][..bytes].as_mut_ptr()
-        } else {
-            spare[at][..bytes].as_mut_ptr()
-        };
+    let whole: [bool; 2] = std::array::from_fn(|at| x.places[at].is_whole(targets[at]));
+    if whole == [true; 2] {
+        fill(x, targets);
+        return;
     }
+    let mut spare = [[0; LARGEST]; 2];
+    let [first, second] = &mut spare;
+    fill(x, [first, second]);
+    let bytes = x.places[0].format.bytes(d.rows);
+    for ((place, target), all) in x.places.iter().zip(targets).zip(&spare) {
+        place.merge(target, &all[..bytes]);
+    }
+}
+
+/// Computes whole slabs; the CPU and the operands have been checked.
+fn fill(x: &Pair<'_>, targets: [&mut [u8]; 2]) {
+    let Slab { format, rows, .. } = x.places[0];
+    let bytes = format.bytes(rows);
     let to = Targets {
-        slabs,
-        word: bytes / x.places[0].format.words(),
+        slabs: targets.map(|target| target[..bytes].as_mut_ptr()),
+        word: bytes / format.words(),
     };
-    // SAFETY: the CPU's features were detected and the operands checked above; both slabs have the
-    // bytes of their format.
+    // SAFETY: the caller has checked the CPU and the operands; both slabs have the bytes of their
+    // format.
     unsafe {
         if detect::avx512_vbmi() {
             with_vbmi(x, to);
         } else {
             without_vbmi(x, to);
-        }
-    }
-    for (at, target) in targets.iter_mut().enumerate() {
-        if !x.places[at].is_whole(target) {
-            x.places[at].merge(target, &spare[at][..bytes]);
         }
     }
 }

@@ -22,12 +22,10 @@ pub fn unpack4(weights: &Octet<'_>, lines: &mut [Line]) {
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
 fn unpack4_words(weights: &Octet<'_>, lines: &mut [Line]) {
-    // Not through memory: a vector loaded right behind its four parts' stores waits for them.
-    if let Some(words) = weights.whole_words::<32>() {
-        for (line, word) in lines.iter_mut().zip(words) {
-            store(line, unpack4_word(load(word)));
-        }
-    } else {
+    let whole = weights.each_whole::<32>(lines.len(), |word, bytes| {
+        store(&mut lines[word], unpack4_word(load(bytes)));
+    });
+    if !whole {
         for (chunk, line) in lines.iter_mut().enumerate() {
             let pair = |place| weights.terms(place, chunk) as i64;
             let word = _mm256_setr_epi64x(pair(0), pair(1), pair(2), pair(3));
@@ -68,11 +66,15 @@ pub fn unpack8(weights: &Octet<'_>, lines: &mut [Line]) {
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
 fn unpack8_words(weights: &Octet<'_>, lines: &mut [Line]) {
     let order = _mm512_setr_epi32(0, 3, 4, 7, 8, 11, 12, 15, 2, 1, 6, 5, 10, 9, 14, 13);
-    for (chunk, line) in lines.iter_mut().enumerate() {
-        let codes = weights.places::<64>(chunk);
+    let put = |line: &mut Line, codes: &[u8; 64]| {
         // SAFETY: 64 bytes; the load needs no alignment.
         let codes = unsafe { _mm512_loadu_si512(codes.as_ptr().cast()) };
         store(line, _mm512_permutexvar_epi32(order, codes));
+    };
+    if !weights.each_whole(lines.len(), |word, codes| put(&mut lines[word], codes)) {
+        for (word, line) in lines.iter_mut().enumerate() {
+            put(line, &weights.places(word));
+        }
     }
 }
 
