@@ -42,7 +42,8 @@ pub fn by_row(x: &ScoreTile<'_>, out: &mut [u8]) {
     }
 }
 
-fn bounds([a, b, c, d]: &[u8; 4]) -> (usize, usize) {
+/// First column of a row and the one behind the last, as RNG holds them.
+pub fn bounds([a, b, c, d]: &[u8; 4]) -> (usize, usize) {
     let (lo, hi) = (u16::from_le_bytes([*a, *b]), u16::from_le_bytes([*c, *d]));
     (lo.into(), hi.into())
 }

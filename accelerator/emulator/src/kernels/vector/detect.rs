@@ -21,8 +21,10 @@ mod x86_64 {
         avx2()
             && is_x86_feature_detected!("avx512f")
             && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512dq")
             && is_x86_feature_detected!("avx512vl")
             && is_x86_feature_detected!("avx512vnni")
+            && is_x86_feature_detected!("bmi2")
     }
 
     /// Byte permutations of two registers, besides: Ice Lake, Zen 4 and later.

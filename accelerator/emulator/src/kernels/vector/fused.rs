@@ -124,7 +124,8 @@ struct Compute<'a> {
 
 impl Compute<'_> {
     fn run(&self, x: &Operands<'_>, target: &mut Target<'_>, unpacked: &mut blocked::Buffers) {
-        if self.members.is_empty() {
+        // Weights in a slot may be used again, for other rows; keys and values are not.
+        if self.members.is_empty() && x.b_slot.is_some() {
             blocked::matmul(self.set, x, target, unpacked);
         } else {
             let corrections = unpacked.rows.update(self.set, x);

@@ -1,4 +1,4 @@
-//! Several MATMULs of the same activations as one.
+//! Several MATMULs of the same activations as one, or one whose weights are used once.
 //!
 //! Their weights are unpacked from where DDR has them by the thread that multiplies with them, some
 //! octets at a time, into a buffer that its second-level cache holds. Then it goes through the row
@@ -13,7 +13,6 @@ use super::instruction_set::InstructionSet;
 use super::octet::{Bytes, Line, OCTET, Octet, Place};
 use super::target::Target;
 use crate::kernels::operands::{Member, Operands};
-use fqbert_simulated::Lent;
 
 /// Lines of the buffer: 256 KiB.
 const LINES: usize = 4096;
@@ -34,22 +33,35 @@ struct ColumnTiles<'a> {
 
 struct ColumnTile<'a> {
     first_pair: usize,
-    weights: &'a Lent<'a>,
+    bytes: Bytes<'a>,
     /// Byte of its first word.
     first: usize,
 }
 
 impl<'a> ColumnTiles<'a> {
-    fn new(x: &Operands<'_>, members: &'a [Member<'a>]) -> Self {
+    /// Those of `members`, or of `x` alone where there are none.
+    fn new(x: &Operands<'a>, members: &'a [Member<'a>]) -> Self {
         let (mut pairs, mut tiles) = (0, Vec::new());
-        for member in members {
-            let count = usize::from(member.matmul.channels).div_ceil(x.channels_per_pair());
+        let mut add = |channels: usize, bytes: Bytes<'a>, first: usize, stride: usize| {
+            let count = channels.div_ceil(x.channels_per_pair());
             tiles.extend((0..count.div_ceil(x.pairs)).map(|tile| ColumnTile {
                 first_pair: pairs + tile * x.pairs,
-                weights: &member.weights,
-                first: member.first + tile * member.stride,
+                bytes,
+                first: first + tile * stride,
             }));
             pairs += count;
+        };
+        for member in members {
+            let channels = usize::from(member.matmul.channels);
+            add(
+                channels,
+                Bytes::Lent(&member.weights),
+                member.first,
+                member.stride,
+            );
+        }
+        if members.is_empty() {
+            add(x.channels, Bytes::Memory(x.b), 0, x.b_stride);
         }
         Self { tiles, pairs }
     }
@@ -64,7 +76,7 @@ impl<'a> ColumnTiles<'a> {
         (pair < self.pairs).then(|| {
             let tile = &self.tiles[self.of(pair)];
             Place {
-                bytes: Bytes::Lent(tile.weights),
+                bytes: tile.bytes,
                 first: tile.first + (pair - tile.first_pair) * x.lanes,
             }
         })
@@ -107,11 +119,12 @@ fn pieces(x: &Operands<'_>, skew: usize, count: usize, lines: usize) -> Vec<Rang
     pieces
 }
 
-/// Computes the MATMULs `members`, whose parameters `x` holds one after the other, into `target`.
-pub fn matmul(
+/// Computes the MATMULs `members`, whose parameters `x` holds one after the other, into `target`;
+/// that of `x` where there are none.
+pub fn matmul<'a>(
     set: &InstructionSet,
-    x: &Operands<'_>,
-    members: &[Member<'_>],
+    x: &Operands<'a>,
+    members: &'a [Member<'a>],
     row_corrections: &[i32],
     target: &mut Target<'_>,
 ) {
@@ -155,8 +168,11 @@ pub fn matmul(
         let steps = x.row_tiles * piece.octets.len().div_ceil(2);
         let bytes = after.len() * length;
         let after = tiles.tiles[after].iter();
-        let parts = after.flat_map(|tile| tile.weights.parts(tile.first, length));
-        let mut ahead = Ahead::new(parts, bytes, steps);
+        let parts = after.filter_map(|tile| match tile.bytes {
+            Bytes::Lent(lent) => Some(lent.parts(tile.first, length)),
+            Bytes::Memory(_) => None,
+        });
+        let mut ahead = Ahead::new(parts.flatten(), bytes, steps);
         UNPACKED.with_borrow_mut(|unpacked| {
             let mut channels: Vec<Channels> = Vec::with_capacity(piece.octets.len());
             let least = piece.octets.len() * lines;

@@ -90,9 +90,15 @@ fn has_avx2(kernel: Kernel) -> bool {
 #[inline]
 pub fn softmax_tile(kernel: Kernel, x: &ScoreTile<'_>, out: &mut [u8]) -> bool {
     #[cfg(target_arch = "x86_64")]
-    if has_avx2(kernel) {
-        avx2::softmax_tile(x, out);
-        return true;
+    {
+        if kernel == Kernel::Avx512Vnni {
+            avx512::softmax_tile(x, out);
+            return true;
+        }
+        if has_avx2(kernel) {
+            avx2::softmax_tile(x, out);
+            return true;
+        }
     }
     let _ = (kernel, x, out);
     false
@@ -109,7 +115,13 @@ pub fn layer_norm(
 ) -> bool {
     #[cfg(target_arch = "x86_64")]
     if has_avx2(kernel) {
-        return avx2::layer_norm(rows, l, memories, kept);
+        let wide = kernel == Kernel::Avx512Vnni && rows.is_multiple_of(avx512::NORM_ROWS);
+        let tile = if wide {
+            avx512::norm_tile
+        } else {
+            avx2::norm_tile
+        };
+        return avx2::layer_norm(rows, l, memories, kept, tile);
     }
     let _ = (kernel, rows, l, memories, kept);
     false

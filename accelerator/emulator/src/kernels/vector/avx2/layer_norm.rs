@@ -16,6 +16,14 @@ pub struct KeptNorm {
     scales: NormScales,
 }
 
+/// Normalises a row tile of so many rows: RESX's words in place, with those of RESB added, to ACT's.
+pub type NormTile = fn(&mut [u8], &[u8], &mut [u8], rows: usize, &NormScales);
+
+/// [`NormTile`] with AVX2.
+pub fn norm_tile(x: &mut [u8], branch: &[u8], y8: &mut [u8], rows: usize, scales: &NormScales) {
+    norm_quads(x, branch, y8, rows).for_each(|quad| quad.normalise(scales));
+}
+
 /// Executes a LAYERNORM on tiles of `rows` rows; false where y16 does not replace x, or row tiles
 /// overlap.
 pub fn layer_norm(
@@ -23,6 +31,7 @@ pub fn layer_norm(
     l: &Layernorm,
     memories: &mut Memories,
     kept: &mut KeptNorm,
+    normalise: NormTile,
 ) -> bool {
     let n = usize::from(l.channels);
     let stride = usize::from(l.stride) * memories.word_bytes(MemoryId::Resx);
@@ -52,8 +61,7 @@ pub fn layer_norm(
         .with_max_len(1)
         .for_each(|(tile, (x, y8))| {
             let branch = &branches[tile * stride..][..wide];
-            let quads = norm_quads(&mut x[..wide], branch, &mut y8[..narrow], rows);
-            quads.for_each(|quad| quad.normalise(scales));
+            normalise(&mut x[..wide], branch, &mut y8[..narrow], rows, scales);
         });
     memories.put(MemoryId::Resx, resx);
     memories.put(MemoryId::Act, act);

@@ -6,7 +6,7 @@
 
 mod dot;
 mod layer_norm;
-mod norm;
+pub mod norm;
 pub mod registers;
 pub mod requantize;
 mod slab;
@@ -14,7 +14,7 @@ mod softmax;
 mod unpack;
 
 pub use dot::{dot4, dot8};
-pub use layer_norm::{KeptNorm, layer_norm};
+pub use layer_norm::{KeptNorm, layer_norm, norm_tile};
 pub use slab::drain;
 pub use softmax::softmax_tile;
 pub use unpack::{ZERO_POINT, row_corrections, unpack4, unpack8};

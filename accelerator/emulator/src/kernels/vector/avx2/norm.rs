@@ -22,13 +22,13 @@ use crate::kernels::vector::octet::{OCTET, QUAD};
 #[derive(Debug, Default)]
 pub struct NormScales {
     /// Gamma and beta of each channel.
-    channels: Vec<(f64, f64)>,
+    pub channels: Vec<(f64, f64)>,
     /// `m16 * 2^-s16` and `m8 * 2^-s8`.
-    wide: f64,
-    narrow: f64,
-    inv: u32,
-    q: u8,
-    eps: u32,
+    pub wide: f64,
+    pub narrow: f64,
+    pub inv: u32,
+    pub q: u8,
+    pub eps: u32,
 }
 
 impl NormScales {

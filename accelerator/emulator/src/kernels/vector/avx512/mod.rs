@@ -10,11 +10,15 @@
 )]
 
 mod gelu;
+mod norm;
 mod pair;
 mod products;
 mod requantize;
+mod softmax;
 mod unpack;
 mod words;
 
+pub use norm::{ROWS as NORM_ROWS, norm_tile};
 pub use pair::pair;
+pub use softmax::softmax_tile;
 pub use unpack::{code_sums, row_corrections, unpack4, unpack8};
