@@ -13,7 +13,8 @@
 //!   effects.
 //!
 //! MATMULs and LAYERNORMs may be held back and executed together, and weights stay in DDR until
-//! then ([`joined`], [`norms`]); when a call returns, all is as if each instruction had been executed in its turn.
+//! then ([`joined`], [`norms`]); when a call returns, all is as if each instruction had been
+//! executed in its turn.
 
 mod deferred;
 mod execute;

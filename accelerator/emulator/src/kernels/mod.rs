@@ -13,6 +13,7 @@ mod operands;
 mod outputs;
 mod portable;
 mod scalar;
+mod share;
 mod softmax;
 mod softmax_rows;
 mod vector;

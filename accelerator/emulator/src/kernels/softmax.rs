@@ -2,9 +2,9 @@
 
 use fqbert_contract::Geometry;
 use fqbert_contract::isa::{MemoryId, Softmax};
-use rayon::prelude::*;
 
 use super::kernel::Kernel;
+use super::share::share;
 use super::softmax_rows::{LANES, ScoreTile, by_row, side_by_side};
 use super::vector;
 use crate::memories::Memories;
@@ -49,12 +49,10 @@ pub fn softmax(g: &Geometry, s: &Softmax, memories: &mut Memories, kernel: Kerne
             compute(tile, &mut target[tile * stride..][..tile_bytes]);
         }
     } else {
-        target
-            .par_chunks_mut(stride)
-            .take(tiles)
-            .enumerate()
-            .with_max_len(1)
-            .for_each(|(tile, strip)| compute(tile, &mut strip[..tile_bytes]));
+        let strips = target.chunks_mut(stride).take(tiles).enumerate();
+        share(strips.collect::<Vec<_>>(), |(tile, strip)| {
+            compute(tile, &mut strip[..tile_bytes]);
+        });
     }
     memories.put(MemoryId::Prb, bank);
 }

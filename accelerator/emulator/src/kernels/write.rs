@@ -174,16 +174,22 @@ pub fn keys_from_words(g: &Geometry, m: &Matmul, words: &[u8], memories: &mut Me
         let (tile, octet) = (at / octets, at % octets);
         let low = skew.saturating_sub(octet * OCTET);
         let high = (skew + channels - octet * OCTET).min(OCTET);
-        for (row, codes) in octets_words.as_chunks::<OCTET>().0.iter().enumerate() {
-            let token = start + tile * rows + row;
-            let word = token / pairs * stride + first / OCTET + octet;
-            let eight = &mut target[word * word_bytes + token % pairs * OCTET..];
+        // Stepped along: two divisions a row would cost more than the rest.
+        let token = start + tile * rows;
+        let (mut key_tile, mut place) = (token / pairs, token % pairs);
+        for codes in octets_words.as_chunks::<OCTET>().0 {
+            let word = key_tile * stride + first / OCTET + octet;
+            let eight = &mut target[word * word_bytes + place * OCTET..];
             if let Some(eight) = eight.first_chunk_mut()
                 && high - low == OCTET
             {
                 *eight = *codes;
             } else {
                 eight[low..high].copy_from_slice(&codes[low..high]);
+            }
+            place += 1;
+            if place == pairs {
+                (key_tile, place) = (key_tile + 1, 0);
             }
         }
     }
@@ -206,6 +212,21 @@ pub fn values_from_words(
     for (at, octet_words) in words.chunks_exact(rows * OCTET).enumerate() {
         let (tile, octet) = (at / octets, at % octets);
         let places = &places[octet * OCTET..places.len().min((octet + 1) * OCTET)];
+        let eights = octet_words.as_chunks::<{ OCTET * OCTET }>();
+        if start.is_multiple_of(OCTET) && rows.is_multiple_of(OCTET) && eights.1.is_empty() {
+            // Eight rows are eight tokens side by side: a word's part of a channel.
+            for (eight, codes) in eights.0.iter().enumerate() {
+                let token = start + tile * rows + OCTET * eight;
+                let channels = transposed(codes);
+                for (tokens, (word, slot)) in channels.into_iter().zip(places) {
+                    let at = (word + token / OCTET) * word_bytes + slot * OCTET;
+                    if let Some(target) = target[at..].first_chunk_mut() {
+                        *target = tokens;
+                    }
+                }
+            }
+            continue;
+        }
         // Four rows are four tokens side by side: rows come in fours.
         for (quad, codes) in octet_words
             .as_chunks::<{ 4 * OCTET }>()
@@ -228,6 +249,28 @@ pub fn values_from_words(
             }
         }
     }
+}
+
+/// Eight rows of eight bytes as eight columns: halves of halves of the square change places.
+fn transposed(square: &[u8; OCTET * OCTET]) -> [[u8; OCTET]; OCTET] {
+    let mut rows: [u64; OCTET] = std::array::from_fn(|row| {
+        let bytes = square[row * OCTET..].first_chunk().copied();
+        u64::from_le_bytes(bytes.unwrap_or_default())
+    });
+    let steps: [(usize, u64); 3] = [
+        (4, 0x0000_0000_ffff_ffff),
+        (2, 0x0000_ffff_0000_ffff),
+        (1, 0x00ff_00ff_00ff_00ff),
+    ];
+    for (apart, low) in steps {
+        let bits = 8 * apart;
+        for row in (0..OCTET).filter(|row| row & apart == 0) {
+            let (a, b) = (rows[row], rows[row + apart]);
+            rows[row] = (a & low) | (b & low) << bits;
+            rows[row + apart] = (a >> bits & low) | (b & !low);
+        }
+    }
+    rows.map(u64::to_le_bytes)
 }
 
 /// For each output channel the word of OPD with its first token, and its pair in it.

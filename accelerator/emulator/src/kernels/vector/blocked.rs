@@ -3,7 +3,6 @@
 //! that its activations are read once and the weights stay in the second-level cache.
 
 use std::ops::Range;
-use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 
@@ -13,6 +12,7 @@ use super::octet::{Line, MOST_ROWS, OCTET, Octet, QUAD, RowSums};
 use super::slab::{Format, Slab};
 use super::target::Target;
 use crate::kernels::operands::{Operands, ParamsSource, Source};
+use crate::kernels::share::share;
 
 /// Pieces of work for each thread: enough that none waits long for the last.
 const PIECES_PER_THREAD: usize = 4;
@@ -119,29 +119,9 @@ pub fn matmul(
     let compute = |piece: TilePiece<'_>| {
         let unpacked = &weights.lines[piece.first * lines..];
         let channels = &weights.octets[piece.first..];
-        product.compute(piece.tile, piece.bytes, unpacked, channels, || {});
+        product.compute(piece.tile, piece.bytes, unpacked, channels);
     };
     share(pieces, compute);
-}
-
-/// Computes pieces on all threads, each taking the next one when it has time.
-pub fn share<P: Send>(pieces: Vec<P>, compute: impl Fn(P) + Sync) {
-    if pieces.len() < 2 || rayon::current_num_threads() == 1 {
-        pieces.into_iter().for_each(compute);
-        return;
-    }
-    let helpers = rayon::current_num_threads().min(pieces.len());
-    let pieces = Mutex::new(pieces.into_iter());
-    let next = || {
-        let mut pieces = pieces.lock().unwrap_or_else(PoisonError::into_inner);
-        pieces.next()
-    };
-    let helpers = (0..helpers).into_par_iter().with_max_len(1);
-    helpers.for_each(|_| {
-        while let Some(piece) = next() {
-            compute(piece);
-        }
-    });
 }
 
 /// Whether a MATMUL is done before another thread could have taken a part of it.
@@ -207,18 +187,16 @@ pub fn unpack(
 impl Product<'_> {
     /// Fills the slabs of `strip`, those of octets of row tile `tile`, with weights and channels
     /// from the first of these octets on.
-    /// `step` is called after each octet or two.
-    pub fn compute(
+    pub fn compute<'c>(
         &self,
         tile: usize,
         strip: &mut [u8],
         unpacked: &[Line],
-        channels: &[Channels],
-        mut step: impl FnMut(),
+        channels: impl IntoIterator<Item = &'c Channels>,
     ) {
         let (set, x) = (self.set, self.x);
-        let mut sums = [RowSums::default(); MOST_ROWS];
-        let sums = &mut sums[..x.rows];
+        // Where there are no pairs, or an octet is left.
+        let mut sums: Option<[RowSums; MOST_ROWS]> = None;
         let row_corrections = match self.row_corrections {
             [] => &UNCORRECTED[..x.rows],
             all => &all[tile * x.rows..][..x.rows],
@@ -238,9 +216,10 @@ impl Product<'_> {
                     places: [self.place(channels), self.place(next)],
                 };
                 pair(&both, [slab, next_slab]);
-                step();
                 continue;
             }
+            let sums = sums.get_or_insert_with(|| [RowSums::default(); MOST_ROWS]);
+            let sums = &mut sums[..x.rows];
             let dot = dot(lines, channels);
             if x.mode8 {
                 (set.dot8)(&dot, sums);
@@ -248,7 +227,6 @@ impl Product<'_> {
                 (set.dot4)(&dot, sums);
             }
             (set.drain)(&self.place(channels), &channels.scale, sums, slab);
-            step();
         }
     }
 
@@ -344,10 +322,8 @@ impl RowCorrections {
                     .enumerate()
                     .for_each(make);
             } else {
-                self.corrections
-                    .par_chunks_mut(x.rows)
-                    .enumerate()
-                    .for_each(make);
+                let tiles = self.corrections.chunks_mut(x.rows).enumerate();
+                share(tiles.collect::<Vec<_>>(), make);
             }
         }
         &self.corrections

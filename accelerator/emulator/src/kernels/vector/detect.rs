@@ -5,6 +5,8 @@
 
 #[cfg(target_arch = "x86_64")]
 mod x86_64 {
+    use std::sync::LazyLock;
+
     /// What the AVX2 functions are compiled for.
     pub fn avx2() -> bool {
         is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")
@@ -18,6 +20,11 @@ mod x86_64 {
     /// AVX-512 with VNNI. VL as well, which every CPU with VNNI has: without it 256-bit halves of
     /// sums must lie in the lower 16 registers, and the inner loop moves and spills its sums.
     pub fn avx512_vnni() -> bool {
+        *AVX512_VNNI
+    }
+
+    /// Asked for with every two octets of a row tile: one look instead of one a feature.
+    static AVX512_VNNI: LazyLock<bool> = LazyLock::new(|| {
         avx2()
             && is_x86_feature_detected!("avx512f")
             && is_x86_feature_detected!("avx512bw")
@@ -25,12 +32,15 @@ mod x86_64 {
             && is_x86_feature_detected!("avx512vl")
             && is_x86_feature_detected!("avx512vnni")
             && is_x86_feature_detected!("bmi2")
-    }
+    });
 
     /// Byte permutations of two registers, besides: Ice Lake, Zen 4 and later.
     pub fn avx512_vbmi() -> bool {
-        avx512_vnni() && is_x86_feature_detected!("avx512vbmi")
+        *AVX512_VBMI
     }
+
+    static AVX512_VBMI: LazyLock<bool> =
+        LazyLock::new(|| avx512_vnni() && is_x86_feature_detected!("avx512vbmi"));
 
     /// Panics unless the CPU has what the AVX2 functions are compiled for.
     pub fn assert_avx2() {

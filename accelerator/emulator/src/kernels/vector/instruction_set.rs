@@ -44,6 +44,10 @@ pub struct InstructionSet {
 }
 
 /// A row tile with two octets of one MATMUL.
+#[cfg_attr(
+    not(target_arch = "x86_64"),
+    expect(dead_code, reason = "AVX-512 alone takes octets in pairs")
+)]
 pub struct Pair<'a> {
     /// They differ in weights and in corrections of channels only.
     pub dots: [Dot<'a>; 2],

@@ -1,8 +1,8 @@
 //! Several MATMULs of the same activations as one, or one whose weights are used once.
 //!
-//! Their weights are unpacked from where DDR has them by the thread that multiplies with them, some
-//! octets at a time, into a buffer that its second-level cache holds. Then it goes through the row
-//! tiles, and asks for the weights of the next piece meanwhile.
+//! Their weights are unpacked from where DDR has them by the thread that multiplies with them, two
+//! octets at a time, into a buffer that its first-level cache holds. Then it goes through the row
+//! tiles, and asks for the weights of its next piece meanwhile.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -13,10 +13,12 @@ use super::instruction_set::InstructionSet;
 use super::octet::{Bytes, Line, OCTET, Octet, Place};
 use super::target::Target;
 use crate::kernels::operands::{Member, Operands};
+use crate::kernels::share::share;
 
-/// Lines of the buffer: 256 KiB.
+/// Lines of the largest piece, whose weights are to be in the second-level cache before it begins:
+/// half of 256 KiB as they lie.
 const LINES: usize = 4096;
-/// Octets that one function may take together: pieces are multiples of it.
+/// Octets that are unpacked together and that one function may take; pieces are multiples of it.
 const TOGETHER: usize = 2;
 
 thread_local! {
@@ -71,14 +73,23 @@ impl<'a> ColumnTiles<'a> {
         self.tiles.partition_point(|tile| tile.first_pair <= pair) - 1
     }
 
-    /// Where the weights of a pair lie, if there is one.
-    fn place(&'a self, x: &Operands<'_>, pair: usize) -> Option<Place<'a>> {
-        (pair < self.pairs).then(|| {
-            let tile = &self.tiles[self.of(pair)];
-            Place {
-                bytes: tile.bytes,
-                first: tile.first + (pair - tile.first_pair) * x.lanes,
-            }
+    /// Where the weights of a pair lie, if there is one. `tile` is that of a pair before it, and
+    /// becomes its own.
+    fn place(&'a self, x: &Operands<'_>, pair: usize, tile: &mut usize) -> Option<Place<'a>> {
+        if pair >= self.pairs {
+            return None;
+        }
+        while self
+            .tiles
+            .get(*tile + 1)
+            .is_some_and(|next| next.first_pair <= pair)
+        {
+            *tile += 1;
+        }
+        let tile = &self.tiles[*tile];
+        Some(Place {
+            bytes: tile.bytes,
+            first: tile.first + (pair - tile.first_pair) * x.lanes,
         })
     }
 
@@ -173,20 +184,31 @@ pub fn matmul<'a>(
             Bytes::Memory(_) => None,
         });
         let mut ahead = Ahead::new(parts.flatten(), bytes, steps);
+        let ColumnPiece {
+            octets, mut strips, ..
+        } = piece;
+        let mut tile = tiles.range(x, skew, octets.clone()).start;
         UNPACKED.with_borrow_mut(|unpacked| {
-            let mut channels: Vec<Channels> = Vec::with_capacity(piece.octets.len());
-            let least = piece.octets.len() * lines;
+            let least = TOGETHER * lines;
             unpacked.resize(least.max(unpacked.len()), Line([0; 64]));
-            for (octet, lines) in piece.octets.clone().zip(unpacked.chunks_exact_mut(lines)) {
-                let mut here = blocked::channels(x, skew, octet);
-                let weights = Octet::of(x, skew, octet, |pair| tiles.place(x, pair));
-                blocked::unpack(set, x, &weights, lines, &mut here);
-                channels.push(here);
-            }
-            for (tile, strip) in piece.strips.into_iter().enumerate() {
-                product.compute(tile, strip, unpacked, &channels, || ahead.step());
+            for (group, first) in octets.clone().step_by(TOGETHER).enumerate() {
+                let octets = first..octets.end.min(first + TOGETHER);
+                let mut channels: [Option<Channels>; TOGETHER] = Default::default();
+                let parts = unpacked.chunks_exact_mut(lines);
+                for ((octet, lines), channels) in octets.zip(parts).zip(&mut channels) {
+                    let mut here = blocked::channels(x, skew, octet);
+                    let weights = Octet::of(x, skew, octet, |pair| tiles.place(x, pair, &mut tile));
+                    blocked::unpack(set, x, &weights, lines, &mut here);
+                    *channels = Some(here);
+                }
+                for (tile, strip) in strips.iter_mut().enumerate() {
+                    let strip = strip.chunks_mut(TOGETHER * slab).nth(group);
+                    let strip = strip.unwrap_or_default();
+                    product.compute(tile, strip, unpacked, channels.iter().flatten());
+                    ahead.step();
+                }
             }
         });
     };
-    blocked::share(pieces, compute);
+    share(pieces, compute);
 }

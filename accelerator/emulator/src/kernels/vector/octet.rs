@@ -91,7 +91,7 @@ impl<'a> Octet<'a> {
         x: &Operands<'_>,
         skew: usize,
         octet: usize,
-        place: impl Fn(usize) -> Option<Place<'a>>,
+        mut place: impl FnMut(usize) -> Option<Place<'a>>,
     ) -> Self {
         let per_octet = OCTET / x.channels_per_pair();
         let skew = skew / x.channels_per_pair();
@@ -119,6 +119,7 @@ impl<'a> Octet<'a> {
     ///
     /// Not through memory: a vector loaded right behind its parts' stores would wait for them.
     /// Inlined, so that `take` has its caller's instructions.
+    #[cfg(target_arch = "x86_64")]
     #[inline(always)]
     pub fn each_whole<const N: usize>(
         &self,

@@ -2,9 +2,9 @@
 
 use fqbert_contract::isa::{Layernorm, MemoryId};
 use fqbert_contract::layout::unpack_layer_norm;
-use rayon::prelude::*;
 
 use super::norm::{NormScales, norm_quads};
+use crate::kernels::share::share;
 use crate::memories::Memories;
 
 /// Parameters as the rows take them, kept from instruction to instruction: a program normalises one
@@ -16,7 +16,8 @@ pub struct KeptNorm {
     scales: NormScales,
 }
 
-/// Normalises a row tile of so many rows: RESX's words in place, with those of RESB added, to ACT's.
+/// Normalises a row tile of so many rows: RESX's words in place, with those of RESB added, to those
+/// of ACT.
 pub type NormTile = fn(&mut [u8], &[u8], &mut [u8], rows: usize, &NormScales);
 
 /// [`NormTile`] with AVX2.
@@ -54,15 +55,12 @@ pub fn layer_norm(
     let y8 = act.get_mut(y8..).unwrap_or(&mut []);
     let branches = memories.words_from(MemoryId::Resb, l.b_base);
     // A row tile is one thread's: a cache line has two channels of all its rows.
-    x.par_chunks_mut(stride)
-        .zip(y8.par_chunks_mut(y8_stride))
-        .take(usize::from(l.row_tiles))
-        .enumerate()
-        .with_max_len(1)
-        .for_each(|(tile, (x, y8))| {
-            let branch = &branches[tile * stride..][..wide];
-            normalise(&mut x[..wide], branch, &mut y8[..narrow], rows, scales);
-        });
+    let tiles = x.chunks_mut(stride).zip(y8.chunks_mut(y8_stride));
+    let tiles = tiles.take(usize::from(l.row_tiles)).enumerate();
+    share(tiles.collect::<Vec<_>>(), |(tile, (x, y8))| {
+        let branch = &branches[tile * stride..][..wide];
+        normalise(&mut x[..wide], branch, &mut y8[..narrow], rows, scales);
+    });
     memories.put(MemoryId::Resx, resx);
     memories.put(MemoryId::Act, act);
     true
