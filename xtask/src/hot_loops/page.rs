@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use anyhow::{Context, Result, ensure};
 
+use super::survey::{NEAR, NEAR_ON, NEARLY};
 use super::table::{Row, Table};
 use super::target::Target;
 use crate::host;
@@ -49,10 +50,13 @@ fn fill(page: &str, target: Target, table: &Table) -> Result<String> {
     let (_, after) = marked
         .split_once(END)
         .with_context(|| format!("no {END} behind {} in {PAGE}", marker.trim()))?;
-    Ok(format!("{before}{marker}{}{END}{after}", tables(table)))
+    Ok(format!(
+        "{before}{marker}{}{END}{after}",
+        tables(target, table)
+    ))
 }
 
-fn tables(table: &Table) -> String {
+fn tables(target: Target, table: &Table) -> String {
     let cpus: BTreeSet<&str> = table
         .loops
         .iter()
@@ -60,7 +64,17 @@ fn tables(table: &Table) -> String {
         .collect();
     let heads: String = cpus.iter().map(|cpu| format!(" {cpu} |")).collect();
     let line: String = "---:|".repeat(cpus.len());
-    let mut text = format!("Code of {}; models of {}.\n\n", table.compiler, table.model);
+    let mut text = format!("Code of {}; models of {}.", table.compiler, table.model);
+    if target == Target::X86_64 {
+        let (kernel, widths) = NEAR;
+        let cpus = NEAR_ON.map(|cpu| format!("`{cpu}`")).join(" and ");
+        let _ = write!(
+            text,
+            " Of `{kernel}`, {widths}, the units may take\n{NEARLY} times as long as for the \
+             products alone, on {cpus}."
+        );
+    }
+    text += "\n\n";
     let _ = writeln!(
         text,
         "| dot products | loop | products | additions | loads | other vector | scalar | \

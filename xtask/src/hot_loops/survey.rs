@@ -19,11 +19,11 @@ const LEAST: usize = 4;
 
 /// The loop whose units may take no longer than for its products alone, but for this much, on these
 /// CPUs.
-const NEAR: (&str, &str) = ("avx512-vnni", "8x4");
-const NEAR_ON: [&str; 2] = ["znver4", "icelake-server"];
+pub const NEAR: (&str, &str) = ("avx512-vnni", "8x4");
+pub const NEAR_ON: [&str; 2] = ["znver4", "icelake-server"];
 /// One octet of 16 rows: 17 loads, for which Ice Lake's two load units take 9 cycles where the
 /// products take 8.
-const NEARLY: f64 = 1.13;
+pub const NEARLY: f64 = 1.13;
 
 /// A loop as it was found.
 struct Found {

@@ -50,13 +50,10 @@ const X86_64: &[Product] = &[
 ];
 
 const AARCH64: &[Product] = &[
-    product("neon", "8x4", &["neon", "base", "half"]),
-    Product {
-        stack: 3,
-        ..product("neon", "8x8", &["neon", "base", "dot8"])
-    },
-    product("neon-dotprod", "8x4 and 8x8", &["neon", "dotprod", "quad"]),
-    product("neon-i8mm", "8x4 and 8x8", &["neon", "i8mm", "quad"]),
+    product("neon", "8x4", &["neon", "base", "half4"]),
+    product("neon", "8x8", &["neon", "base", "half8"]),
+    product("neon-dotprod", "8x4 and 8x8", &["neon", "dotprod", "rows"]),
+    product("neon-i8mm", "8x4 and 8x8", &["neon", "i8mm", "rows"]),
 ];
 
 impl Target {
