@@ -12,6 +12,7 @@ mod listing;
 mod loops;
 mod model;
 mod page;
+mod products;
 mod survey;
 mod table;
 mod target;

@@ -70,7 +70,7 @@ fn tables(target: Target, table: &Table) -> String {
         let cpus = NEAR_ON.map(|cpu| format!("`{cpu}`")).join(" and ");
         let _ = write!(
             text,
-            " Of `{kernel}`, {widths}, the units may take\n{NEARLY} times as long as for the \
+            " Of `{kernel}`, {widths}, the\nunits may take {NEARLY} times as long as for the \
              products alone, on {cpus}."
         );
     }
@@ -164,7 +164,7 @@ mod tests {
         assert!(filled.starts_with("a\n<!-- hot-loops: x86_64 -->\nCode of rustc"));
         assert!(filled.ends_with("|\n<!-- end -->\nb\n"));
         assert!(!filled.contains("old"));
-        assert!(filled.contains("\n| `avx512-vnni`, 8x4 | `"));
+        assert!(filled.contains("\n| `avx512-vnni`, 8x4, an octet | `"));
         assert!(fill(page, Target::Aarch64, &table).is_err());
     }
 }

@@ -7,6 +7,7 @@ use super::class::{self, Class, Counts};
 use super::listing::{self, Instruction};
 use super::loops;
 use super::model;
+use super::products;
 use super::table::{Product, Row, Table};
 use super::target::Target;
 
@@ -17,13 +18,11 @@ const SETS: [&str; 4] = ["avx2::", "avx512::", "neon::", "vnni::"];
 /// Vector instructions of the smallest loop that is looked at.
 const LEAST: usize = 4;
 
-/// The loop whose units may take no longer than for its products alone, but for this much, on these
-/// CPUs.
-pub const NEAR: (&str, &str) = ("avx512-vnni", "8x4");
+/// The leanest loop of these products may take the units no longer than the products alone, but for
+/// this much, on these CPUs.
+pub const NEAR: (&str, &str) = ("avx512-vnni", "two octets");
 pub const NEAR_ON: [&str; 2] = ["znver4", "icelake-server"];
-/// One octet of 16 rows: 17 loads, for which Ice Lake's two load units take 9 cycles where the
-/// products take 8.
-pub const NEARLY: f64 = 1.13;
+pub const NEARLY: f64 = 1.05;
 
 /// A loop as it was found.
 struct Found {
@@ -51,23 +50,28 @@ pub fn table(target: Target, build: Build) -> Result<Table> {
         .iter()
         .map(|f| if calls(f) { Vec::new() } else { f.body.clone() })
         .collect();
-    let alone: Vec<_> = found.iter().map(|f| products(target, f)).collect();
+    let alone: Vec<_> = found.iter().map(|f| arithmetic(target, f)).collect();
     let cycles = model::cycles(target, &bodies)?;
     let bounds = model::cycles(target, &alone)?;
     let mut loops: Vec<Row> = Vec::new();
     for ((found, cycles), bound) in found.into_iter().zip(cycles).zip(bounds) {
-        let number = match loops.last() {
-            Some(last) if last.function == found.function => last.number + 1,
-            _ => 1,
-        };
-        loops.push(Row {
+        let mut row = Row {
             function: found.function,
-            number,
+            number: 1,
             bound: bound.into_iter().map(|(cpu, c)| (cpu, c.units)).collect(),
             product: found.product,
             instructions: found.instructions,
             cycles,
-        });
+        };
+        if let Some(last) = loops.last().filter(|last| last.function == row.function) {
+            row.number = last.number;
+            // The same code for other constants.
+            if *last == row {
+                continue;
+            }
+            row.number += 1;
+        }
+        loops.push(row);
     }
     Ok(Table {
         compiler: build.compiler,
@@ -87,9 +91,9 @@ fn find(target: Target, listing: &str) -> Vec<Found> {
             continue;
         }
         let frame = class::has_frame(target, &function.code);
-        let product = target.products().iter().find(|p| p.is_in(name));
         for body in loops::innermost(&function) {
             let instructions = Counts::of(target, frame, body);
+            let product = products::of(target, name, body);
             if instructions.vectors() < LEAST {
                 continue;
             }
@@ -120,7 +124,7 @@ fn text(found: &Found) -> Vec<(&str, &str)> {
 }
 
 /// The products and additions of a loop of dot products.
-fn products(target: Target, found: &Found) -> Vec<Instruction> {
+fn arithmetic(target: Target, found: &Found) -> Vec<Instruction> {
     let counts = |i: &&Instruction| {
         let class = class::class(target, false, i);
         matches!(class, Class::Multiply | Class::Add)
@@ -138,7 +142,7 @@ fn products(target: Target, found: &Found) -> Vec<Instruction> {
 /// What does not hold.
 pub fn check(target: Target, table: &Table) -> Result<()> {
     let mut wrong = Vec::new();
-    for wanted in target.products() {
+    for wanted in products::all(target) {
         let name = format!("{} {}", wanted.kernel, wanted.widths);
         let rows: Vec<&Row> = table
             .loops
@@ -148,7 +152,7 @@ pub fn check(target: Target, table: &Table) -> Result<()> {
         if rows.is_empty() {
             wrong.push(format!(
                 "{name}: no loop in {}; where the function has a new name, it stands in \
-                 xtask/src/hot_loops/target.rs",
+                 xtask/src/hot_loops/products.rs",
                 wanted.path.join("::")
             ));
         }
@@ -163,7 +167,12 @@ pub fn check(target: Target, table: &Table) -> Result<()> {
             }
         }
         if (wanted.kernel, wanted.widths) == NEAR {
-            wrong.extend(rows.first().into_iter().flat_map(|row| far(row)));
+            let most = rows.iter().map(|row| row.instructions.multiply).max();
+            let hot = rows
+                .iter()
+                .filter(|row| Some(row.instructions.multiply) == most);
+            let leanest = hot.min_by_key(|row| row.instructions.vectors());
+            wrong.extend(leanest.into_iter().flat_map(|row| far(row)));
         }
     }
     if wrong.is_empty() {
@@ -215,14 +224,14 @@ mod tests {
     const PRODUCTS: &str = "vmovdqa64 (%rdi), %zmm0\n2: vpdpbusd %zmm0, %zmm1, %zmm2\n\
                             3: vpdpbusd %zmm0, %zmm1, %zmm3\n4: vpbroadcastq (%rsi), %zmm1\n5: ";
 
-    /// A table of all dot products of x86-64, whose 8x4 loop of AVX-512 has one more instruction.
+    /// A table of all dot products of x86-64, whose loop of two octets has one more instruction.
     fn surveyed(more: &str) -> Table {
         let function = |path: &[&str]| match path {
             [alone] => format!("vnni::{alone}::inner"),
             path => path.join("::"),
         };
         let mut loops = Vec::new();
-        for wanted in Target::X86_64.products() {
+        for wanted in products::all(Target::X86_64) {
             let hot = (wanted.kernel, wanted.widths) == NEAR;
             let body = format!("{PRODUCTS}{}", if hot { more } else { "nop" });
             for found in find(Target::X86_64, &listing(&function(wanted.path), &body)) {
@@ -254,7 +263,7 @@ mod tests {
     fn a_loop_that_loses_its_registers_fails() {
         check(Target::X86_64, &surveyed("nop")).unwrap();
         let spilled = why(&surveyed("vmovdqa64 %zmm3, 0x40(%rsp)"));
-        assert!(spilled.contains("avx512-vnni 8x4: vnni::dot4_avx512::inner, loop 1: 1 acc"));
+        assert!(spilled.contains("avx512-vnni two octets: avx512::products::sums, loop 1: 1 acc"));
         let moved = why(&surveyed("vmovdqa64 %zmm3, %zmm4"));
         assert!(moved.contains("1 moves from vector register"), "{moved}");
     }
@@ -262,7 +271,7 @@ mod tests {
     #[test]
     fn a_loop_that_is_gone_or_waits_for_loads_fails() {
         let mut table = surveyed("nop");
-        let hot = |row: &&mut Row| row.function.contains("dot4_avx512");
+        let hot = |row: &&mut Row| row.function.contains("products");
         let row = table.loops.iter_mut().find(hot).unwrap();
         row.bound.insert("znver4".into(), 7.0);
         assert!(why(&table).contains("the units of znver4 take Some(8.0)"));
@@ -275,6 +284,8 @@ mod tests {
         let found = |function, body| find(Target::X86_64, &listing(function, body)).len();
         let four = format!("{PRODUCTS}nop");
         assert_eq!(found("avx2::slab::drain", &four), 1);
+        let elsewhere = find(Target::X86_64, &listing("avx512::pair::drain", &four));
+        assert_eq!(elsewhere[0].product.as_ref().unwrap().kernel, NEAR.0);
         assert_eq!(found("avx2::norm::Scales::new", &four), 0);
         assert_eq!(found("blocked::share", &four), 0);
         assert_eq!(found("avx2::slab::drain", "vpaddd %ymm0, %ymm1, %ymm1"), 0);

@@ -26,9 +26,9 @@ pub struct Table {
 pub struct Row {
     /// The function's path below `kernels::vector`.
     pub function: String,
-    /// Among the function's loops, those with most products first.
+    /// Among the function's loops that differ, those with most products first.
     pub number: usize,
-    /// Of a loop of dot products: the kernel and the widths in bits of activations and weights.
+    /// Of a loop of dot products: the kernel and what it multiplies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub product: Option<Product>,
     pub instructions: Counts,
@@ -39,7 +39,7 @@ pub struct Row {
     pub bound: BTreeMap<String, f64>,
 }
 
-/// What a loop multiplies for.
+/// What a loop multiplies: widths in bits of activations and weights, or how many octets.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Product {
     pub kernel: String,
