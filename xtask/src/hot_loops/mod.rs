@@ -66,20 +66,19 @@ pub fn run(target: Target, bless: bool, install: bool) -> Result<()> {
     if bless {
         found.write(target)?;
         page::write(target, &found)?;
-    } else {
-        let committed = Table::read(target)?;
-        if committed.compiler == found.compiler {
-            committed.compare(target, &found)?;
-        } else {
-            note(format!(
-                "{}: not compared: the committed loops are of {}, these of {}",
-                target.name(),
-                committed.compiler,
-                found.compiler
-            ));
-        }
     }
     survey::check(target, &found)?;
+    let committed = Table::read(target)?;
+    if committed.compiler == found.compiler {
+        committed.compare(target, &found)?;
+    } else {
+        note(format!(
+            "{}: not compared: the committed loops are of {}, these of {}",
+            target.name(),
+            committed.compiler,
+            found.compiler
+        ));
+    }
     note(format!(
         "{}: {} loops; those of dot products keep what they must",
         target.name(),
