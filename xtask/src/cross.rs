@@ -172,6 +172,11 @@ impl Toolchain {
         command
     }
 
+    /// The compiler, if it is not the running toolchain's.
+    pub fn rustc(&self) -> Option<PathBuf> {
+        self.wrappers.as_ref().map(|bin| bin.join("rustc"))
+    }
+
     /// One target folder per linkage: RUSTFLAGS differ, and so would every output.
     fn target_dir(&self, linkage: Linkage) -> PathBuf {
         let name = match linkage {

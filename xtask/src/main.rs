@@ -10,6 +10,7 @@ mod full_check;
 mod fuzz;
 mod r#gen;
 mod host;
+mod hot_loops;
 mod planted;
 mod python;
 mod qat;
@@ -42,6 +43,8 @@ enum Task {
     Fuzz(fuzz::Args),
     /// Generate what derives from the contract's sources, or check it.
     Gen(r#gen::Args),
+    /// Read the machine code of the kernels' inner loops: instructions by class, modelled cycles.
+    HotLoops(hot_loops::Args),
     /// Put known bugs into a copy of the tree, one at a time: the simulation must find each.
     Planted(planted::Args),
     /// Quantization-aware training: its tests, a short training, its export on the emulator.
@@ -57,13 +60,14 @@ enum Task {
 }
 
 /// How long each takes on two cores, with what it fetches and builds the first time.
-const TIMES: [(&str, &str); 12] = [
+const TIMES: [(&str, &str); 13] = [
     ("compare", "5 min"),
     ("cross", "4 min, then what changed"),
     ("dt", "a second"),
     ("full-check", "hours"),
     ("fuzz", "a minute for each target"),
     ("gen", "a minute, then seconds"),
+    ("hot-loops", "a minute for each target"),
     ("planted", "15 min"),
     ("qat", "15 min"),
     ("synth", "45 min, then what changed"),
@@ -84,6 +88,7 @@ fn main() -> ExitCode {
         Some(Task::FullCheck(args)) => full_check::main(&args),
         Some(Task::Fuzz(args)) => fuzz::main(&args),
         Some(Task::Gen(args)) => r#gen::main(&args),
+        Some(Task::HotLoops(args)) => hot_loops::main(&args),
         Some(Task::Planted(args)) => planted::main(&args),
         Some(Task::Qat(args)) => qat::main(&args),
         Some(Task::Synth(args)) => synth::main(&args),

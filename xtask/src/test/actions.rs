@@ -7,6 +7,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::Setting;
 use crate::host::{note, output, run};
+use crate::hot_loops::{self, Target};
 use crate::{dt, python, synth, tidy};
 
 /// The folder with labelled data: `$FQBERT_DATA`, else `../shared/data`.
@@ -69,6 +70,7 @@ pub fn tidy(c: &Setting) -> Result<()> {
 pub fn generated(c: &Setting) -> Result<()> {
     crate::r#gen::run(&c.root, true)?;
     dt::generate(&c.root, true)?;
+    hot_loops::check_page()?;
     synth::check_page(&c.root)
 }
 
@@ -283,6 +285,14 @@ pub fn aarch64(c: &Setting) -> Result<()> {
         command.args(["-p", package]);
     }
     run(&mut command)
+}
+
+pub fn hot_loops(c: &Setting) -> Result<()> {
+    hot_loops::run(Target::X86_64, false, c.install)
+}
+
+pub fn hot_loops_aarch64(c: &Setting) -> Result<()> {
+    hot_loops::run(Target::Aarch64, false, c.install)
 }
 
 /// Passes on that missing Debian packages may be installed.

@@ -5,7 +5,7 @@ use anyhow::{Result, bail};
 use super::Setting;
 use super::actions::{self, data};
 use crate::apt::{self, Tool};
-use crate::cross;
+use crate::{cross, hot_loops};
 
 /// A check.
 pub struct Check {
@@ -46,7 +46,7 @@ pub const CHECKS: &[Check] = &[
         .again(0.1)
         .part(Part::Always),
     Check::new("generated files", 0.3, actions::generated)
-        .about("what derives from the contract, boards.toml and resources.json")
+        .about("what derives from the contract, boards.toml, resources.json and hot-loops")
         .again(0.1)
         .part(Part::Always),
     Check::new("clippy", 3.0, actions::clippy)
@@ -72,6 +72,12 @@ pub const CHECKS: &[Check] = &[
     Check::new("aarch64 under qemu-user", 4.0, actions::aarch64)
         .about("the crates whose code differs there")
         .tools(&[cross::TOOLS, &[cross::EMULATOR]]),
+    Check::new("hot loops of x86-64", 0.5, actions::hot_loops)
+        .about("kernels' machine code: registers, instructions, modelled cycles")
+        .tools(&[hot_loops::TOOLS]),
+    Check::new("hot loops of aarch64", 1.0, actions::hot_loops_aarch64)
+        .about("the same of the NEON kernels")
+        .tools(&[hot_loops::TOOLS, cross::TOOLS]),
     Check::new("virtual board", 12.0, actions::board)
         .about("the program on an arm64 Linux in QEMU; builds a kernel once")
         .tools(&[cross::TOOLS, crate::vm::TOOLS]),

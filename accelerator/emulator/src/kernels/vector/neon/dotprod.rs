@@ -6,7 +6,7 @@
 use std::arch::aarch64::*;
 use std::arch::asm;
 
-use super::registers::{finish, signed, word};
+use super::registers::{finish, line, terms};
 use crate::kernels::vector::detect;
 use crate::kernels::vector::dot::Dot;
 use crate::kernels::vector::octet::{QUAD, RowSums};
@@ -18,10 +18,31 @@ pub fn dot(d: &Dot<'_>, sums: &mut [RowSums]) {
         "the kernel was chosen on a CPU without the dot product"
     );
     d.check(1, sums);
-    for first in (0..d.rows).step_by(QUAD) {
-        // SAFETY: NEON and the dot product were detected, and the operands checked, above; there
-        // are QUAD rows from `first` on.
-        unsafe { quad(d, first, sums) };
+    // SAFETY: NEON and the dot product were detected, and the operands checked, above.
+    unsafe {
+        if d.a_unsigned {
+            each_group::<true>(d, sums);
+        } else {
+            each_group::<false>(d, sums);
+        }
+    }
+}
+
+/// Two quads of rows at once, which share the loads of weights, then one.
+///
+/// # Safety
+/// The CPU has NEON and the dot product; `d` has passed its check with a line a word.
+unsafe fn each_group<const UNSIGNED: bool>(d: &Dot<'_>, sums: &mut [RowSums]) {
+    let mut first = 0;
+    // SAFETY: as the caller guarantees; the rows from `first` on are below `d.rows`.
+    unsafe {
+        while first + 2 * QUAD <= d.rows {
+            rows::<UNSIGNED, QUAD>(d, first, sums);
+            first += 2 * QUAD;
+        }
+        if first < d.rows {
+            rows::<UNSIGNED, { QUAD / 2 }>(d, first, sums);
+        }
     }
 }
 
@@ -42,26 +63,41 @@ fn sdot<const LANE: usize>(sums: int32x4_t, weights: int8x16_t, terms: int8x16_t
     out
 }
 
-/// Sums of the rows from `first` on.
+/// Sums of `PAIRS` pairs of rows from row `first` on.
 ///
 /// # Safety
-/// `d` has passed its check with a line a word, and `first + QUAD <= d.rows`.
+/// `d` has passed its check with a line a word, and `first + 2 * PAIRS <= d.rows`.
 #[target_feature(enable = "neon,dotprod")]
-unsafe fn quad(d: &Dot<'_>, first: usize, out: &mut [RowSums]) {
-    let mut sums = [[vdupq_n_s32(0); 2]; QUAD];
+unsafe fn rows<const UNSIGNED: bool, const PAIRS: usize>(
+    d: &Dot<'_>,
+    first: usize,
+    out: &mut [RowSums],
+) {
+    // Of each pair the two rows, of each row two halves.
+    let mut sums = [[[vdupq_n_s32(0); 2]; 2]; PAIRS];
+    let mut a = d.a.as_ptr().wrapping_add(first * 8);
     for chunk in 0..d.chunks {
-        // SAFETY: as the caller guarantees.
-        let (weights, terms) = unsafe { word(d, first, chunk) };
-        for pair in 0..2 {
-            let terms = signed(terms[pair], d.a_unsigned);
+        // SAFETY: as the caller guarantees, all words of all rows lie inside `a`, and a line for
+        // each in `b`.
+        let (weights, terms) = unsafe {
+            let weights = line(d.b.as_ptr().add(chunk));
+            (weights, terms::<UNSIGNED, PAIRS>(a))
+        };
+        // Wrapping: behind the last word there may be nothing.
+        a = a.wrapping_add(d.stride);
+        // All sums once before any a second time: each waits for itself.
+        for (sums, terms) in sums.iter_mut().zip(terms) {
             for half in 0..2 {
-                let [low, high] = [weights[half], weights[2 + half]];
-                let even = &mut sums[2 * pair][half];
-                *even = sdot::<1>(sdot::<0>(*even, low, terms), high, terms);
-                let odd = &mut sums[2 * pair + 1][half];
-                *odd = sdot::<3>(sdot::<2>(*odd, low, terms), high, terms);
+                sums[0][half] = sdot::<0>(sums[0][half], weights[half], terms);
+                sums[1][half] = sdot::<2>(sums[1][half], weights[half], terms);
+            }
+        }
+        for (sums, terms) in sums.iter_mut().zip(terms) {
+            for half in 0..2 {
+                sums[0][half] = sdot::<1>(sums[0][half], weights[2 + half], terms);
+                sums[1][half] = sdot::<3>(sums[1][half], weights[2 + half], terms);
             }
         }
     }
-    finish(d, first, &sums, out);
+    finish(d, first, sums.as_flattened(), out);
 }

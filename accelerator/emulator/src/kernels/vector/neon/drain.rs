@@ -6,7 +6,7 @@ use fqbert_numerics::requant::{Requant, effective_shift};
 
 use super::registers::load_sums;
 use crate::kernels::vector::detect::assert_neon;
-use crate::kernels::vector::octet::{OCTET, RowSums};
+use crate::kernels::vector::octet::{OCTET, QUAD, RowSums};
 use crate::kernels::vector::slab::{Format, Slab};
 
 /// Requantization of an octet.
@@ -35,6 +35,18 @@ impl Scale {
             scale.shift[place] = -i64::from(effective_shift(p.shift));
         }
         scale
+    }
+
+    /// Four rows' sums to 16-bit results. Written out: `map` of an array stays a call.
+    #[target_feature(enable = "neon")]
+    #[inline]
+    fn quad(&self, [a, b, c, d]: &[RowSums; QUAD]) -> [int16x8_t; QUAD] {
+        [
+            self.apply(&a.0),
+            self.apply(&b.0),
+            self.apply(&c.0),
+            self.apply(&d.0),
+        ]
     }
 
     /// Eight sums to eight 16-bit results.
@@ -79,62 +91,111 @@ pub fn drain(place: &Slab<'_>, scale: &Scale, sums: &[RowSums], target: &mut [u8
     });
 }
 
+/// Four rows at a time, in a loop for each format.
 #[target_feature(enable = "neon")]
 fn drain_rows(place: &Slab<'_>, scale: &Scale, sums: &[RowSums], slab: &mut [u8]) {
-    for (row, RowSums(sums)) in sums.iter().enumerate() {
-        let wide = scale.apply(sums);
-        // Results of 8 bits are in -127..=127.
-        let narrow = vreinterpret_u8_s8(vmovn_s16(wide));
-        match place.format {
-            Format::Act => {
-                slab[row * OCTET..][..OCTET].copy_from_slice(&bytes(narrow));
-            }
-            Format::Gelu(table) => {
-                slab[row * OCTET..][..OCTET].copy_from_slice(&bytes(look_up(table, narrow)));
-            }
-            Format::Res => {
-                let mut results = [0i16; OCTET];
-                // SAFETY: the array is a vector.
-                unsafe { vst1q_s16(results.as_mut_ptr(), wide) };
-                for (word, two) in results.as_chunks::<2>().0.iter().enumerate() {
-                    let at = (word * place.rows + row) * 4;
-                    slab[at..at + 2].copy_from_slice(&two[0].to_le_bytes());
-                    slab[at + 2..at + 4].copy_from_slice(&two[1].to_le_bytes());
+    match place.format {
+        Format::Act => to_rows(scale, sums, slab, |codes| codes),
+        Format::Gelu(table) => to_rows(scale, sums, slab, |codes| look_up(table, codes)),
+        Format::Res => {
+            let word = place.rows * 4;
+            for (quad, rows) in sums.as_chunks::<QUAD>().0.iter().enumerate() {
+                let wide = scale.quad(rows);
+                for (at, rows) in words(wide.map(|v| vreinterpretq_s32_s16(v)))
+                    .into_iter()
+                    .enumerate()
+                {
+                    store(slab, at * word + quad * 16, vreinterpretq_u8_s32(rows));
                 }
             }
-            Format::Scores => {
-                for (word, two) in bytes(narrow).as_chunks::<2>().0.iter().enumerate() {
-                    let at = (word * place.rows + row) * 2;
-                    slab[at..at + 2].copy_from_slice(two);
+        }
+        Format::Scores => {
+            let word = place.rows * 2;
+            for (quad, rows) in sums.as_chunks::<QUAD>().0.iter().enumerate() {
+                let wide = scale.quad(rows);
+                // Both codes of a word of a row in the lower half of a lane.
+                let codes = wide.map(|v| vmovl_s16(vreinterpret_s16_s8(vmovn_s16(v))));
+                let [a, b, c, d] = words(codes).map(|v| vmovn_s32(v));
+                let pairs = [vcombine_s16(a, b), vcombine_s16(c, d)].map(|v| bytes(v));
+                for (at, rows) in pairs.as_flattened().as_chunks::<8>().0.iter().enumerate() {
+                    slab[at * word + quad * 8..][..8].copy_from_slice(rows);
                 }
             }
         }
     }
 }
 
+/// Rows of 8 codes, one behind the other, each code as `map` makes it.
 #[target_feature(enable = "neon")]
 #[inline]
-fn bytes(v: uint8x8_t) -> [u8; 8] {
-    let mut out = [0; 8];
+fn to_rows(
+    scale: &Scale,
+    sums: &[RowSums],
+    slab: &mut [u8],
+    map: impl Fn(uint8x16_t) -> uint8x16_t,
+) {
+    for (quad, rows) in sums.as_chunks::<QUAD>().0.iter().enumerate() {
+        let [a, b, c, d] = scale.quad(rows);
+        for (pair, [first, second]) in [[a, b], [c, d]].into_iter().enumerate() {
+            // Results of 8 bits are in -127..=127.
+            let codes = vmovn_high_s16(vmovn_s16(first), second);
+            let at = (quad * QUAD + pair * 2) * OCTET;
+            store(slab, at, map(vreinterpretq_u8_s8(codes)));
+        }
+    }
+}
+
+/// Four rows of four words to four words of four rows.
+#[target_feature(enable = "neon")]
+#[inline]
+fn words([a, b, c, d]: [int32x4_t; QUAD]) -> [int32x4_t; 4] {
+    let wide = |v| vreinterpretq_s64_s32(v);
+    let (even, odd) = (
+        [vtrn1q_s32(a, b), vtrn1q_s32(c, d)],
+        [vtrn2q_s32(a, b), vtrn2q_s32(c, d)],
+    );
+    let ([even_a, even_c], [odd_a, odd_c]) = (even.map(wide), odd.map(wide));
+    [
+        vtrn1q_s64(even_a, even_c),
+        vtrn1q_s64(odd_a, odd_c),
+        vtrn2q_s64(even_a, even_c),
+        vtrn2q_s64(odd_a, odd_c),
+    ]
+    .map(|v| vreinterpretq_s32_s64(v))
+}
+
+/// 16 bytes to a place of a slab.
+#[target_feature(enable = "neon")]
+#[inline]
+fn store(slab: &mut [u8], at: usize, v: uint8x16_t) {
+    let target = &mut slab[at..][..16];
+    // SAFETY: the target is a vector.
+    unsafe { vst1q_u8(target.as_mut_ptr(), v) };
+}
+
+#[target_feature(enable = "neon")]
+#[inline]
+fn bytes(v: int16x8_t) -> [u8; 16] {
+    let mut out = [0; 16];
     // SAFETY: the array is a vector.
-    unsafe { vst1_u8(out.as_mut_ptr(), v) };
+    unsafe { vst1q_u8(out.as_mut_ptr(), vreinterpretq_u8_s16(v)) };
     out
 }
 
 /// Entry `code + 128` of the table for each code.
 #[target_feature(enable = "neon")]
 #[inline]
-fn look_up(table: &[u8; 256], codes: uint8x8_t) -> uint8x8_t {
+fn look_up(table: &[u8; 256], codes: uint8x16_t) -> uint8x16_t {
     // SAFETY: a quarter of the table is four vectors.
     let quarter = |at: usize| unsafe { vld1q_u8_x4(table.as_ptr().add(64 * at)) };
-    let index = veor_u8(codes, vdup_n_u8(0x80));
-    let step = vdup_n_u8(64);
+    let index = veorq_u8(codes, vdupq_n_u8(0x80));
+    let step = vdupq_n_u8(64);
     // An index beyond a quarter leaves what is there.
-    let mut found = vqtbl4_u8(quarter(0), index);
+    let mut found = vqtbl4q_u8(quarter(0), index);
     let mut left = index;
     for at in 1..4 {
-        left = vsub_u8(left, step);
-        found = vqtbx4_u8(found, quarter(at), left);
+        left = vsubq_u8(left, step);
+        found = vqtbx4q_u8(found, quarter(at), left);
     }
     found
 }

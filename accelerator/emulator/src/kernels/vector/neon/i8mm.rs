@@ -6,7 +6,7 @@
 use std::arch::aarch64::*;
 use std::arch::asm;
 
-use super::registers::{finish, signed, word};
+use super::registers::{finish, line, terms};
 use crate::kernels::vector::detect;
 use crate::kernels::vector::dot::Dot;
 use crate::kernels::vector::octet::{QUAD, RowSums};
@@ -18,10 +18,31 @@ pub fn dot(d: &Dot<'_>, sums: &mut [RowSums]) {
         "the kernel was chosen on a CPU without the matrix product"
     );
     d.check(1, sums);
-    for first in (0..d.rows).step_by(QUAD) {
-        // SAFETY: NEON and the matrix product were detected, and the operands checked, above; there
-        // are QUAD rows from `first` on.
-        unsafe { quad(d, first, sums) };
+    // SAFETY: NEON and the matrix product were detected, and the operands checked, above.
+    unsafe {
+        if d.a_unsigned {
+            each_group::<true>(d, sums);
+        } else {
+            each_group::<false>(d, sums);
+        }
+    }
+}
+
+/// Two quads of rows at once, which share the loads of weights, then one.
+///
+/// # Safety
+/// The CPU has NEON and the matrix product; `d` has passed its check with a line a word.
+unsafe fn each_group<const UNSIGNED: bool>(d: &Dot<'_>, sums: &mut [RowSums]) {
+    let mut first = 0;
+    // SAFETY: as the caller guarantees; the rows from `first` on are below `d.rows`.
+    unsafe {
+        while first + 2 * QUAD <= d.rows {
+            rows::<UNSIGNED, QUAD>(d, first, sums);
+            first += 2 * QUAD;
+        }
+        if first < d.rows {
+            rows::<UNSIGNED, { QUAD / 2 }>(d, first, sums);
+        }
     }
 }
 
@@ -40,32 +61,41 @@ fn smmla(sums: int32x4_t, rows: int8x16_t, channels: int8x16_t) -> int32x4_t {
     out
 }
 
-/// Sums of the rows from `first` on.
+/// Sums of `PAIRS` pairs of rows from row `first` on.
 ///
 /// # Safety
-/// `d` has passed its check with a line a word, and `first + QUAD <= d.rows`.
+/// `d` has passed its check with a line a word, and `first + 2 * PAIRS <= d.rows`.
 #[target_feature(enable = "neon,i8mm")]
-unsafe fn quad(d: &Dot<'_>, first: usize, out: &mut [RowSums]) {
-    let mut sums = [[vdupq_n_s32(0); 4]; 2];
+unsafe fn rows<const UNSIGNED: bool, const PAIRS: usize>(
+    d: &Dot<'_>,
+    first: usize,
+    out: &mut [RowSums],
+) {
+    let mut sums = [[vdupq_n_s32(0); 4]; PAIRS];
+    let mut a = d.a.as_ptr().wrapping_add(first * 8);
     for chunk in 0..d.chunks {
-        // SAFETY: as the caller guarantees.
-        let (channels, rows) = unsafe { word(d, first, chunk) };
-        for pair in 0..2 {
-            let rows = signed(rows[pair], d.a_unsigned);
-            for two in 0..4 {
-                sums[pair][two] = smmla(sums[pair][two], rows, channels[two]);
+        // SAFETY: as the caller guarantees, all words of all rows lie inside `a`, and a line for
+        // each in `b`.
+        let (channels, rows) = unsafe {
+            let channels = line(d.b.as_ptr().add(chunk));
+            (channels, terms::<UNSIGNED, PAIRS>(a))
+        };
+        // Wrapping: behind the last word there may be nothing.
+        a = a.wrapping_add(d.stride);
+        for (sums, rows) in sums.iter_mut().zip(rows) {
+            for (sum, channels) in sums.iter_mut().zip(channels) {
+                *sum = smmla(*sum, rows, channels);
             }
         }
     }
     // [row 0: two channels | row 1: two channels] to rows of eight.
-    let mut rows = [[vdupq_n_s32(0); 2]; QUAD];
-    for pair in 0..2 {
-        let by_two = sums[pair].map(|v| vreinterpretq_s64_s32(v));
-        for half in 0..2 {
-            let (a, b) = (by_two[2 * half], by_two[2 * half + 1]);
-            rows[2 * pair][half] = vreinterpretq_s32_s64(vzip1q_s64(a, b));
-            rows[2 * pair + 1][half] = vreinterpretq_s32_s64(vzip2q_s64(a, b));
-        }
-    }
-    finish(d, first, &rows, out);
+    let rows = sums.map(|sums| {
+        let [a, b, c, d] = sums.map(|v| vreinterpretq_s64_s32(v));
+        let row = |low, high| [vreinterpretq_s32_s64(low), vreinterpretq_s32_s64(high)];
+        [
+            row(vzip1q_s64(a, b), vzip1q_s64(c, d)),
+            row(vzip2q_s64(a, b), vzip2q_s64(c, d)),
+        ]
+    });
+    finish(d, first, rows.as_flattened(), out);
 }

@@ -3,37 +3,52 @@
 use std::arch::aarch64::*;
 
 use crate::kernels::vector::dot::Dot;
-use crate::kernels::vector::octet::{QUAD, RowSums};
+use crate::kernels::vector::octet::{Line, RowSums};
 
-/// The top bit of every byte flipped if `unsigned`.
+/// The top bit of every byte flipped if `UNSIGNED`. Of the constant's type, since a question in the
+/// loop would be an operation on each vector.
 #[target_feature(enable = "neon")]
 #[inline]
-pub fn signed(v: int8x16_t, unsigned: bool) -> int8x16_t {
-    veorq_s8(v, vdupq_n_s8(if unsigned { -128 } else { 0 }))
+pub fn signed<const UNSIGNED: bool>(v: int8x16_t) -> int8x16_t {
+    if UNSIGNED {
+        veorq_s8(v, vdupq_n_s8(-128))
+    } else {
+        v
+    }
 }
 
-/// Word `chunk`: a line of weights, and the terms of the rows from `first` on, two rows a vector.
+/// A line of weights.
 ///
 /// # Safety
-/// `d` has passed its check with a line a word, `chunk < d.chunks` and `first + QUAD <= d.rows`.
+/// The line can be read.
 #[target_feature(enable = "neon")]
 #[inline]
-pub unsafe fn word(d: &Dot<'_>, first: usize, chunk: usize) -> ([int8x16_t; 4], [int8x16_t; 2]) {
-    // SAFETY: as the caller guarantees, all words of all rows lie inside `a`, and a line for each
-    // in `b`.
+pub unsafe fn line(from: *const Line) -> [int8x16_t; 4] {
+    let from = from.cast::<i8>();
+    // SAFETY: as the caller guarantees; a line is four vectors.
     unsafe {
-        let b: *const i8 = d.b.as_ptr().add(chunk).cast();
-        let a: *const i8 = d.a.as_ptr().add(chunk * d.stride + first * 8).cast();
-        (
-            [
-                vld1q_s8(b),
-                vld1q_s8(b.add(16)),
-                vld1q_s8(b.add(32)),
-                vld1q_s8(b.add(48)),
-            ],
-            [vld1q_s8(a), vld1q_s8(a.add(16))],
-        )
+        [
+            vld1q_s8(from),
+            vld1q_s8(from.add(16)),
+            vld1q_s8(from.add(32)),
+            vld1q_s8(from.add(48)),
+        ]
     }
+}
+
+/// The terms of `PAIRS` pairs of rows, signed.
+///
+/// # Safety
+/// `16 * PAIRS` bytes can be read.
+#[target_feature(enable = "neon")]
+#[inline]
+pub unsafe fn terms<const UNSIGNED: bool, const PAIRS: usize>(
+    from: *const u8,
+) -> [int8x16_t; PAIRS] {
+    std::array::from_fn(|pair| {
+        // SAFETY: as the caller guarantees.
+        signed::<UNSIGNED>(unsafe { vld1q_s8(from.add(16 * pair).cast()) })
+    })
 }
 
 #[target_feature(enable = "neon")]
@@ -43,10 +58,10 @@ pub fn load_sums(from: &[i32; 8]) -> [int32x4_t; 2] {
     unsafe { [vld1q_s32(from.as_ptr()), vld1q_s32(from.as_ptr().add(4))] }
 }
 
-/// The sums of rows `first..first + QUAD`, two vectors a row, less the zero-point corrections.
+/// The sums of rows from `first` on, two vectors a row, less the zero-point corrections.
 #[target_feature(enable = "neon")]
 #[inline]
-pub fn finish(d: &Dot<'_>, first: usize, rows: &[[int32x4_t; 2]; QUAD], out: &mut [RowSums]) {
+pub fn finish(d: &Dot<'_>, first: usize, rows: &[[int32x4_t; 2]], out: &mut [RowSums]) {
     let by_channel = load_sums(&d.channel_corrections.0);
     for (row, halves) in (first..).zip(rows) {
         let by_row = vdupq_n_s32(d.row_corrections[row]);
