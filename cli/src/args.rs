@@ -311,6 +311,10 @@ pub struct Bench {
     /// With --cycles: what each unit waits for.
     #[arg(long, requires = "cycles")]
     pub stalls: bool,
+    /// The time of each kernel of the emulator that this CPU runs, one run each in turn, and
+    /// whether the one that it takes by default is the fastest.
+    #[arg(long, conflicts_with = "cycles")]
+    pub kernels: bool,
     #[command(flatten)]
     pub run: RunArgs,
 }

@@ -42,4 +42,4 @@ pub use fqbert_session::{
 pub use open::open_session;
 pub use provenance::Provenance;
 pub use task::{Classification, Classifier, Embedder, TaggedWord, Tagger};
-pub use uri::{DEVICES, OpenError, open_device};
+pub use uri::{DEVICES, EmulatorKernels, OpenError, emulator_kernels, open_device};

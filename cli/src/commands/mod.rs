@@ -7,6 +7,7 @@ mod disassemble;
 mod embed;
 mod eval;
 mod inspect;
+mod kernels;
 mod quantize;
 mod stalls;
 mod subject;
