@@ -161,11 +161,20 @@ impl Cpus {
     }
 }
 
+impl Kernel {
+    /// The fastest kernel of this CPU, by what was measured on CPUs of its kind ([`MEASURED`]).
+    pub fn detect() -> Self {
+        Self::choice().0
+    }
+
+    /// As [`Kernel::detect`], with the row of the table that says so.
+    pub fn choice() -> (Self, &'static Measurement) {
+        choose(Identity::here().as_ref(), Self::is_supported)
+    }
+}
+
 /// The kernel that a CPU takes, of those that it runs, and the row that says so.
-pub fn choose(
-    cpu: Option<&Identity>,
-    runs: impl Fn(Kernel) -> bool,
-) -> (Kernel, &'static Measurement) {
+fn choose(cpu: Option<&Identity>, runs: impl Fn(Kernel) -> bool) -> (Kernel, &'static Measurement) {
     let rows = MEASURED.iter().filter(|row| row.cpus.have(cpu));
     rows.flat_map(|row| row.order.iter().map(move |(kernel, _)| (*kernel, row)))
         .find(|(kernel, _)| runs(*kernel))

@@ -230,6 +230,10 @@ impl Ddr for Dram {
             .collect();
         Ok(Some(Lent::new(pages, offset as usize % PAGE)))
     }
+
+    fn lends(&self, address: u64, length: usize) -> Result<bool, AxiFault> {
+        self.locate(address, length, true).map(|_| true)
+    }
 }
 
 #[cfg(test)]

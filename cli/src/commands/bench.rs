@@ -7,7 +7,7 @@ use anyhow::Context;
 use fqbert_compiler::CompileOptions;
 use fqbert_contract::timing::{self, Policy, UNITS, unit_name};
 use fqbert_evaluation::metrics;
-use fqbert_runtime::{QuantizedModel, Session, Tokens, open_device};
+use fqbert_runtime::{Session, open_device};
 use serde::Serialize;
 
 use super::stalls::{self, UnitStalls};
@@ -55,7 +55,7 @@ pub fn run(cli: &Cli, args: &Bench) -> anyhow::Result<()> {
     let schedule = timing::simulate(&geometry, &program.instructions, Policy::Earliest)?;
     let mut times = Vec::new();
     if !args.cycles {
-        let tokens = some_tokens(seq, &model);
+        let tokens = subject::some_tokens(seq, &model);
         let options = super::session_options(&args.run);
         let mut session = Session::new(model.into(), device, options)?;
         session.prepare(seq)?;
@@ -99,13 +99,6 @@ pub fn run(cli: &Cli, args: &Bench) -> anyhow::Result<()> {
         return output::json(&result);
     }
     output::text(&table(&result, geometry.name)?)
-}
-
-/// So many tokens that the model has. Which they are does not matter: time does not depend on the
-/// values.
-pub fn some_tokens(count: usize, model: &QuantizedModel) -> Tokens {
-    let vocab = model.config.vocab as u32;
-    Tokens::from_ids((0..count as u32).map(|i| (i * 7919 + 13) % vocab).collect())
 }
 
 fn table(r: &Result, geometry: &str) -> anyhow::Result<String> {

@@ -8,7 +8,6 @@ use fqbert_evaluation::metrics;
 use fqbert_runtime::{EmulatorKernels, HeadOutput, Session, Tokens, emulator_kernels, open_device};
 use serde::Serialize;
 
-use super::bench::some_tokens;
 use super::subject;
 use crate::args::{Bench, Cli};
 use crate::{output, progress};
@@ -70,7 +69,7 @@ pub fn run(cli: &Cli, args: &Bench) -> anyhow::Result<()> {
     let geometry = subject::geometry(&cli.device)?;
     let (name, model) = args.subject.load()?;
     let (seq, sequence) = subject::bucket(&geometry, &model, args.subject.seq)?;
-    let tokens = some_tokens(seq, &model);
+    let tokens = subject::some_tokens(seq, &model);
     let bar = progress::bar((args.runs as usize + 1) * here.names.len(), "timing");
     let mut under: Vec<Under> = Vec::new();
     let mut answer: Option<HeadOutput> = None;

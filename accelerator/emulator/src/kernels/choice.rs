@@ -6,7 +6,6 @@ use fqbert_contract::Geometry;
 
 use super::kernel::Kernel;
 use super::vector;
-use crate::measured::{self, Identity, Measurement};
 
 /// Environment variable that forces a kernel, by its name.
 const KERNEL_VARIABLE: &str = "FQBERT_KERNEL";
@@ -49,18 +48,6 @@ impl Kernel {
     /// The kernels this CPU runs, in the order of [`Kernel::ALL`].
     pub fn supported() -> impl Iterator<Item = Self> {
         Self::ALL.into_iter().filter(|k| k.is_supported())
-    }
-
-    /// The fastest kernel of this CPU, by what was measured on CPUs of its kind ([`MEASURED`]).
-    ///
-    /// [`MEASURED`]: crate::MEASURED
-    pub fn detect() -> Self {
-        Self::choice().0
-    }
-
-    /// As [`Kernel::detect`], with the row of the table that says so.
-    pub fn choice() -> (Self, &'static Measurement) {
-        measured::choose(Identity::here().as_ref(), Self::is_supported)
     }
 
     /// The kernel that `FQBERT_KERNEL` names, if it is set and not empty.
