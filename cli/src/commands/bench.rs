@@ -11,7 +11,7 @@ use fqbert_runtime::{Session, open_device};
 use serde::Serialize;
 
 use super::stalls::{self, UnitStalls};
-use super::{kernels, subject};
+use super::{kernels, overlap, subject};
 use crate::args::{Bench, Cli};
 use crate::{output, progress};
 
@@ -46,6 +46,9 @@ struct Result {
 pub fn run(cli: &Cli, args: &Bench) -> anyhow::Result<()> {
     if args.kernels {
         return kernels::run(cli, args);
+    }
+    if let Some(batch) = args.overlap {
+        return overlap::run(cli, args, batch as usize);
     }
     let device = open_device(&cli.device)?;
     let geometry = device.capabilities().geometry.clone();
