@@ -3,7 +3,7 @@
 //! While run *n* computes, a second thread reads the answers of run *n - 1* and embeds the input of
 //! run *n + 1*, which then waits in the host's memory until the device is free. That thread has no
 //! device: all calls on it are made by the caller's thread, in the order and with the bytes that
-//! they would have without overlap, so that whatever holds for an attempt ([`super::attempt`]) holds
+//! they would have without overlap, so that what holds for an attempt ([`super::attempt`]) holds
 //! here. The input of a run stays with it until it has ended, for further attempts and to be
 //! compared. At most one input waits, and one output is being read.
 //!
@@ -82,7 +82,7 @@ impl Session {
                 match thread.spawn_scoped(scope, work) {
                     Ok(_) => Some(self.execute_beside(runs, device, &mut take)),
                     Err(error) => {
-                        warn!(%error, "no thread for the host's part of runs: it is not overlapped");
+                        warn!(%error, "no thread for the host's part: runs are not overlapped");
                         None
                     }
                 }
