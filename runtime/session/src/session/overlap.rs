@@ -11,7 +11,7 @@
 //! taking it back, a small part of a run; and the device would be called while it runs, which a
 //! scrub, a reset and an emulator that computes within calls would have to be told of.
 
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
 use fqbert_host::Tokens;
@@ -121,16 +121,13 @@ impl Session {
             if outputs.send(Ended { places, output }).is_err() {
                 break;
             }
-            loop {
-                match answers.try_recv() {
-                    Ok(answers) => take(answers?),
-                    Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
-                }
+            while let Ok(read) = answers.try_recv() {
+                take(read?);
             }
         }
         drop(outputs);
-        for answers in answers {
-            take(answers?);
+        for read in answers {
+            take(read?);
         }
         Ok(())
     }
