@@ -1,5 +1,5 @@
-//! What a warm run allocates: nothing for an instruction that moves bytes, and for one that
-//! computes no more than its kernel does for the pieces that it shares out among threads.
+//! What a warm run allocates: nothing for itself or for an instruction that moves bytes, and for
+//! one that computes a few lists, whose number is stated here.
 
 #![allow(unsafe_code)]
 
@@ -96,7 +96,8 @@ fn load(g: &Geometry, memory: MemoryId) -> Operation {
 /// What the pool's queues allocate as they fill.
 const NOW_AND_THEN: usize = 4;
 
-/// What is run, and the most that one of them may allocate: what is not 0 is its kernel's.
+/// What is run, and the most that one of them may allocate: what is not 0 is
+/// its kernel's, but where it says so.
 fn cases(g: &Geometry) -> Vec<(&'static str, Vec<Operation>, usize)> {
     let store = Store {
         memory: MemoryId::Act.code(),
@@ -133,7 +134,8 @@ fn cases(g: &Geometry) -> Vec<(&'static str, Vec<Operation>, usize)> {
         ("load", vec![load(g, MemoryId::Act)], 0),
         ("load of weights", vec![load(g, MemoryId::Wgt0)], 0),
         ("store", vec![Operation::Store(store)], 0),
-        // Lists of column tiles and pieces (twice), and of a piece's strips, channels and octets.
+        // Of pieces, column tiles, strips and channels; outside of the kernel, of the pages that
+        // memory lends.
         (
             "load of weights, matmul",
             vec![load(g, MemoryId::Wgt0), Operation::Matmul(product)],
@@ -141,14 +143,15 @@ fn cases(g: &Geometry) -> Vec<(&'static str, Vec<Operation>, usize)> {
         ),
         // A row's scores and exponentials.
         ("softmax", vec![Operation::Softmax(softmax)], 2),
-        // Parameters, results, and two row tiles' rows as numbers.
+        // Parameters, results, and two row tiles' rows as numbers; where it is held back, outside
+        // of the kernel, what it reads and writes.
         ("layer norm", vec![Operation::Layernorm(norm)], 11),
     ]
 }
 
 /// One test: others in this process would be counted too.
 #[test]
-fn a_warm_run_allocates_nothing_for_an_instruction_but_in_its_kernel() {
+fn a_warm_run_allocates_nothing_but_lists_of_instructions_that_compute() {
     let g = Geometry::by_name("zcu102").expect("a preset");
     for kernel in Kernel::supported() {
         for (name, operations, most) in cases(g) {
