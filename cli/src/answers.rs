@@ -2,11 +2,12 @@
 //! with one text is an error of that text alone.
 
 use anyhow::{Context, anyhow};
-use fqbert_runtime::{Encoding, Provenance, TaskError, Tokens};
+use fqbert_runtime::{Encoder, Encoding, Provenance, TaskError, Tokens};
 use indicatif::ProgressBar;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::ahead::Chunks;
 use crate::data::{self, Inputs, Source};
 use crate::lines::Item;
 use crate::output::{self, ErrorObject, Told};
@@ -26,6 +27,9 @@ pub struct Sequence {
     pub tokens: Tokens,
 }
 
+/// A text's number, and what is run.
+type Prepared = (usize, anyhow::Result<Sequence>);
+
 impl Sequence {
     /// Whether tokens were left out.
     pub fn cut(&self) -> bool {
@@ -41,12 +45,10 @@ impl Sequence {
 pub trait Answerer {
     type Answer;
 
-    fn encode(&self, text: &str) -> Result<Encoding, TaskError>;
+    fn encoder(&self) -> Encoder;
     fn check(&self, tokens: &Tokens) -> Result<(), TaskError>;
     /// What the last answers were computed by.
     fn provenance(&self) -> Result<Provenance, TaskError>;
-    /// Tokens that a text is cut to.
-    fn longest(&self) -> usize;
     fn answer(
         &mut self,
         sequences: &[Sequence],
@@ -76,7 +78,8 @@ pub struct Shape {
     pub between: &'static str,
 }
 
-/// Answers all inputs.
+/// Answers all inputs. With `read_ahead` the next texts are read and encoded while some are
+/// answered.
 ///
 /// # Errors
 /// Something fails that has to do with no text, or there is a text without an answer: all others
@@ -86,6 +89,7 @@ pub fn run(
     inputs: Inputs,
     shape: Shape,
     json: bool,
+    read_ahead: bool,
 ) -> anyhow::Result<()> {
     let mut out = Out {
         stream: json.then(|| Stream::new(shape.before, shape.list)),
@@ -101,37 +105,46 @@ pub fn run(
         provenance: None,
     };
     let fed = match inputs {
-        Inputs::Texts(source) => texts(answerer, source, &mut out),
+        Inputs::Texts(source) => texts(answerer, source, read_ahead, &mut out),
         Inputs::Ids(ids) => sequences(answerer, ids, &mut out),
     };
     out.bar.finish_and_clear();
     match fed {
-        Ok(()) => out.finish(answerer.longest()),
+        Ok(()) => out.finish(answerer.encoder().longest()),
         Err(error) => Err(out.abort(error)),
     }
 }
 
-fn texts(answerer: &mut impl Answerer, mut source: Source, out: &mut Out) -> anyhow::Result<()> {
-    let key = if source.has_lines() { "line" } else { "number" };
-    loop {
+fn texts(
+    answerer: &mut impl Answerer,
+    mut source: Source,
+    read_ahead: bool,
+    out: &mut Out,
+) -> anyhow::Result<()> {
+    let (places, encoder) = (source.places(), answerer.encoder());
+    let mut chunks = Chunks::new(read_ahead, move || {
         let items = source.chunk(TOGETHER)?;
-        if items.is_empty() {
+        Ok(items.into_iter().map(|i| encoded(&encoder, i)).collect())
+    })?;
+    loop {
+        let prepared = chunks.next()?;
+        if prepared.is_empty() {
             return data::ensure_some(out.total);
         }
-        let prepare = |Item { number, text }| {
-            let text = text.map_err(|reason| anyhow!(reason));
-            let encoded = text.and_then(|text| {
-                let encoding = answerer.encode(&text)?;
-                Ok(Sequence {
-                    tokens: encoding.clone().into(),
-                    text: Some((text, encoding)),
-                })
-            });
-            (number, encoded)
-        };
-        let prepared = items.into_iter().map(prepare).collect();
-        together(answerer, prepared, out, key, &|n| source.place(n))?;
+        together(answerer, prepared, out, places.key(), &|n| places.place(n))?;
     }
+}
+
+fn encoded(encoder: &Encoder, Item { number, text }: Item) -> Prepared {
+    let text = text.map_err(|reason| anyhow!(reason));
+    let encoded = text.and_then(|text| {
+        let encoding = encoder.encode(&text)?;
+        Ok(Sequence {
+            tokens: encoding.clone().into(),
+            text: Some((text, encoding)),
+        })
+    });
+    (number, encoded)
 }
 
 fn sequences(answerer: &mut impl Answerer, ids: Vec<Tokens>, out: &mut Out) -> anyhow::Result<()> {
@@ -152,7 +165,7 @@ fn sequences(answerer: &mut impl Answerer, ids: Vec<Tokens>, out: &mut Out) -> a
 /// Answers what can be answered of some texts, and writes an outcome for each.
 fn together<A: Answerer>(
     answerer: &mut A,
-    prepared: Vec<(usize, anyhow::Result<Sequence>)>,
+    prepared: Vec<Prepared>,
     out: &mut Out,
     key: &'static str,
     place: &dyn Fn(usize) -> String,

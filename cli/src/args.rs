@@ -85,6 +85,10 @@ pub struct RunArgs {
     /// same bit for bit.
     #[arg(long)]
     pub no_packing: bool,
+    /// Prepare texts and read answers only while the device does nothing, instead of beside its
+    /// runs. The answers are the same bit for bit.
+    #[arg(long)]
+    pub no_overlap: bool,
     /// After every N runs, read weights, program and input back from device memory before
     /// answering, and repeat the run if anything has changed; 0 is never.
     #[arg(long, default_value_t = 0, value_name = "N")]
@@ -311,6 +315,22 @@ pub struct Bench {
     /// With --cycles: what each unit waits for.
     #[arg(long, requires = "cycles")]
     pub stalls: bool,
+    /// The time of each kernel of the emulator that this CPU runs, one run each in turn, and
+    /// whether the one that it takes by default is the fastest.
+    #[arg(long, conflicts_with = "cycles")]
+    pub kernels: bool,
+    /// Sequences a second in batches of N, each with a run of its own, with the host's part of a
+    /// run beside the device's part of another and without (--no-overlap), in turn.
+    #[arg(
+        long,
+        value_name = "N",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "64",
+        value_parser = clap::value_parser!(u32).range(2..=100_000),
+        conflicts_with_all = ["cycles", "kernels"]
+    )]
+    pub overlap: Option<u32>,
     #[command(flatten)]
     pub run: RunArgs,
 }

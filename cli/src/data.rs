@@ -13,8 +13,16 @@ use crate::lines::{Item, Lines};
 
 /// Texts in order, a few at a time.
 pub struct Source {
-    name: String,
+    places: Places,
     from: From,
+}
+
+/// What errors call texts.
+#[derive(Clone)]
+pub struct Places {
+    name: String,
+    /// Numbers are those of lines.
+    lines: bool,
 }
 
 enum From {
@@ -78,7 +86,9 @@ impl Source {
                 (String::new(), From::Arguments(items.into_iter()))
             }
         };
-        Ok(Self { name, from })
+        let lines = !matches!(from, From::Arguments(_));
+        let places = Places { name, lines };
+        Ok(Self { places, from })
     }
 
     /// At most `most` texts, none at the end.
@@ -89,14 +99,21 @@ impl Source {
         }
     }
 
-    /// Whether numbers are those of lines.
-    pub fn has_lines(&self) -> bool {
-        !matches!(self.from, From::Arguments(_))
+    /// What errors call its texts.
+    pub fn places(&self) -> Places {
+        self.places.clone()
+    }
+}
+
+impl Places {
+    /// What JSON calls a text's number.
+    pub fn key(&self) -> &'static str {
+        if self.lines { "line" } else { "number" }
     }
 
     /// What errors call a text.
     pub fn place(&self, number: usize) -> String {
-        if self.has_lines() {
+        if self.lines {
             format!("{} line {number}", self.name)
         } else {
             format!("text {number}")

@@ -3,6 +3,7 @@
 // A macro that prints panics where it cannot; `output` is the place that writes.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+mod ahead;
 mod answers;
 mod args;
 mod closed;

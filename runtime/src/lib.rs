@@ -21,12 +21,14 @@
 //! - [`Host`]: what runs on the CPU before and after the accelerator: embeddings and the task head,
 //!   as in the paper.
 
+mod encoder;
 mod error;
 mod open;
 mod provenance;
 mod task;
 mod uri;
 
+pub use encoder::Encoder;
 pub use error::TaskError;
 pub use fqbert_host::{
     Encoding, HeadOutput, Host, HostError, Tokenizer, TokenizerError, Tokens, WordSpan,
@@ -42,4 +44,4 @@ pub use fqbert_session::{
 pub use open::open_session;
 pub use provenance::Provenance;
 pub use task::{Classification, Classifier, Embedder, TaggedWord, Tagger};
-pub use uri::{DEVICES, OpenError, open_device};
+pub use uri::{DEVICES, EmulatorKernels, OpenError, emulator_kernels, open_device};

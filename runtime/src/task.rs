@@ -10,6 +10,7 @@ use fqbert_model::QuantizedModel;
 use fqbert_names as names;
 use fqbert_session::{Failover, RunStatistics, Session, SessionError, SessionOptions};
 
+use crate::encoder::Encoder;
 use crate::error::TaskError;
 use crate::open::open_session;
 use crate::provenance::{Provenance, Uris, provenance};
@@ -44,7 +45,7 @@ pub struct TaggedWord {
 /// A session with a tokenizer.
 struct Text {
     session: Failover,
-    tokenizer: Option<Tokenizer>,
+    encoder: Encoder,
     uris: Option<Uris>,
     /// Of the model, made when it is first asked for.
     sha256: OnceLock<String>,
@@ -83,9 +84,13 @@ impl Text {
             tokenizer.check_vocab(model.config.vocab)?;
         }
         let name = names::shown(&model.provenance.source).to_string();
+        let encoder = Encoder {
+            tokenizer: tokenizer.map(Arc::new),
+            longest: session.session().longest(),
+        };
         Ok(Self {
             session,
-            tokenizer,
+            encoder,
             uris: None,
             sha256: OnceLock::new(),
             name,
@@ -111,8 +116,7 @@ impl Text {
     }
 
     fn encode(&self, text: &str) -> Result<Encoding, TaskError> {
-        let tokenizer = self.tokenizer.as_ref().ok_or(TaskError::NoTokenizer)?;
-        Ok(tokenizer.encode(text, self.session.session().longest())?)
+        self.encoder.encode(text)
     }
 
     fn encode_all<S: AsRef<str>>(&self, texts: &[S]) -> Result<Vec<Tokens>, TaskError> {
@@ -257,6 +261,11 @@ macro_rules! over_text {
         /// Tokens that a text becomes, cut to the longest sequence.
         pub fn encode(&self, text: &str) -> Result<Encoding, TaskError> {
             self.0.encode(text)
+        }
+
+        /// What encodes texts, to be used on another thread meanwhile.
+        pub fn encoder(&self) -> Encoder {
+            self.0.encoder.clone()
         }
     };
 }

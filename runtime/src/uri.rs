@@ -1,3 +1,3 @@
 //! A device by its URI.
 
-pub use fqbert_open::{DEVICES, OpenError, open_device};
+pub use fqbert_open::{DEVICES, EmulatorKernels, OpenError, emulator_kernels, open_device};

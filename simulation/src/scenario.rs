@@ -111,6 +111,8 @@ impl Scenario {
             deadline: Duration::from_millis([100, 1000, 5000][random.below(3) as usize]),
             retries: random.below(3) as u32,
             pack: random.one_in(2).then_some(64),
+            // Not drawn: a seed stays the history that it was.
+            overlap: seed % 2 == 1,
             // A device that is taken out would answer nothing of what is asked here.
             breaker: None,
             ..SessionOptions::default()

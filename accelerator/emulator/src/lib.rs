@@ -23,6 +23,7 @@
 mod accelerator;
 mod device;
 mod kernels;
+mod measured;
 mod memories;
 mod options;
 
@@ -32,4 +33,5 @@ pub use fqbert_simulated::{AxiFault, Ddr};
 
 pub use device::{EmulatedDevice, EmulatorError};
 pub use kernels::{Kernel, KernelError};
+pub use measured::{Cpus, Identity, MEASURED, Measurement};
 pub use options::EmulatorOptions;

@@ -1,7 +1,7 @@
 //! `emu:GEOMETRY[?threads=N&kernel=NAME&seed=N&memory=SIZE]`.
 
 use fqbert_contract::timing::Policy;
-use fqbert_emulator::EmulatorOptions;
+use fqbert_emulator::{EmulatorOptions, Identity, Kernel};
 
 use crate::uri::{Description, UriError};
 
@@ -35,12 +35,38 @@ pub(crate) fn options(text: &str) -> Result<EmulatorOptions, UriError> {
     Ok(options)
 }
 
+/// The kernels of `emu:` that this CPU runs, and the one that it takes where none is named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EmulatorKernels {
+    /// Names, as `?kernel=` takes them.
+    pub names: Vec<&'static str>,
+    /// The one taken, unless the variable `FQBERT_KERNEL` names another.
+    pub default: &'static str,
+    /// What this CPU says that it is; none where nothing can be asked.
+    pub cpu: Option<String>,
+    /// The CPUs by whose times it was chosen.
+    pub measured_on: &'static str,
+    /// When and how those were measured, or why the order is assumed.
+    pub source: &'static str,
+}
+
+/// What there is on this CPU.
+pub fn emulator_kernels() -> EmulatorKernels {
+    let (default, row) = Kernel::choice();
+    EmulatorKernels {
+        names: Kernel::supported().map(Kernel::name).collect(),
+        default: default.name(),
+        cpu: Identity::here().map(|cpu| cpu.to_string()),
+        measured_on: row.name,
+        source: row.source,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::uri::check_errors;
     use fqbert_contract::Geometry;
-    use fqbert_emulator::Kernel;
 
     #[test]
     fn every_option() {

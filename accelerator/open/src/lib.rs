@@ -19,6 +19,7 @@ mod recording;
 mod uio;
 mod uri;
 
+pub use emulator::{EmulatorKernels, emulator_kernels};
 use fqbert_contract::device::Device;
 use fqbert_faults::FaultyDevice;
 pub use uri::UriError;

@@ -56,6 +56,14 @@ pub trait Ddr {
         let _ = (address, length);
         Ok(None)
     }
+
+    /// Whether [`Ddr::lend`] gives something, without making it.
+    ///
+    /// # Errors
+    /// As those of [`Ddr::lend`].
+    fn lends(&self, address: u64, length: usize) -> Result<bool, AxiFault> {
+        Ok(self.lend(address, length)?.is_some())
+    }
 }
 
 /// Bytes of a page of lent memory.

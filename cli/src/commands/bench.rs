@@ -7,11 +7,11 @@ use anyhow::Context;
 use fqbert_compiler::CompileOptions;
 use fqbert_contract::timing::{self, Policy, UNITS, unit_name};
 use fqbert_evaluation::metrics;
-use fqbert_runtime::{Session, Tokens, open_device};
+use fqbert_runtime::{Session, open_device};
 use serde::Serialize;
 
 use super::stalls::{self, UnitStalls};
-use super::subject;
+use super::{kernels, overlap, subject};
 use crate::args::{Bench, Cli};
 use crate::{output, progress};
 
@@ -44,6 +44,12 @@ struct Result {
 }
 
 pub fn run(cli: &Cli, args: &Bench) -> anyhow::Result<()> {
+    if args.kernels {
+        return kernels::run(cli, args);
+    }
+    if let Some(batch) = args.overlap {
+        return overlap::run(cli, args, batch as usize);
+    }
     let device = open_device(&cli.device)?;
     let geometry = device.capabilities().geometry.clone();
     let (name, model) = args.subject.load()?;
@@ -52,10 +58,7 @@ pub fn run(cli: &Cli, args: &Bench) -> anyhow::Result<()> {
     let schedule = timing::simulate(&geometry, &program.instructions, Policy::Earliest)?;
     let mut times = Vec::new();
     if !args.cycles {
-        let vocab = model.config.vocab as u32;
-        // Ids below the special tokens of most vocabularies do not matter: time does not depend on
-        // the values.
-        let tokens = Tokens::from_ids((0..seq as u32).map(|i| (i * 7919 + 13) % vocab).collect());
+        let tokens = subject::some_tokens(seq, &model);
         let options = super::session_options(&args.run);
         let mut session = Session::new(model.into(), device, options)?;
         session.prepare(seq)?;

@@ -1,7 +1,7 @@
 //! `fqbert classify`.
 
 use fqbert_names::shown;
-use fqbert_runtime::{Classification, Classifier, Encoding, Provenance, TaskError, Tokens};
+use fqbert_runtime::{Classification, Classifier, Encoder, Provenance, TaskError, Tokens};
 use serde::Serialize;
 
 use crate::answers::{self, Answerer, Sequence, Shape};
@@ -34,14 +34,15 @@ pub fn run(cli: &Cli, args: &Classify) -> anyhow::Result<()> {
         alone: true,
         between: "",
     };
-    answers::run(&mut classifier, inputs, shape, cli.json)
+    let read_ahead = options.overlap;
+    answers::run(&mut classifier, inputs, shape, cli.json, read_ahead)
 }
 
 impl Answerer for Classifier {
     type Answer = Classification;
 
-    fn encode(&self, text: &str) -> Result<Encoding, TaskError> {
-        Classifier::encode(self, text)
+    fn encoder(&self) -> Encoder {
+        Classifier::encoder(self)
     }
 
     fn check(&self, tokens: &Tokens) -> Result<(), TaskError> {
@@ -50,10 +51,6 @@ impl Answerer for Classifier {
 
     fn provenance(&self) -> Result<Provenance, TaskError> {
         Classifier::provenance(self)
-    }
-
-    fn longest(&self) -> usize {
-        self.session().longest()
     }
 
     fn answer(

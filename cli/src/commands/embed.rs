@@ -1,6 +1,6 @@
 //! `fqbert embed`.
 
-use fqbert_runtime::{Embedder, Encoding, Provenance, TaskError, Tokens};
+use fqbert_runtime::{Embedder, Encoder, Provenance, TaskError, Tokens};
 
 use super::classify::tokens;
 use crate::answers::{self, Answerer, Sequence, Shape};
@@ -22,14 +22,15 @@ pub fn run(cli: &Cli, args: &Embed) -> anyhow::Result<()> {
         alone: false,
         between: "",
     };
-    answers::run(&mut embedder, inputs, shape, cli.json)
+    let read_ahead = options.overlap;
+    answers::run(&mut embedder, inputs, shape, cli.json, read_ahead)
 }
 
 impl Answerer for Embedder {
     type Answer = Vec<f32>;
 
-    fn encode(&self, text: &str) -> Result<Encoding, TaskError> {
-        Embedder::encode(self, text)
+    fn encoder(&self) -> Encoder {
+        Embedder::encoder(self)
     }
 
     fn check(&self, tokens: &Tokens) -> Result<(), TaskError> {
@@ -38,10 +39,6 @@ impl Answerer for Embedder {
 
     fn provenance(&self) -> Result<Provenance, TaskError> {
         Embedder::provenance(self)
-    }
-
-    fn longest(&self) -> usize {
-        self.session().longest()
     }
 
     fn answer(

@@ -7,6 +7,8 @@ mod disassemble;
 mod embed;
 mod eval;
 mod inspect;
+mod kernels;
+mod overlap;
 mod quantize;
 mod stalls;
 mod subject;
@@ -73,6 +75,7 @@ pub fn session_options(run: &RunArgs) -> SessionOptions {
     SessionOptions {
         deadline: Duration::from_secs(run.deadline),
         pack: if run.no_packing { None } else { defaults.pack },
+        overlap: !run.no_overlap,
         scrub: NonZeroU32::new(run.scrub).map_or(Scrub::Never, Scrub::Every),
         ..defaults
     }

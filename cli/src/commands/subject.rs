@@ -6,7 +6,7 @@ use anyhow::Context;
 use fqbert_contract::Geometry;
 use fqbert_model::QuantizedModel;
 use fqbert_model::testing::{Shape, random_model};
-use fqbert_runtime::open_device;
+use fqbert_runtime::{Tokens, open_device};
 
 use crate::args::Subject;
 
@@ -128,4 +128,11 @@ pub fn bucket(
         )
     })?;
     Ok((tokens, bucket))
+}
+
+/// So many tokens that the model has. Which they are does not matter: time does not depend on the
+/// values.
+pub fn some_tokens(count: usize, model: &QuantizedModel) -> Tokens {
+    let vocab = model.config.vocab as u32;
+    Tokens::from_ids((0..count as u32).map(|i| (i * 7919 + 13) % vocab).collect())
 }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use anyhow::ensure;
 use fqbert_names::shown;
-use fqbert_runtime::{Encoding, Provenance, TaggedWord, Tagger, TaskError, Tokens};
+use fqbert_runtime::{Encoder, Provenance, TaggedWord, Tagger, TaskError, Tokens};
 use serde::Serialize;
 use serde_json::Map;
 
@@ -48,14 +48,15 @@ pub fn run(cli: &Cli, args: &Tag) -> anyhow::Result<()> {
         alone: true,
         between: "\n",
     };
-    answers::run(&mut tagger, inputs, shape, cli.json)
+    let read_ahead = options.overlap;
+    answers::run(&mut tagger, inputs, shape, cli.json, read_ahead)
 }
 
 impl Answerer for Tagger {
     type Answer = Vec<TaggedWord>;
 
-    fn encode(&self, text: &str) -> Result<Encoding, TaskError> {
-        Tagger::encode(self, text)
+    fn encoder(&self) -> Encoder {
+        Tagger::encoder(self)
     }
 
     fn check(&self, tokens: &Tokens) -> Result<(), TaskError> {
@@ -64,10 +65,6 @@ impl Answerer for Tagger {
 
     fn provenance(&self) -> Result<Provenance, TaskError> {
         Tagger::provenance(self)
-    }
-
-    fn longest(&self) -> usize {
-        self.session().longest()
     }
 
     fn answer(

@@ -36,6 +36,45 @@ fn eval_inspect_disassemble_and_bench_give_their_objects() {
 }
 
 #[test]
+fn every_kernel_of_this_cpu_is_timed_and_the_default_is_one_of_them() {
+    let shape = ["--shape", "1,64,2,128", "--seq", "16", "--runs", "3"];
+    let bench = |more: &[&str]| fqbert(&[&["bench", "--kernels"][..], &shape, more].concat());
+    let report = json(&bench(&["--json"]));
+    let kernels = report["kernels"].as_array().unwrap();
+    let default = kernels.iter().find(|k| k["kernel"] == report["default"]);
+    assert_eq!(default.unwrap()["ratio"], 1.0);
+    let names: Vec<&str> = kernels
+        .iter()
+        .filter_map(|k| k["kernel"].as_str())
+        .collect();
+    assert!(
+        names.contains(&"scalar") && names.contains(&"portable"),
+        "{names:?}"
+    );
+    let ms = |k: &serde_json::Value| k["median_ms"].as_f64().unwrap();
+    let mut last = 0.0;
+    for k in kernels {
+        assert!(
+            ms(k) >= last && ms(k) >= k["min_ms"].as_f64().unwrap(),
+            "{k}"
+        );
+        assert!(k["runs"] == 3 || k["runs"] == 1, "{k}");
+        last = ms(k);
+    }
+    let fastest = ms(default.unwrap()) <= ms(&kernels[0]) * 1.03;
+    assert_eq!(report["default_is_fastest"], fastest);
+    let text = String::from_utf8(bench(&[]).stdout).unwrap();
+    assert!(
+        text.contains("The default, ") && text.contains("fastest here"),
+        "{text}"
+    );
+    refused(
+        &bench(&["--device", "fault:1,emu:tiny"]),
+        &["--kernels", "fault:1,emu:tiny", "emu:zcu102"],
+    );
+}
+
+#[test]
 fn verify_tells_of_every_program() {
     let m = model("classes");
     let all = json(&fqbert(&["verify", "--json", &m]));

@@ -8,7 +8,7 @@ use fqbert_contract::DeviceAddress;
 use fqbert_contract::device::{Device, DeviceError};
 use fqbert_contract::geometry::Geometry;
 use fqbert_contract::registers as regs;
-use fqbert_host::{HeadOutput, Host, HostError, InputError, Tokens};
+use fqbert_host::{HeadOutput, HostError, InputError, Tokens};
 use fqbert_model::QuantizedModel;
 use tracing::info_span;
 
@@ -19,8 +19,12 @@ use crate::programs::{Compiled, Programs};
 use crate::record::RunRecord;
 
 mod attempt;
+mod ends;
+mod overlap;
 mod run;
 mod scrub;
+
+use ends::Ends;
 
 pub use scrub::{Scrub, ScrubReport};
 
@@ -34,6 +38,10 @@ pub struct SessionOptions {
     /// Pack short sequences of one batch into runs of at most this many tokens; `None` gives each a
     /// run of its own. The results are the same bit for bit.
     pub pack: Option<u32>,
+    /// Embed the input of a batch's next run, and read the answers of the one before, on a second
+    /// thread while the device runs. The results are the same bit for bit, and so are the calls on
+    /// the device.
+    pub overlap: bool,
     /// Read code and constants back when they have been written, and write again what differs.
     pub check_on_load: bool,
     /// When code, constants and input are read back later.
@@ -48,6 +56,7 @@ impl Default for SessionOptions {
             deadline: Duration::from_secs(60),
             retries: 1,
             pack: Some(512),
+            overlap: true,
             check_on_load: true,
             scrub: Scrub::Never,
             breaker: Some(BreakerOptions::default()),
@@ -148,7 +157,7 @@ fn reset(device: &mut dyn Device) -> Result<(), DeviceError> {
 pub struct Session {
     device: Box<dyn Device>,
     model: Arc<QuantizedModel>,
-    host: Host,
+    ends: Arc<Ends>,
     programs: Programs,
     geometry: Geometry,
     buckets: Vec<u32>,
@@ -213,7 +222,10 @@ impl Session {
         let mut session = Self {
             device,
             model,
-            host,
+            ends: Arc::new(Ends {
+                host,
+                geometry: geometry.clone(),
+            }),
             programs,
             geometry,
             buckets,
@@ -274,6 +286,11 @@ impl Session {
         self.breaker.rearm();
     }
 
+    /// From now on: [`SessionOptions::overlap`].
+    pub fn set_overlap(&mut self, overlap: bool) {
+        self.options.overlap = overlap;
+    }
+
     /// Compiles and loads the program that sequences of this length take, so that the first answer
     /// does not wait for it.
     pub fn prepare(&mut self, tokens: usize) -> Result<(), SessionError> {
@@ -290,13 +307,13 @@ impl Session {
     /// Checks that a sequence can be run: not empty nor too long, and of ids that the model has.
     pub fn check(&self, tokens: &Tokens) -> Result<(), SessionError> {
         self.bucket_for(tokens.len())?;
-        Ok(self.host.check(tokens)?)
+        Ok(self.ends.host.check(tokens)?)
     }
 
     /// One sequence to its head's output.
     pub fn run(&mut self, tokens: &Tokens) -> Result<HeadOutput, SessionError> {
         let states = self.hidden_states(tokens)?;
-        Ok(self.host.head(&states)?)
+        Ok(self.ends.host.head(&states)?)
     }
 
     /// One sequence to its hidden states after the last layer, `[tokens][hidden]`.
@@ -306,10 +323,10 @@ impl Session {
             extent: Extent::whole(self.bucket_for(tokens.len())?),
             sequences: vec![(0, 0)],
         };
-        let y16 = self.execute(&run, std::slice::from_ref(tokens))?;
-        Ok(self
-            .host
-            .hidden_states(y16.first().map(Vec::as_slice).unwrap_or_default()))
+        let input = self.ends.input(&run, std::slice::from_ref(tokens))?;
+        let output = self.run_input(&run, &input)?;
+        let mut states = self.ends.states(&input.places, &output)?;
+        Ok(states.pop().map(|(_, states)| states).unwrap_or_default())
     }
 
     /// Many sequences, of any lengths, to their heads' outputs in the same order.
@@ -342,15 +359,14 @@ impl Session {
         let lengths: Vec<usize> = sequences.iter().map(Tokens::len).collect();
         let mut outputs = vec![None; sequences.len()];
         let mut answered = 0;
-        for run in batch::plan(&lengths, &self.buckets, &self.packings) {
-            let results = self.execute(&run, sequences)?;
-            for ((index, _), y16) in run.sequences.iter().zip(&results) {
-                let states = self.host.hidden_states(y16);
-                outputs[*index] = Some(self.host.head(&states));
+        let runs = batch::plan(&lengths, &self.buckets, &self.packings);
+        self.execute_all(&runs, sequences, |answers| {
+            answered += answers.len();
+            for (index, answer) in answers {
+                outputs[index] = Some(answer);
             }
-            answered += results.len();
             done(answered);
-        }
+        })?;
         // The plan names every sequence once.
         Ok(outputs.into_iter().flatten().collect())
     }

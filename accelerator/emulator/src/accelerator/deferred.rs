@@ -3,10 +3,33 @@
 use fqbert_contract::isa::{FaultCause, Layernorm, Matmul, Operation};
 use fqbert_contract::operands::weight_slot;
 
-use super::joined::{Held, LentWeights};
+use super::joined::{Held, LentWeights, Waiting};
 use super::{Accelerator, axi_cause};
 use crate::kernels;
 use fqbert_simulated::{AxiFault, Ddr};
+
+/// A vector without elements, whose allocation is used again for elements that live shorter.
+#[derive(Debug, Default)]
+pub(super) struct Recycled(Vec<kernels::Member<'static>>);
+
+impl Recycled {
+    /// Keeps the allocation.
+    fn of(mut members: Vec<kernels::Member<'_>>) -> Self {
+        members.clear();
+        Self(relabelled(members))
+    }
+
+    /// Takes the allocation.
+    fn reused<'a>(self) -> Vec<kernels::Member<'a>> {
+        relabelled(self.0)
+    }
+}
+
+/// An empty vector with another lifetime. Collected in place: what is collected comes from a vector
+/// of the same layout (the test of allocations would notice if it did not).
+fn relabelled<'a>(empty: Vec<kernels::Member<'_>>) -> Vec<kernels::Member<'a>> {
+    empty.into_iter().map_while(|_| None).collect()
+}
 
 impl Accelerator {
     /// Executes `m`, or holds it back.
@@ -84,9 +107,26 @@ impl Accelerator {
     }
 
     fn execute_matmuls(&mut self, ddr: &dyn Ddr) -> Result<(), (FaultCause, u64)> {
-        let waiting = std::mem::take(&mut self.waiting);
+        if self.waiting.members.is_empty() {
+            return Ok(());
+        }
+        let mut waiting = std::mem::take(&mut self.waiting);
+        let mut members = std::mem::take(&mut self.members).reused();
+        let executed = self.execute_held(&waiting, &mut members, ddr);
+        self.members = Recycled::of(members);
+        waiting.clear();
+        self.waiting = waiting;
+        executed
+    }
+
+    /// Executes the MATMULs of `waiting`; `members` are filled on the way.
+    fn execute_held<'a>(
+        &mut self,
+        waiting: &'a Waiting,
+        members: &mut Vec<kernels::Member<'a>>,
+        ddr: &'a dyn Ddr,
+    ) -> Result<(), (FaultCause, u64)> {
         let (all, begun) = (waiting.members.len(), waiting.begun);
-        let mut members = Vec::with_capacity(all);
         for Held {
             matmul, weights, ..
         } in &waiting.members
@@ -139,10 +179,10 @@ impl Accelerator {
         if !kernels::joins(self.kernel) {
             return Ok(false);
         }
-        let lent = ddr.lend(weights.address, bytes);
-        let lent = lent.map_err(|e| (axi_cause(e), weights.address))?;
-        self.lent[slot] = lent.map(|_| weights);
-        Ok(self.lent[slot].is_some())
+        let lends = ddr.lends(weights.address, bytes);
+        let lends = lends.map_err(|e| (axi_cause(e), weights.address))?;
+        self.lent[slot] = lends.then_some(weights);
+        Ok(lends)
     }
 
     /// Copies to a weight slot what it stands for.

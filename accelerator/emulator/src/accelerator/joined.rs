@@ -46,6 +46,13 @@ pub struct Waiting {
 }
 
 impl Waiting {
+    /// Holds nothing back any more; what it allocated stays.
+    pub fn clear(&mut self) {
+        self.members.clear();
+        self.params.clear();
+        (self.steps, self.begun) = (0, 0);
+    }
+
     /// Holds `m` back, whose slot stands for `weights`; false if it must not be together with those
     /// that are.
     pub fn hold(

@@ -34,10 +34,15 @@ use fqbert_simulated::{AxiFault, Ddr};
 
 use crate::kernels::{Kernel, Workspace};
 use crate::memories::Memories;
+use deferred::Recycled;
 use joined::{LentWeights, Waiting};
 use norms::WaitingNorms;
 use plan::{Ending, Plan, PlanCache};
 use registers::Registers;
+
+/// Instructions after which a run asks whether to pause, however few cycles they take: the cycles
+/// of a program that does not complete are not known.
+const ASKED_WITHIN: u32 = 256;
 
 /// Where an accelerator stands after [`Accelerator::run_pending`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +87,10 @@ pub struct Accelerator {
     waiting: Waiting,
     /// LAYERNORMs to be executed behind the MATMULs of `waiting`.
     norms: WaitingNorms,
+    /// Empty: the allocation of what is made of those that wait.
+    members: Recycled,
+    /// Bytes of the program fetched last.
+    code: Vec<u8>,
     /// What each weight slot stands for, where it was not copied.
     lent: [Option<LentWeights>; WEIGHT_SLOTS],
     registers: Registers,
@@ -114,6 +123,8 @@ impl Accelerator {
             workspace: Workspace::default(),
             waiting: Waiting::default(),
             norms: WaitingNorms::default(),
+            members: Recycled::default(),
+            code: Vec::new(),
             lent: Default::default(),
             registers: Registers::default(),
             plans: PlanCache::default(),
@@ -173,7 +184,19 @@ impl Accelerator {
     /// Executes the accepted program against `ddr` until it ends, hangs, or `pause` says so.
     /// `pause` is asked between instructions.
     pub fn run_pending(&mut self, ddr: &mut dyn Ddr, pause: &mut dyn FnMut() -> bool) -> RunState {
-        let state = self.run_until(ddr, pause);
+        self.run_paced(ddr, 0, pause)
+    }
+
+    /// As [`Accelerator::run_pending`], but `pause` is asked only where `every` cycles of the
+    /// timing model, or [`ASKED_WITHIN`] instructions, have passed since it was asked last: a look
+    /// at a clock costs as much as a small instruction.
+    pub(crate) fn run_paced(
+        &mut self,
+        ddr: &mut dyn Ddr,
+        every: u64,
+        pause: &mut dyn FnMut() -> bool,
+    ) -> RunState {
+        let state = self.run_until(ddr, every, pause);
         match self.settle(ddr) {
             Ok(()) => state,
             // Not of the instruction last executed, but of one whose weights DDR had lent and now
@@ -190,7 +213,14 @@ impl Accelerator {
         }
     }
 
-    fn run_until(&mut self, ddr: &mut dyn Ddr, pause: &mut dyn FnMut() -> bool) -> RunState {
+    fn run_until(
+        &mut self,
+        ddr: &mut dyn Ddr,
+        every: u64,
+        pause: &mut dyn FnMut() -> bool,
+    ) -> RunState {
+        // When it is asked next: the first time at once.
+        let (mut due, mut unasked) = (0, 0);
         loop {
             let (plan, position) = match self.run.take() {
                 None => return RunState::Idle,
@@ -210,9 +240,13 @@ impl Accelerator {
             let Some(&index) = plan.order.get(position) else {
                 return self.end(&plan);
             };
-            if pause() {
-                self.run = Some(Run::Executing { plan, position });
-                return RunState::Paused;
+            unasked += 1;
+            if self.registers.cycles >= due || unasked > ASKED_WITHIN {
+                (due, unasked) = (self.registers.cycles + every, 0);
+                if pause() {
+                    self.run = Some(Run::Executing { plan, position });
+                    return RunState::Paused;
+                }
             }
             match self.step(&plan, index, ddr) {
                 Ok(()) => {
@@ -279,12 +313,12 @@ impl Accelerator {
                 ..fault(FaultCause::Window)
             });
         }
-        let mut code = vec![0; bytes as usize];
-        ddr.read(address, &mut code).map_err(|e| Fault {
+        self.code.resize(bytes as usize, 0);
+        ddr.read(address, &mut self.code).map_err(|e| Fault {
             address,
             ..fault(axi_cause(e))
         })?;
-        let plan = self.plans.get(&self.geometry, self.policy, &code);
+        let plan = self.plans.get(&self.geometry, self.policy, &self.code);
         self.registers.counters.retired[0] = u64::from(plan.fetched);
         self.registers.counters.busy[0] = u64::from(plan.fetched) * timing::FETCH_CYCLES;
         match plan.ending {

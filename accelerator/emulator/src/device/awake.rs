@@ -7,13 +7,18 @@
 //! while.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rayon::{ThreadPool, Yield};
+
+use super::clock;
 
 /// How long a thread looks for work in vain before it sleeps like any other of the pool. No
 /// instruction keeps one thread alone for so long.
 const PATIENCE: Duration = Duration::from_micros(200);
+
+/// Looks in vain between two at the clock: some microseconds.
+const LOOKS: u32 = 64;
 
 /// Runs `work` on a thread of `pool`, the others awake.
 pub fn install<R: Send>(pool: &ThreadPool, work: impl FnOnce() -> R + Send) -> R {
@@ -50,14 +55,21 @@ impl Drop for End<'_> {
 impl Running {
     /// Does the pool's work as it comes, until the program has ended or none came for a while.
     fn stay_awake(&self) {
-        let mut last = Instant::now();
+        // When it began to look in vain. The clock is read once in many looks: they are what the
+        // other threads' work waits for.
+        let (mut since, mut looks) = (None, 0u32);
         while self.0.load(Ordering::Acquire) {
             if rayon::yield_now() == Some(Yield::Executed) {
-                last = Instant::now();
-            } else if last.elapsed() < PATIENCE {
-                std::hint::spin_loop();
-            } else {
-                return;
+                (since, looks) = (None, 0);
+                continue;
+            }
+            std::hint::spin_loop();
+            looks += 1;
+            if looks.is_multiple_of(LOOKS) {
+                let now = clock::now();
+                if now.saturating_duration_since(*since.get_or_insert(now)) >= PATIENCE {
+                    return;
+                }
             }
         }
     }

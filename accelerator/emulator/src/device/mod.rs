@@ -5,6 +5,7 @@
 //! real one is, with no thread of its own and nothing left to chance.
 
 mod awake;
+mod clock;
 
 use std::time::{Duration, Instant};
 
@@ -27,6 +28,8 @@ const MORE_MEMORY: &str =
 /// A register read lets a running program go on for this long, so that polling makes progress and
 /// still returns.
 const POLL_SLICE: Duration = Duration::from_millis(5);
+/// Cycles of the timing model between two looks at the clock: a small part of a slice.
+const CLOCK_CYCLES: u64 = 1 << 14;
 
 /// Why an emulated accelerator cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -111,13 +114,15 @@ impl EmulatedDevice {
         }
         let (accelerator, dram) = (&mut self.accelerator, self.memory.dma());
         awake::install(&self.pool, || {
-            accelerator.run_pending(dram, &mut || Instant::now() >= deadline)
+            accelerator.run_paced(dram, CLOCK_CYCLES, &mut || clock::now() >= deadline)
         })
     }
 
     /// Lets a running program go on for the time a bounded call may take.
     fn advance_a_little(&mut self) {
-        self.advance(Instant::now() + POLL_SLICE);
+        if self.accelerator.is_busy() {
+            self.advance(clock::now() + POLL_SLICE);
+        }
     }
 }
 
@@ -183,7 +188,7 @@ impl Device for EmulatedDevice {
     }
 
     fn wait_interrupt(&mut self, deadline: Instant) -> Result<u32, DeviceError> {
-        let began = Instant::now();
+        let began = clock::now();
         if self.accelerator.interrupts() == self.waited {
             self.advance(deadline);
         }
@@ -194,8 +199,9 @@ impl Device for EmulatedDevice {
         }
         // Nobody else can make the line rise while this call has the accelerator; a real one would
         // be waited for.
-        std::thread::sleep(deadline.saturating_duration_since(Instant::now()));
-        let waited_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        std::thread::sleep(deadline.saturating_duration_since(clock::now()));
+        let waited = clock::now().saturating_duration_since(began);
+        let waited_ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
         Err(DeviceError::Timeout { waited_ms })
     }
 
@@ -235,3 +241,6 @@ impl Simulated for EmulatedDevice {
         None
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -45,14 +45,9 @@ impl Kernel {
         }
     }
 
-    /// The kernels this CPU runs, slowest first.
+    /// The kernels this CPU runs, in the order of [`Kernel::ALL`].
     pub fn supported() -> impl Iterator<Item = Self> {
         Self::ALL.into_iter().filter(|k| k.is_supported())
-    }
-
-    /// The fastest kernel of this CPU.
-    pub fn detect() -> Self {
-        Self::supported().last().unwrap_or(Self::Portable)
     }
 
     /// The kernel that `FQBERT_KERNEL` names, if it is set and not empty.

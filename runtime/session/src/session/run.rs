@@ -1,63 +1,25 @@
-//! One run of the accelerator: input laid out, attempts until one is proven, output taken apart.
+//! One run of the accelerator: attempts until one is proven.
 
-use fqbert_contract::layout;
-use fqbert_host::Tokens;
 use tracing::{info_span, warn};
 
 use super::Session;
 use super::attempt::Failed;
+use super::ends::Input;
 use crate::batch::{Extent, Run};
 use crate::error::{SessionError, with_causes};
 
 impl Session {
-    /// One run: y16 of each of its sequences, `[tokens][hidden]`. Sequences are at least one token
-    /// and fit the bucket together.
-    pub(super) fn execute(
-        &mut self,
-        run: &Run,
-        sequences: &[Tokens],
-    ) -> Result<Vec<Vec<i16>>, SessionError> {
-        let Extent {
-            tokens: rows,
-            block,
-        } = run.extent;
-        let span = info_span!("run", rows, block, sequences = run.sequences.len());
+    /// One run of an input: the bytes of its output.
+    pub(super) fn run_input(&mut self, run: &Run, input: &Input) -> Result<Vec<u8>, SessionError> {
+        let Extent { tokens, block } = input.extent;
+        let span = info_span!("run", rows = tokens, block, sequences = run.sequences.len());
         let _span = span.enter();
-        let hidden = self.host.hidden();
-        let rows = rows as usize;
-        let (mut x8, mut x16) = (vec![0; rows * hidden], vec![0; rows * hidden]);
-        // Rows of no sequence see no key.
-        let mut ranges = vec![(0, 0); rows];
-        let mut places = Vec::with_capacity(run.sequences.len());
-        {
-            let _span = info_span!("embed").entered();
-            for (index, row) in &run.sequences {
-                let Some(tokens) = sequences.get(*index) else {
-                    continue;
-                };
-                let input = self.host.embed(tokens)?;
-                let start = row % block;
-                let keys = (start as u16, (start as usize + tokens.len()) as u16);
-                let own = *row as usize..*row as usize + tokens.len();
-                ranges[own.clone()].fill(keys);
-                x8[own.start * hidden..own.end * hidden].copy_from_slice(&input.x8);
-                x16[own.start * hidden..own.end * hidden].copy_from_slice(&input.x16);
-                places.push(own);
-            }
-        }
-        let images = [
-            layout::pack_act(&self.geometry, &x8, rows, hidden)?,
-            layout::pack_res(&self.geometry, &x16, rows, hidden)?,
-            layout::pack_ranges(&ranges, rows)?,
-        ];
-        let output = self.answer(run.extent, &images)?;
-        let y16 = layout::unpack_res(&self.geometry, &output, rows, hidden)?;
-        let results = places.into_iter().map(|own| {
+        let output = self.answer(input.extent, &input.images)?;
+        for length in input.places.lengths() {
             self.statistics.sequences += 1;
-            self.statistics.tokens += own.len() as u64;
-            y16[own.start * hidden..own.end * hidden].to_vec()
-        });
-        Ok(results.collect())
+            self.statistics.tokens += length as u64;
+        }
+        Ok(output)
     }
 
     /// Attempts until one is proven to have run, at most [`SessionOptions::retries`] times more.

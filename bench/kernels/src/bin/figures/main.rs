@@ -10,6 +10,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
+use fqbert_emulator::MEASURED;
 use fqbert_files::write_atomically;
 use fqbert_kernel_bench::startup;
 use fqbert_limits::Comparison;
@@ -113,7 +114,7 @@ fn fill(page: &str, folder: &Path) -> Result<String> {
         let (_, after) = body
             .split_once("<!-- end -->")
             .with_context(|| format!("no end of {name}"))?;
-        let measured = name == "counts" || folder.join("run.json").exists();
+        let measured = matches!(name, "counts" | "choice") || folder.join("run.json").exists();
         let table = if measured {
             wrapped(&table(name, folder)?)
         } else {
@@ -169,6 +170,7 @@ fn table(name: &str, folder: &Path) -> Result<String> {
         "packing" => packing(folder),
         "startup" => start(folder),
         "counts" => counts(),
+        "choice" => Ok(choice()),
         _ => match name.strip_prefix("peers ") {
             Some(shape) => peers(&folder.join(format!("peers-{shape}.json"))),
             None => bail!("no table is called {name:?}"),
@@ -382,6 +384,21 @@ fn counts() -> Result<String> {
         writeln!(out, "| {kernel} | {:.2} million |", *count as f64 * 1e-6)?;
     }
     Ok(out)
+}
+
+/// The kernel that each kind of CPU takes, and why.
+fn choice() -> String {
+    let mut out = String::from("| CPU | kernels, fastest first | where from |\n|---|---|---|\n");
+    for row in MEASURED {
+        let order = row.order.iter().map(|(kernel, ms)| match ms {
+            Some(ms) => format!("`{kernel}` {ms:.1} ms"),
+            None => format!("`{kernel}`"),
+        });
+        let order: Vec<String> = order.collect();
+        let order = order.join(", ");
+        out.push_str(&format!("| {} | {order} | {} |\n", row.name, row.source));
+    }
+    out
 }
 
 #[cfg(test)]

@@ -1,0 +1,31 @@
+//! Texts to tokens, apart from the session that answers them.
+
+use std::sync::Arc;
+
+use fqbert_host::{Encoding, Tokenizer};
+
+use crate::error::TaskError;
+
+/// A model's tokenizer with the longest sequence of its session. It can be sent to another thread,
+/// to encode the next texts while the device answers some.
+#[derive(Clone)]
+pub struct Encoder {
+    pub(crate) tokenizer: Option<Arc<Tokenizer>>,
+    pub(crate) longest: usize,
+}
+
+impl Encoder {
+    /// Tokens that a text becomes, cut to the longest sequence.
+    ///
+    /// # Errors
+    /// A model without a tokenizer, and a text that it has no tokens for.
+    pub fn encode(&self, text: &str) -> Result<Encoding, TaskError> {
+        let tokenizer = self.tokenizer.as_ref().ok_or(TaskError::NoTokenizer)?;
+        Ok(tokenizer.encode(text, self.longest)?)
+    }
+
+    /// Tokens that a text is cut to.
+    pub fn longest(&self) -> usize {
+        self.longest
+    }
+}
