@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use fqbert_host::{
-    Encoding, HeadOutput, HostError, Reading, Task, Tokenizer, Tokens, WordSpan, argmax,
+    Encoding, HeadOutput, HostError, Reading, Task, Tokenizer, Tokens, Unknown, WordSpan, argmax,
 };
 use fqbert_model::QuantizedModel;
 use fqbert_names as names;
@@ -76,7 +76,7 @@ impl Text {
     fn new(session: Failover) -> Result<Self, TaskError> {
         let model = session.session().model();
         let tokenizer = match &model.tokenizer {
-            Some(t) => Some(Tokenizer::from_bytes(t.json().to_vec())?),
+            Some(t) => Some(t.load()?),
             None => None,
         };
         if let Some(tokenizer) = &tokenizer {
@@ -113,6 +113,16 @@ impl Text {
     fn encode(&self, text: &str) -> Result<Encoding, TaskError> {
         let tokenizer = self.tokenizer.as_ref().ok_or(TaskError::NoTokenizer)?;
         Ok(tokenizer.encode(text, self.session.session().longest())?)
+    }
+
+    fn longest(&self) -> usize {
+        let longest = self.session.session().longest();
+        self.tokenizer.as_ref().map_or(longest, |t| t.longest(longest))
+    }
+
+    fn unknown(&self, encoding: &Encoding) -> Unknown {
+        let tokenizer = self.tokenizer.as_ref();
+        tokenizer.map_or_else(Unknown::default, |t| t.unknown([encoding]))
     }
 
     fn encode_all<S: AsRef<str>>(&self, texts: &[S]) -> Result<Vec<Tokens>, TaskError> {
@@ -252,6 +262,16 @@ macro_rules! over_text {
         /// Checks that a sequence of token ids can be run.
         pub fn check(&self, tokens: &Tokens) -> Result<(), TaskError> {
             Ok(self.0.session.session().check(tokens)?)
+        }
+
+        /// Tokens that a text is cut to: the longest sequence, or less if the model says so.
+        pub fn longest(&self) -> usize {
+            self.0.longest()
+        }
+
+        /// How much of an encoded text is not in the vocabulary.
+        pub fn unknown(&self, encoding: &Encoding) -> Unknown {
+            self.0.unknown(encoding)
         }
 
         /// Tokens that a text becomes, cut to the longest sequence.

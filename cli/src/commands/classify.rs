@@ -1,7 +1,7 @@
 //! `fqbert classify`.
 
 use fqbert_names::shown;
-use fqbert_runtime::{Classification, Classifier, Encoding, Provenance, TaskError, Tokens};
+use fqbert_runtime::{Classification, Classifier, Encoding, Provenance, TaskError, Tokens, Unknown};
 use serde::Serialize;
 
 use crate::answers::{self, Answerer, Sequence, Shape};
@@ -44,6 +44,10 @@ impl Answerer for Classifier {
         Classifier::encode(self, text)
     }
 
+    fn unknown(&self, encoding: &Encoding) -> Unknown {
+        Classifier::unknown(self, encoding)
+    }
+
     fn check(&self, tokens: &Tokens) -> Result<(), TaskError> {
         Classifier::check(self, tokens)
     }
@@ -53,7 +57,7 @@ impl Answerer for Classifier {
     }
 
     fn longest(&self) -> usize {
-        self.session().longest()
+        Classifier::longest(self)
     }
 
     fn answer(

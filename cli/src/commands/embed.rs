@@ -1,6 +1,6 @@
 //! `fqbert embed`.
 
-use fqbert_runtime::{Embedder, Encoding, Provenance, TaskError, Tokens};
+use fqbert_runtime::{Embedder, Encoding, Provenance, TaskError, Tokens, Unknown};
 
 use super::classify::tokens;
 use crate::answers::{self, Answerer, Sequence, Shape};
@@ -32,6 +32,10 @@ impl Answerer for Embedder {
         Embedder::encode(self, text)
     }
 
+    fn unknown(&self, encoding: &Encoding) -> Unknown {
+        Embedder::unknown(self, encoding)
+    }
+
     fn check(&self, tokens: &Tokens) -> Result<(), TaskError> {
         Embedder::check(self, tokens)
     }
@@ -41,7 +45,7 @@ impl Answerer for Embedder {
     }
 
     fn longest(&self) -> usize {
-        self.session().longest()
+        Embedder::longest(self)
     }
 
     fn answer(

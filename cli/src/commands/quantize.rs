@@ -102,6 +102,10 @@ pub fn run(cli: &Cli, args: &Quantize) -> anyhow::Result<()> {
     places.model.has_room(least_bytes(&checkpoint))?;
     let tokenizer =
         load_tokenizer(folder).with_context(|| format!("tokenizer of {}", folder.display()))?;
+    let tokenizer = tokenizer.for_task(checkpoint.config.task);
+    for note in &tokenizer.settings().notes {
+        output::warn(note);
+    }
     let learned = LearnedScales::load(folder)?;
     let calibration = args
         .calibrate
@@ -316,7 +320,7 @@ fn calibration(
 ) -> anyhow::Result<(Calibration, Vec<Tokens>)> {
     let judged = args.budget.is_some() || args.max_drop.is_some() || args.sensitivity.is_some();
     let held_out = if judged { args.held_out } else { 0 };
-    let max_len = args.max_tokens.min(longest);
+    let max_len = tokenizer.longest(args.max_tokens.min(longest));
     let sample = Sample {
         limit: args.samples.saturating_add(held_out),
         max_len,

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use anyhow::ensure;
 use fqbert_names::shown;
-use fqbert_runtime::{Encoding, Provenance, TaggedWord, Tagger, TaskError, Tokens};
+use fqbert_runtime::{Encoding, Provenance, TaggedWord, Tagger, TaskError, Tokens, Unknown};
 use serde::Serialize;
 use serde_json::Map;
 
@@ -58,6 +58,10 @@ impl Answerer for Tagger {
         Tagger::encode(self, text)
     }
 
+    fn unknown(&self, encoding: &Encoding) -> Unknown {
+        Tagger::unknown(self, encoding)
+    }
+
     fn check(&self, tokens: &Tokens) -> Result<(), TaskError> {
         Tagger::check(self, tokens)
     }
@@ -67,7 +71,7 @@ impl Answerer for Tagger {
     }
 
     fn longest(&self) -> usize {
-        self.session().longest()
+        Tagger::longest(self)
     }
 
     fn answer(

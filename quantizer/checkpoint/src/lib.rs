@@ -28,11 +28,13 @@
 mod config;
 mod error;
 mod files;
+mod layout;
 mod linear;
 mod listing;
 mod names;
 mod pooling;
 mod reference;
+mod settings;
 pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -45,5 +47,6 @@ pub use error::CheckpointError;
 pub use linear::{FloatLinear, LayerNorm};
 pub use listing::files;
 pub use reference::{NoObserver, Observer, Site};
+pub use settings::{Does, KEYS, Key};
 pub use tokenizer::load_tokenizer;
 pub use weights::{Checkpoint, EncoderLayer, LoadOptions};

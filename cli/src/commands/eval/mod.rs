@@ -200,7 +200,7 @@ fn tokenizer(model: &QuantizedModel) -> anyhow::Result<Tokenizer> {
         .tokenizer
         .as_ref()
         .context("the model has no tokenizer inside, so texts cannot be given to it")?;
-    let tokenizer = Tokenizer::from_bytes(inside.json().to_vec())?;
+    let tokenizer = inside.load()?;
     tokenizer.check_vocab(model.config.vocab)?;
     Ok(tokenizer)
 }
