@@ -30,6 +30,7 @@ pub use head::{Dense, Head, HeadOutput, argmax};
 pub use host::{Host, QuantizedInput};
 pub use table::Table;
 pub use tokenizer::{
-    AppliedSetting, Encoding, TextSettings, Tokenizer, TokenizerError, Unknown, WordSpan,
+    AppliedSetting, Encode, Encoding, TextSettings, TokenIds, Tokenizer, TokenizerError, Unknown,
+    WordSpan,
 };
 pub use tokens::Tokens;

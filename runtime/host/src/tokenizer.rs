@@ -6,20 +6,23 @@
 mod charsmap;
 mod encoding;
 mod fence;
+mod ids;
 mod limits;
 mod regexes;
 mod settings;
 mod walk;
 
 pub use encoding::{Encoding, WordSpan};
+pub use ids::{Encode, TokenIds};
 pub use settings::{AppliedSetting, TextSettings};
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fmt;
 
 use fqbert_files::sha256_hex;
 use fqbert_names::said;
-use tokenizers::ModelWrapper;
+use tokenizers::{ModelWrapper, NormalizedString, Normalizer};
 
 use crate::config::{Task, TaskKind};
 use fence::fenced;
@@ -55,11 +58,28 @@ pub enum TokenizerError {
         /// Rows of the embedding table.
         vocab: usize,
     },
+    /// Two added tokens that are one text.
+    #[error(
+        "the added tokens \"{0}\" and \"{1}\" are the same text once they are normalized; remove \
+         one, or set its \"normalized\" to false"
+    )]
+    SameAdded(String, String),
     /// No text, or nothing in it that makes a token.
     #[error("the {which} has no tokens: it is empty or only white space; give some text")]
     EmptyText {
         /// "text", "first text" or "second text".
         which: &'static str,
+    },
+    /// Something among token ids that is none.
+    #[error("\"{0}\" is not a token id; ids are whole numbers, such as in \"101 7592 102\"")]
+    NoId(String),
+    /// A sequence of ids that is too long.
+    #[error("the sequence has {tokens} ids, {max_len} at most; shorten it")]
+    TooManyIds {
+        /// Ids that it has.
+        tokens: usize,
+        /// The bound.
+        max_len: usize,
     },
     /// The length asked for has no room for text.
     #[error(
@@ -188,6 +208,7 @@ impl Tokenizer {
         inner
             .with_truncation(None)
             .map_err(|e| TokenizerError::Load(e.to_string()))?;
+        distinct(&inner)?;
         let vocab = inner.get_vocab(true);
         limits::check_tokens(vocab.keys())?;
         let max_id = vocab.into_values().chain(special_ids(&inner)).max();
@@ -300,6 +321,8 @@ impl Tokenizer {
         self.check_text(text, "text")?;
         let max_len = self.longest(max_len);
         let prompt = self.settings.prompt.as_str();
+        // Whoever puts it there himself does not mean it twice.
+        let prompt = if text.starts_with(prompt) { "" } else { prompt };
         let text = match prompt {
             "" => Cow::Borrowed(text),
             prompt => Cow::Owned([prompt, text].concat()),
@@ -395,6 +418,29 @@ impl Tokenizer {
             bytes = (bytes * 4).min(MAX_TEXT);
         }
     }
+}
+
+/// Refuses added tokens that are the same text once they are normalized: which of them stands for
+/// it would be another one each time.
+fn distinct(inner: &tokenizers::Tokenizer) -> Result<(), TokenizerError> {
+    let Some(normalizer) = inner.get_normalizer() else {
+        return Ok(());
+    };
+    let mut seen = HashMap::new();
+    for token in inner.get_added_tokens_decoder().into_values() {
+        if !token.normalized {
+            continue;
+        }
+        let mut text = NormalizedString::from(token.content.as_str());
+        fenced(|| normalizer.normalize(&mut text)).map_err(TokenizerError::Load)?;
+        if let Some(other) = seen.insert(text.get().to_owned(), token.content.clone()) {
+            return Err(TokenizerError::SameAdded(
+                said(&other).to_string(),
+                said(&token.content).to_string(),
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// The id of the model's unknown token.

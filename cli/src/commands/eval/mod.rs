@@ -12,7 +12,7 @@ use fqbert_evaluation::{
     picture,
 };
 use fqbert_files::{Output, Outputs};
-use fqbert_host::Reading;
+use fqbert_host::{Encode, Reading, TokenIds};
 use fqbert_model::{QuantizedModel, Task};
 use fqbert_runtime::{Encoding, HeadOutput, Session, Tokenizer, Tokens, open_device};
 
@@ -29,14 +29,19 @@ pub fn run(cli: &Cli, args: &Eval) -> anyhow::Result<()> {
     check(args, kind)?;
     let svg = picture_output(args, &path)?;
     let examples = examples(args, kind, &model.config.labels)?;
-    let tokenizer = tokenizer(&model)?;
+    let tokenizer = (!args.ids).then(|| tokenizer(&model)).transpose()?;
     let float = Float::load(args, kind, &model, &examples)?;
     let mut session = Session::new(
         model.clone().into(),
         open_device(&cli.device)?,
         super::session_options(&args.run),
     )?;
-    let encodings = encode(&examples, &tokenizer, session.longest(), kind)?;
+    let longest = tokenizer.as_ref().map_or(session.longest(), |t| t.longest(session.longest()));
+    let encodings = match &tokenizer {
+        Some(tokenizer) => encode(&examples, tokenizer, longest, kind)?,
+        None => encode_ids(&examples, longest)?,
+    };
+    let unknown = tokenizer.as_ref().map(|t| t.unknown(&encodings)).unwrap_or_default();
     let tokens: Vec<Tokens> = encodings.iter().cloned().map(Tokens::from).collect();
 
     let start = Instant::now();
@@ -71,13 +76,16 @@ pub fn run(cli: &Cli, args: &Eval) -> anyhow::Result<()> {
         data: args.data.display().to_string(),
         device: cli.device.clone(),
         packing: !args.run.no_packing,
+        unknown_tokens: unknown.unknown,
+        unknown_share: unknown.share(),
         texts_cut: encodings.iter().filter(|e| e.truncated).count(),
         runs: statistics.runs,
         cycles: statistics.cycles,
         seconds,
         per_second: tokens.len() as f64 / seconds.max(1e-9),
     };
-    output::warn_of_cuts(run.texts_cut, tokens.len(), session.longest());
+    output::warn_of_cuts(run.texts_cut, tokens.len(), longest);
+    output::warn_of_unknown(unknown);
     let mut evaluation = evaluate(&subject, &answers, details, run)?;
     if float.is_none() && args.limit.is_none() {
         evaluation.float_value = known_figure(&model, &evaluation);
@@ -229,6 +237,17 @@ fn encode(
         }
     }
     Ok(encodings)
+}
+
+/// All rows of token ids, one sequence for each column of them.
+fn encode_ids(examples: &Examples, longest: usize) -> anyhow::Result<Vec<Encoding>> {
+    let rows = examples.texts.iter().zip(&examples.lines);
+    let each = rows.flat_map(|(texts, line)| texts.iter().map(move |text| (text, line)));
+    each.map(|(text, line)| {
+        let encoding = TokenIds.encode(text, longest);
+        encoding.with_context(|| format!("the ids of line {line}"))
+    })
+    .collect()
 }
 
 /// What an evaluation looks at of a text in tokens.

@@ -12,7 +12,7 @@ pub struct TextSettings {
     /// Tokens that a text is cut to, special tokens included, where the model could take more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_tokens: Option<usize>,
-    /// What is put before each text (not before pairs); it counts as a part of the text.
+    /// What is put before each text (not before pairs), unless it begins with it already.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub prompt: String,
     /// Settings of the checkpoint's files that were applied.
