@@ -117,7 +117,9 @@ impl Text {
 
     fn longest(&self) -> usize {
         let longest = self.session.session().longest();
-        self.tokenizer.as_ref().map_or(longest, |t| t.longest(longest))
+        self.tokenizer
+            .as_ref()
+            .map_or(longest, |t| t.longest(longest))
     }
 
     fn unknown(&self, encoding: &Encoding) -> Unknown {

@@ -224,7 +224,9 @@ fn shape(model: &QuantizedModel) -> Shape {
         heads: c.heads,
         intermediate: c.intermediate,
         vocab: c.vocab,
-        longest: settings(model).max_tokens.map_or(c.max_sequence(), |n| n.min(c.max_sequence())),
+        longest: settings(model)
+            .max_tokens
+            .map_or(c.max_sequence(), |n| n.min(c.max_sequence())),
         labels: c.labels.clone(),
     }
 }

@@ -106,8 +106,13 @@ pub fn run(cli: &Cli, args: &Quantize) -> anyhow::Result<()> {
         .calibrate
         .as_ref()
         .map(|path| {
-            calibration(path, args, tokenizer.as_ref(), checkpoint.config.max_sequence())
-                .with_context(|| format!("calibration data {}", path.display()))
+            calibration(
+                path,
+                args,
+                tokenizer.as_ref(),
+                checkpoint.config.max_sequence(),
+            )
+            .with_context(|| format!("calibration data {}", path.display()))
         })
         .transpose()?;
     let options = options(args)?;

@@ -20,13 +20,14 @@ struct Question {
 /// The ids of each text; null for one without tokens.
 fn answer(question: &Question) -> Result<Value, String> {
     let tokenizer = load_tokenizer(&question.folder).map_err(|e| e.to_string())?;
-    let ids = question.texts.iter().map(|text| {
-        match tokenizer.encode(text, question.longest) {
+    let ids = question
+        .texts
+        .iter()
+        .map(|text| match tokenizer.encode(text, question.longest) {
             Ok(encoding) => Ok(json!(encoding.ids)),
             Err(TokenizerError::EmptyText { .. }) => Ok(Value::Null),
             Err(error) => Err(error.to_string()),
-        }
-    });
+        });
     ids.collect()
 }
 

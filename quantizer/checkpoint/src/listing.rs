@@ -39,6 +39,8 @@ pub fn files(folder: &Path) -> Vec<PathBuf> {
     let shards: BTreeSet<String> = shards.into_values().collect();
     let shards = shards.into_iter().map(|name| transformer.join(name));
     let folders: BTreeSet<&Path> = [folder, transformer].into_iter().collect();
-    let fixed = folders.into_iter().flat_map(|f| NAMES.iter().map(move |name| f.join(name)));
+    let fixed = folders
+        .into_iter()
+        .flat_map(|f| NAMES.iter().map(move |name| f.join(name)));
     fixed.chain(shards).chain(modules).collect()
 }

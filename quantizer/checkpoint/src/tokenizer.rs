@@ -37,7 +37,11 @@ pub fn load_tokenizer(folder: &Path) -> Result<Tokenizer, CheckpointError> {
         }
         let (made, text) = apply(&layout, Source::Json(file.clone()))?;
         // A file that says it all already stays as it is, to the byte.
-        let bytes = if made == file { bytes } else { made.to_string().into() };
+        let bytes = if made == file {
+            bytes
+        } else {
+            made.to_string().into()
+        };
         return Ok(Tokenizer::from_bytes(bytes)?.with_settings(text));
     }
     if is_there(&vocab) {

@@ -244,7 +244,9 @@ impl Tokenizer {
     pub fn for_task(mut self, task: Task) -> Self {
         if task.kind() != TaskKind::Embedding {
             self.settings.prompt.clear();
-            self.settings.applied.retain(|a| a.key != "default_prompt_name");
+            self.settings
+                .applied
+                .retain(|a| a.key != "default_prompt_name");
         }
         self
     }
@@ -256,7 +258,9 @@ impl Tokenizer {
 
     /// At most `longest`, or the tokens that the settings cut a text to.
     pub fn longest(&self, longest: usize) -> usize {
-        self.settings.max_tokens.map_or(longest, |most| most.min(longest))
+        self.settings
+            .max_tokens
+            .map_or(longest, |most| most.min(longest))
     }
 
     /// Id of the token that stands for what is not in the vocabulary, if there is one.

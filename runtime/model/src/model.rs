@@ -2,8 +2,8 @@
 
 use fqbert_files::sha256_hex;
 use fqbert_host::{
-    Dense, EmbeddingTables, Embeddings, Head, Host, HostError, ModelConfig, TextSettings, Tokenizer,
-    TokenizerError,
+    Dense, EmbeddingTables, Embeddings, Head, Host, HostError, ModelConfig, TextSettings,
+    Tokenizer, TokenizerError,
 };
 use fqbert_numerics::layernorm::LayerNormParams;
 use fqbert_numerics::requant::Requant;

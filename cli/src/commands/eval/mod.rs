@@ -36,12 +36,17 @@ pub fn run(cli: &Cli, args: &Eval) -> anyhow::Result<()> {
         open_device(&cli.device)?,
         super::session_options(&args.run),
     )?;
-    let longest = tokenizer.as_ref().map_or(session.longest(), |t| t.longest(session.longest()));
+    let longest = tokenizer
+        .as_ref()
+        .map_or(session.longest(), |t| t.longest(session.longest()));
     let encodings = match &tokenizer {
         Some(tokenizer) => encode(&examples, tokenizer, longest, kind)?,
         None => encode_ids(&examples, longest)?,
     };
-    let unknown = tokenizer.as_ref().map(|t| t.unknown(&encodings)).unwrap_or_default();
+    let unknown = tokenizer
+        .as_ref()
+        .map(|t| t.unknown(&encodings))
+        .unwrap_or_default();
     let tokens: Vec<Tokens> = encodings.iter().cloned().map(Tokens::from).collect();
 
     let start = Instant::now();

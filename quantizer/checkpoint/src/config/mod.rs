@@ -188,7 +188,9 @@ fn architecture(fields: &Fields<'_>) -> Result<Option<String>, CheckpointError> 
 }
 
 fn family(fields: &Fields<'_>, architecture: Option<&str>) -> Result<Family, CheckpointError> {
-    let by_class = architecture.and_then(class_prefix).map(|(family, _)| family);
+    let by_class = architecture
+        .and_then(class_prefix)
+        .map(|(family, _)| family);
     let by_type = match fields.opt_str("model_type")? {
         None => None,
         Some("bert") => Some(Family::Bert),

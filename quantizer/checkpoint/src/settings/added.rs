@@ -203,12 +203,7 @@ impl Gathered {
     }
 
     /// A key of a file, if it names a special token.
-    fn key(
-        &mut self,
-        file: &'static str,
-        key: &str,
-        value: &Value,
-    ) -> Result<(), CheckpointError> {
+    fn key(&mut self, file: &'static str, key: &str, value: &Value) -> Result<(), CheckpointError> {
         let known = NAMES.contains(&key);
         if !key.ends_with("_token") {
             return Ok(());
@@ -294,7 +289,9 @@ impl Gathered {
         let known = NAMES.iter().filter_map(|n| self.named.get_key_value(*n));
         let others = self.named.iter();
         let others = others.filter(|(name, _)| !NAMES.contains(&name.as_str()));
-        known.chain(others).map(|(name, special)| (name.as_str(), special))
+        known
+            .chain(others)
+            .map(|(name, special)| (name.as_str(), special))
     }
 }
 
@@ -338,16 +335,13 @@ impl Tokens {
         for (name, Special { token, file }) in gathered.ordered() {
             let text = token.text();
             let new = all.id(text).is_none() && !known.contains(text);
-            if new && rows.is_some_and(|rows| next >= rows) {
-                if needed(name) && class != Class::AsItStands {
-                    let found = Value::String(text.into());
-                    let file = file.unwrap_or(TOKENIZER_CONFIG);
-                    let expected = "a token of the vocabulary";
-                    return Err(bad_value(file, name, Some(&found), expected));
-                }
-                if file.is_none() {
-                    continue;
-                }
+            let beyond = new && rows.is_some_and(|rows| next >= rows);
+            // What the class alone names may be meant for another vocabulary.
+            if needed(name) && class != Class::AsItStands && (beyond || new && file.is_none()) {
+                return Err(not_there(name, text, *file));
+            }
+            if beyond && file.is_none() {
+                continue;
             }
             if !known.insert(text.to_owned()) {
                 continue;
@@ -366,7 +360,11 @@ impl Tokens {
             });
         }
         let extra = gathered.extra.iter();
-        more.extend(extra.filter(|t| known.insert(t.text().to_owned())).map(Named::added));
+        more.extend(
+            extra
+                .filter(|t| known.insert(t.text().to_owned()))
+                .map(Named::added),
+        );
         let named: HashSet<&str> = gathered.named.values().map(|s| s.token.text()).collect();
         for token in &mut more {
             token.special |= named.contains(token.content.as_str());
@@ -388,13 +386,16 @@ impl Tokens {
     fn over(vocab: &Value) -> Self {
         let (vocab, size): (HashMap<String, u64>, usize) = match vocab {
             Value::Object(map) => {
-                let each = map.iter().filter_map(|(t, id)| Some((t.clone(), id.as_u64()?)));
+                let each = map
+                    .iter()
+                    .filter_map(|(t, id)| Some((t.clone(), id.as_u64()?)));
                 (each.collect(), map.len())
             }
             // Of a piece that stands twice the library takes the last.
             Value::Array(list) => {
                 let each = list.iter().enumerate();
-                let each = each.filter_map(|(id, piece)| Some((piece[0].as_str()?.to_owned(), id as u64)));
+                let each =
+                    each.filter_map(|(id, piece)| Some((piece[0].as_str()?.to_owned(), id as u64)));
                 (each.collect(), list.len())
             }
             _ => (HashMap::new(), 0),
@@ -450,15 +451,35 @@ impl Tokens {
     /// # Errors
     /// There is none in the vocabulary.
     pub(super) fn named(&self, name: &str) -> Result<(String, u64), CheckpointError> {
-        self.named.get(name).cloned().ok_or_else(|| CheckpointError::MissingField {
-            file: TOKENIZER_CONFIG,
-            field: name.into(),
-        })
+        self.named
+            .get(name)
+            .cloned()
+            .ok_or_else(|| CheckpointError::MissingField {
+                file: TOKENIZER_CONFIG,
+                field: name.into(),
+            })
     }
 
     /// As `tokenizer.json` has them.
     pub(super) fn json(&self) -> Value {
-        self.list.iter().map(|(id, token)| token.json(*id)).collect()
+        self.list
+            .iter()
+            .map(|(id, token)| token.json(*id))
+            .collect()
+    }
+}
+
+/// The error of a special token that the vocabulary does not have.
+fn not_there(name: &str, text: &str, file: Option<&'static str>) -> CheckpointError {
+    let text = Value::String(text.into());
+    CheckpointError::BadField {
+        file: file.unwrap_or(TOKENIZER_CONFIG),
+        field: name.into(),
+        found: match file {
+            Some(_) => text.to_string(),
+            None => format!("absent, and so {text}"),
+        },
+        expected: "a token of the vocabulary, which has none of this text".into(),
     }
 }
 
@@ -479,7 +500,7 @@ mod tests {
         let vocab = json!({"[PAD]": 0, "[UNK]": 1, "[CLS]": 2, "[SEP]": 3, "a": 4});
         let gathered = Gathered::of(Class::Bert, &config, &older, None);
         let gathered = gathered.map_err(|e| e.to_string())?;
-                let tokens = Tokens::add(Class::Bert, &gathered, &vocab, None, Some(7));
+        let tokens = Tokens::add(Class::Bert, &gathered, &vocab, None, Some(7));
         Ok(tokens.map_err(|e| e.to_string())?.json())
     }
 
@@ -487,7 +508,11 @@ mod tests {
         let list = json.as_array().unwrap().iter();
         list.map(|t| {
             let special = t["special"].as_bool().unwrap();
-            (t["id"].as_u64().unwrap(), t["content"].as_str().unwrap(), special)
+            (
+                t["id"].as_u64().unwrap(),
+                t["content"].as_str().unwrap(),
+                special,
+            )
         })
         .collect()
     }
@@ -500,7 +525,10 @@ mod tests {
         assert_eq!(ids(&of)[4..], [(5, "[e]", false), (6, "[MASK]", true)]);
         let extra = json!({"additional_special_tokens": ["[x]", "a"]});
         let of = tokens(extra.clone(), none.clone(), none.clone()).unwrap();
-        assert_eq!(ids(&of)[4..], [(4, "a", true), (5, "[MASK]", true), (6, "[x]", true)]);
+        assert_eq!(
+            ids(&of)[4..],
+            [(4, "a", true), (5, "[MASK]", true), (6, "[x]", true)]
+        );
         let of = tokens(none.clone(), extra, json!({"[x]": 5})).unwrap();
         assert_eq!(ids(&of)[5..6], [(5, "[x]", true)]);
         // With a decoder the older files do not count.
@@ -508,7 +536,10 @@ mod tests {
         let of = tokens(decoder, json!({"mask_token": "?"}), json!({"[e]": 5})).unwrap();
         assert_eq!(ids(&of)[4..5], [(5, "[d]", false)]);
         let said = tokens(none.clone(), none.clone(), json!({"[e]": 9})).unwrap_err();
-        assert!(said.contains("added_tokens.json") && said.contains('9'), "{said}");
+        assert!(
+            said.contains("added_tokens.json") && said.contains('9'),
+            "{said}"
+        );
         let said = tokens(json!({"cls_token": 5}), none.clone(), none).unwrap_err();
         assert!(said.contains("cls_token"), "{said}");
     }

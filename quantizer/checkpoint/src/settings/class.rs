@@ -8,7 +8,7 @@ use fqbert_host::TokenizerError;
 use serde_json::{Map, Value, json};
 
 use super::added::Tokens;
-use super::keys::{Object, TOKENIZER, TOKENIZER_CONFIG};
+use super::keys::{Object, TOKENIZER};
 use crate::error::CheckpointError;
 
 /// What is known of a class.
@@ -140,13 +140,10 @@ impl Class {
             return Err(CheckpointError::Disagreement {
                 left: format!("{TOKENIZER} model"),
                 left_value: found.into(),
-                right: format!(
-                    "the tokenizer's class (tokenizer_class of {TOKENIZER_CONFIG}, or that of \
-                     config.json's model_type), {}",
-                    self.name()
-                ),
+                right: "the tokenizer's class (tokenizer_class)".into(),
                 right_value: format!(
-                    "{wanted}; to take tokenizer.json as it stands name PreTrainedTokenizerFast"
+                    "{} has {wanted}; PreTrainedTokenizerFast takes the file as it stands",
+                    self.name()
                 ),
             });
         }
@@ -311,9 +308,7 @@ fn xlm_roberta(file: &Value, config: &Object) -> Result<Parts, CheckpointError> 
         Some(Value::Array(steps)) => steps.clone(),
         _ => vec![file["normalizer"].clone()],
     };
-    let charsmap = steps
-        .into_iter()
-        .find(|step| step["type"] == "Precompiled");
+    let charsmap = steps.into_iter().find(|step| step["type"] == "Precompiled");
     Ok(Parts {
         normalizer: charsmap.unwrap_or(Value::Null),
         pre_tokenizer: json!({

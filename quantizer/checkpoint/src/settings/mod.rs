@@ -65,7 +65,8 @@ pub(crate) fn apply(
         ..TextSettings::default()
     };
     let unknown = files.tokenizer.unknown();
-    text.notes.extend(unknown.map(|key| not_known(&files.tokenizer, key)));
+    text.notes
+        .extend(unknown.map(|key| not_known(&files.tokenizer, key)));
     refuse(&files.tokenizer)?;
     let json = match source {
         Source::Json(json) => {
@@ -94,7 +95,8 @@ pub(crate) fn apply(
     let most = sentence.max_tokens.or(stated).filter(|n| *n < LONGEST);
     text.max_tokens = most.and_then(|n| usize::try_from(n).ok());
     if text.max_tokens.is_none() || sentence.max_tokens.is_some() {
-        text.applied.retain(|a| a.key != "model_max_length" && a.key != "max_len");
+        text.applied
+            .retain(|a| a.key != "model_max_length" && a.key != "max_len");
     }
     Ok((json, text))
 }
@@ -110,7 +112,10 @@ fn object(file: &'static str, path: &Path) -> Result<Object, CheckpointError> {
 }
 
 fn not_known(file: &Object, key: &str) -> String {
-    format!("{}: the key {key} is not known and was not applied", file.file)
+    format!(
+        "{}: the key {key} is not known and was not applied",
+        file.file
+    )
 }
 
 /// A setting with its value.
@@ -273,7 +278,9 @@ fn same(old: &Value, new: &Value) -> bool {
             new.iter().all(|(key, value)| match old.get(key) {
                 Some(other) => same(other, value),
                 None => value.is_null() || *value == false,
-            }) && old.iter().all(|(key, value)| new.contains_key(key) || value.is_null())
+            }) && old
+                .iter()
+                .all(|(key, value)| new.contains_key(key) || value.is_null())
         }
         _ => old == new,
     }
@@ -313,7 +320,9 @@ fn types(
     let Some(names) = config.get("model_input_names") else {
         return Ok(json);
     };
-    let names = names.as_array().ok_or_else(|| config.bad("model_input_names", "a list"))?;
+    let names = names
+        .as_array()
+        .ok_or_else(|| config.bad("model_input_names", "a list"))?;
     if names.iter().any(|name| name == "token_type_ids") {
         text.applied.retain(|a| a.key != "model_input_names");
         return Ok(json);
@@ -326,7 +335,11 @@ fn types(
             for pieces in ["single", "pair"] {
                 let pieces = template[pieces].as_array_mut();
                 for piece in pieces.into_iter().flatten() {
-                    for inner in piece.as_object_mut().into_iter().flat_map(|p| p.values_mut()) {
+                    for inner in piece
+                        .as_object_mut()
+                        .into_iter()
+                        .flat_map(|p| p.values_mut())
+                    {
                         inner["type_id"] = json!(0);
                     }
                 }

@@ -47,7 +47,10 @@ impl Sentence {
         let file = object(SENTENCE_BERT, &path)?;
         if let Some(key) = file.unknown().next() {
             // sentence-transformers does not load such a folder.
-            return Err(file.bad(key, "no such key: sentence-transformers has none of this name"));
+            return Err(file.bad(
+                key,
+                "no such key: sentence-transformers has none of this name",
+            ));
         }
         refuse(&file)?;
         let lower = file.flag("do_lower_case", false)?;
@@ -76,14 +79,27 @@ pub(super) fn length(file: &Object, key: &str) -> Result<Option<u64>, Checkpoint
 fn refuse(file: &Object) -> Result<(), CheckpointError> {
     let tasks = ["feature-extraction", "sequence-classification"];
     file.only("transformer_task", &tasks.map(Value::from))?;
-    file.only("module_output_name", &["token_embeddings", "scores"].map(Value::from))?;
-    for key in ["tokenizer_name_or_path", "query_expansion", "query_length", "document_length"] {
+    file.only(
+        "module_output_name",
+        &["token_embeddings", "scores"].map(Value::from),
+    )?;
+    for key in [
+        "tokenizer_name_or_path",
+        "query_expansion",
+        "query_length",
+        "document_length",
+    ] {
         file.only(key, &[])?;
     }
     for key in ["model_args", "model_kwargs", "tokenizer_args"] {
         file.nothing(key)?;
     }
-    for key in ["processor_kwargs", "config_args", "config_kwargs", "processing_kwargs"] {
+    for key in [
+        "processor_kwargs",
+        "config_args",
+        "config_kwargs",
+        "processing_kwargs",
+    ] {
         file.nothing(key)?;
     }
     let text = file.get("modality_config").and_then(|m| m.get("text"));
@@ -112,7 +128,10 @@ fn prompt(root: &Path, text: &mut TextSettings) -> Result<(), CheckpointError> {
     let file = object(SENTENCE, &root.join(SENTENCE))?;
     let unknown = file.unknown().map(|key| super::not_known(&file, key));
     text.notes.extend(unknown);
-    file.only("model_type", &[json!("SentenceTransformer"), json!("CrossEncoder")])?;
+    file.only(
+        "model_type",
+        &[json!("SentenceTransformer"), json!("CrossEncoder")],
+    )?;
     let Some(name) = file.str("default_prompt_name")?.filter(|n| !n.is_empty()) else {
         return Ok(());
     };

@@ -43,7 +43,9 @@ impl TokenIds {
         });
         let ids = ids.collect::<Result<Vec<_>, _>>()?;
         if ids.is_empty() {
-            return Err(TokenizerError::EmptyText { which: "list of ids" });
+            return Err(TokenizerError::EmptyText {
+                which: "list of ids",
+            });
         }
         Ok(Tokens::from_ids(ids))
     }

@@ -130,7 +130,12 @@ impl QuantizedModel {
             if !tokenizer.settings().is_empty() {
                 // Texts and numbers alone: there is no value that JSON does not have.
                 let json = serde_json::to_vec(tokenizer.settings()).unwrap_or_default();
-                list.owned(SETTINGS.into(), Dtype::U8, vec![json.len()], json.into_iter());
+                list.owned(
+                    SETTINGS.into(),
+                    Dtype::U8,
+                    vec![json.len()],
+                    json.into_iter(),
+                );
             }
         }
         list.0
