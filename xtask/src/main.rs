@@ -16,6 +16,7 @@ mod qat;
 mod synth;
 mod test;
 mod tidy;
+mod tokens;
 mod vm;
 
 use clap::{CommandFactory, Parser, Subcommand};

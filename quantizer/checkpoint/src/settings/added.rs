@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
 use super::class::Class;
 use super::keys::{ADDED_TOKENS, Object, SPECIAL_MAP, TOKENIZER, TOKENIZER_CONFIG, bad_value};
+use super::token::{Added, Named};
 use crate::error::CheckpointError;
 
 /// Names of the special tokens that every tokenizer has a place for, in transformers' order.
@@ -18,81 +19,6 @@ const NAMES: [&str; 7] = [
     "cls_token",
     "mask_token",
 ];
-
-/// A token with its flags.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Added {
-    content: String,
-    single_word: bool,
-    lstrip: bool,
-    rstrip: bool,
-    normalized: bool,
-    special: bool,
-}
-
-/// A token as a file names it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Named {
-    Text(String),
-    Flags(Added),
-}
-
-impl Named {
-    fn text(&self) -> &str {
-        match self {
-            Named::Text(text) => text,
-            Named::Flags(added) => &added.content,
-        }
-    }
-
-    /// As it is added; a text alone is a special token.
-    fn added(&self) -> Added {
-        match self {
-            Named::Text(text) => Added::new(text, true),
-            Named::Flags(added) => added.clone(),
-        }
-    }
-}
-
-impl Added {
-    fn new(content: &str, special: bool) -> Self {
-        Self {
-            content: content.to_owned(),
-            single_word: false,
-            lstrip: false,
-            rstrip: false,
-            normalized: !special,
-            special,
-        }
-    }
-
-    /// Python's `AddedToken(**fields)`.
-    fn of(fields: &Map<String, Value>, special: Option<bool>) -> Option<Self> {
-        let flag = |key: &str| match fields.get(key) {
-            None => Some(None),
-            Some(Value::Bool(flag)) => Some(Some(*flag)),
-            Some(_) => None,
-        };
-        let content = fields.get("content")?.as_str()?;
-        let special = special.or(flag("special")?).unwrap_or(false);
-        Some(Self {
-            content: content.to_owned(),
-            single_word: flag("single_word")?.unwrap_or(false),
-            lstrip: flag("lstrip")?.unwrap_or(false),
-            rstrip: flag("rstrip")?.unwrap_or(false),
-            normalized: flag("normalized")?.unwrap_or(!special),
-            special,
-        })
-    }
-
-    fn json(&self, id: u64) -> Value {
-        json!({
-            "id": id, "content": self.content, "single_word": self.single_word,
-            "lstrip": self.lstrip, "rstrip": self.rstrip, "normalized": self.normalized,
-            "special": self.special,
-        })
-    }
-}
 
 /// The older files beside tokenizer_config.json, empty where there are none.
 pub(super) struct Older {
@@ -485,6 +411,8 @@ fn not_there(name: &str, text: &str, file: Option<&'static str>) -> CheckpointEr
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Map, json};
+
     use super::*;
 
     fn map(value: Value) -> Map<String, Value> {

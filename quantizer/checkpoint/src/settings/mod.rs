@@ -4,7 +4,9 @@
 mod added;
 mod class;
 mod keys;
+mod list;
 mod sentence;
+mod token;
 
 use std::path::Path;
 
