@@ -109,7 +109,7 @@ fn parse_ids(text: &str) -> anyhow::Result<Tokens> {
         Err(TokenizerError::EmptyText { .. }) => {
             bail!("no token id; give for example --ids \"101 7592 102\"")
         }
-        parsed => Ok(parsed?),
+        parsed => Ok(Tokens::from_ids(parsed?)),
     }
 }
 

@@ -69,8 +69,8 @@ impl Calibration {
     /// takes (the float and integer values of one layer's tokens, about 4 GB at 3072 wide).
     pub const MAX_TOKENS: usize = 65_536;
 
-    /// Texts (or token ids, with [`fqbert_host::TokenIds`]) from a file, a pipe, or standard input (`-`) with one in each line; empty lines are
-    /// passed over.
+    /// Texts (or token ids, with [`fqbert_host::TokenIds`]) from a file, a pipe, or standard
+    /// input (`-`) with one in each line; empty lines are passed over.
     ///
     /// # Errors
     /// A file that cannot be read or holds no text, a line that is not UTF-8 or too long, a text

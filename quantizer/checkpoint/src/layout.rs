@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::error::CheckpointError;
 use crate::files::{is_there, read_json};
-use crate::settings::{MODULES, module_keys};
+use crate::keys::{MODULES, Object};
 
 /// A module of `modules.json`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,7 +101,7 @@ fn module(fields: &Map<String, Value>) -> Result<Module, CheckpointError> {
             expected: "a string".into(),
         }),
     };
-    module_keys(fields)?;
+    Object::new(MODULES, fields.clone()).nothing("kwargs")?;
     let (name, path) = (text("type")?, text("path")?);
     let inside = Path::new(&path)
         .components()

@@ -28,6 +28,7 @@
 mod config;
 mod error;
 mod files;
+mod keys;
 mod layout;
 mod linear;
 mod listing;
@@ -44,9 +45,9 @@ mod weights;
 
 pub use config::ConfigFile;
 pub use error::CheckpointError;
+pub use keys::{Does, KEYS, Key};
 pub use linear::{FloatLinear, LayerNorm};
 pub use listing::files;
 pub use reference::{NoObserver, Observer, Site};
-pub use settings::{Does, KEYS, Key};
 pub use tokenizer::load_tokenizer;
 pub use weights::{Checkpoint, EncoderLayer, LoadOptions};

@@ -7,8 +7,9 @@ use serde_json::Value;
 
 use crate::error::CheckpointError;
 use crate::files::{is_there, read_json};
+use crate::keys::{MODULES, Object, POOLING};
 use crate::layout::Layout;
-use crate::settings::{MODULES, Object, POOLING, default_prompt};
+use crate::settings::default_prompt;
 
 /// Reads `modules.json` and the pooling configuration that it points at, or
 /// `1_Pooling/config.json` alone; without either, the mean, normalised.

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use serde_json::Value;
 
 use super::class::Class;
-use super::keys::{ADDED_TOKENS, Object, SPECIAL_MAP, TOKENIZER, TOKENIZER_CONFIG, bad_value};
 use super::token::{Added, Named};
 use crate::error::CheckpointError;
+use crate::keys::{ADDED_TOKENS, Object, SPECIAL_MAP, TOKENIZER, TOKENIZER_CONFIG, bad_value};
 
 /// Names of the special tokens that every tokenizer has a place for, in transformers' order.
 const NAMES: [&str; 7] = [
@@ -70,9 +70,21 @@ impl Gathered {
         for (key, value) in &config.map {
             all.key(config.file, key, value)?;
         }
-        all.extras(config)?;
+        let keys = ["extra_special_tokens", "additional_special_tokens"];
+        let some = |v: &&Value| match v {
+            Value::Array(list) => !list.is_empty(),
+            Value::Object(map) => !map.is_empty(),
+            _ => true,
+        };
+        if let Some(key) = keys
+            .iter()
+            .find(|key| config.get(key).filter(some).is_some())
+        {
+            all.extras(config, key)?;
+        }
         let Some(decoder) = config.get("added_tokens_decoder") else {
-            all.older(older, tokenizer)?;
+            let list = |key: &&str| config.map.get(*key).is_some_and(|v| !v.is_object());
+            all.older(older, tokenizer, keys.iter().any(|key| list(key)))?;
             return Ok(all);
         };
         let bad = || config.bad("added_tokens_decoder", "an object from id to token");
@@ -86,12 +98,20 @@ impl Gathered {
     }
 
     /// The older files, which count where tokenizer_config.json has no `added_tokens_decoder`.
-    fn older(&mut self, older: &Older, tokenizer: Option<&Value>) -> Result<(), CheckpointError> {
+    /// Of special_tokens_map.json `additional_special_tokens` are read last, and not where there is
+    /// another list of them (`listed`).
+    fn older(
+        &mut self,
+        older: &Older,
+        tokenizer: Option<&Value>,
+        mut listed: bool,
+    ) -> Result<(), CheckpointError> {
         for (key, value) in &older.special_map.map {
             self.key(SPECIAL_MAP, key, value)?;
         }
-        if self.extra.is_empty() {
-            self.extras(&older.special_map)?;
+        if let Some(extra) = older.special_map.get("extra_special_tokens") {
+            listed |= !extra.is_object();
+            self.extras(&older.special_map, "extra_special_tokens")?;
         }
         let named = self.named.values().map(|s| s.token.text());
         let special = named.chain(self.extra.iter().map(Named::text));
@@ -113,6 +133,10 @@ impl Gathered {
                 return Err(bad_value(TOKENIZER, "added_tokens", Some(token), expected));
             };
             self.state(id, added, TOKENIZER);
+        }
+        let last = "additional_special_tokens";
+        if !listed && older.special_map.get(last).is_some() {
+            self.extras(&older.special_map, last)?;
         }
         self.flags();
         Ok(())
@@ -153,19 +177,9 @@ impl Gathered {
         Ok(())
     }
 
-    /// Tokens of `extra_special_tokens`, or else of `additional_special_tokens`.
-    fn extras(&mut self, file: &Object) -> Result<(), CheckpointError> {
-        let some = |v: &&Value| match v {
-            Value::Array(list) => !list.is_empty(),
-            Value::Object(map) => !map.is_empty(),
-            _ => true,
-        };
-        let keys = ["extra_special_tokens", "additional_special_tokens"];
-        let found = keys.iter().find_map(|key| {
-            let value = file.get(key).filter(some);
-            value.map(|value| (*key, value))
-        });
-        let Some((key, value)) = found else {
+    /// More special tokens, those of a key of a file.
+    fn extras(&mut self, file: &Object, key: &str) -> Result<(), CheckpointError> {
+        let Some(value) = file.get(key) else {
             return Ok(());
         };
         let expected = "a list of tokens, or an object from name to token";
@@ -182,7 +196,8 @@ impl Gathered {
         };
         match value {
             Value::Array(list) => {
-                self.extra = list.iter().map(token).collect::<Result<_, _>>()?;
+                let list = list.iter().map(token);
+                self.extra.extend(list.collect::<Result<Vec<_>, _>>()?);
             }
             Value::Object(map) => {
                 for (name, value) in map {
@@ -458,7 +473,7 @@ mod tests {
             [(4, "a", true), (5, "[MASK]", true), (6, "[x]", true)]
         );
         let of = tokens(none.clone(), extra, json!({"[x]": 5})).unwrap();
-        assert_eq!(ids(&of)[5..6], [(5, "[x]", true)]);
+        assert_eq!(ids(&of)[5..6], [(5, "[x]", false)]);
         // With a decoder the older files do not count.
         let decoder = json!({"added_tokens_decoder": {"5": {"content": "[d]"}}});
         let of = tokens(decoder, json!({"mask_token": "?"}), json!({"[e]": 5})).unwrap();

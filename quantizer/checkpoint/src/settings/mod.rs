@@ -3,8 +3,7 @@
 
 mod added;
 mod class;
-mod keys;
-mod list;
+mod parts;
 mod sentence;
 mod token;
 
@@ -13,16 +12,17 @@ use std::path::Path;
 use fqbert_host::{AppliedSetting, TextSettings};
 use serde_json::{Map, Value, json};
 
-pub use keys::{Does, KEYS, Key};
-pub(crate) use keys::{MODULES, Object, POOLING};
-pub(crate) use sentence::{default_prompt, module_keys};
+pub(crate) use sentence::default_prompt;
 
 use crate::error::CheckpointError;
 use crate::files::{is_there, read_json};
+use crate::keys::{
+    self, ADDED_TOKENS, CONFIG, Does, Object, SPECIAL_MAP, TOKENIZER, TOKENIZER_CONFIG,
+};
 use crate::layout::Layout;
 use added::{Gathered, Older, Tokens};
-use class::{Class, Parts};
-use keys::{ADDED_TOKENS, CONFIG, SPECIAL_MAP, TOKENIZER, TOKENIZER_CONFIG};
+use class::Class;
+use parts::Parts;
 use sentence::{Sentence, length};
 
 /// Lengths from this are written where there is no limit.

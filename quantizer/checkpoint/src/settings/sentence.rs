@@ -5,9 +5,9 @@ use std::path::Path;
 use fqbert_host::TextSettings;
 use serde_json::{Value, json};
 
-use super::keys::{MODULES, Object, SENTENCE, SENTENCE_BERT};
 use super::{object, said};
 use crate::error::CheckpointError;
+use crate::keys::{Object, SENTENCE, SENTENCE_BERT};
 use crate::layout::Layout;
 
 /// Names that the Transformer module's file had, the first that is there is read.
@@ -148,9 +148,4 @@ fn prompt(root: &Path, text: &mut TextSettings) -> Result<(), CheckpointError> {
     }
     text.prompt = prompt;
     Ok(())
-}
-
-/// Refuses arguments of modules.
-pub(crate) fn module_keys(module: &serde_json::Map<String, Value>) -> Result<(), CheckpointError> {
-    Object::new(MODULES, module.clone()).nothing("kwargs")
 }

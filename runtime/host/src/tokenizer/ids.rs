@@ -2,7 +2,6 @@
 
 use super::encoding::Encoding;
 use super::{Tokenizer, TokenizerError, Unknown};
-use crate::tokens::Tokens;
 
 /// What makes tokens of the lines or cells of a file.
 pub trait Encode {
@@ -35,7 +34,7 @@ impl TokenIds {
     ///
     /// # Errors
     /// [`TokenizerError::NoId`] and [`TokenizerError::EmptyText`].
-    pub fn parse(text: &str) -> Result<Tokens, TokenizerError> {
+    pub fn parse(text: &str) -> Result<Vec<u32>, TokenizerError> {
         let ids = text.split(|c: char| c.is_whitespace() || c == ',');
         let ids = ids.filter(|id| !id.is_empty()).map(|id| {
             let found = || TokenizerError::NoId(fqbert_names::shown(id).to_string());
@@ -47,13 +46,13 @@ impl TokenIds {
                 which: "list of ids",
             });
         }
-        Ok(Tokens::from_ids(ids))
+        Ok(ids)
     }
 }
 
 impl Encode for TokenIds {
     fn encode(&self, text: &str, max_len: usize) -> Result<Encoding, TokenizerError> {
-        let Tokens { ids, type_ids } = Self::parse(text)?;
+        let ids = Self::parse(text)?;
         let tokens = ids.len();
         if tokens > max_len {
             // Where to cut them, and what stands at the end, only their maker knows.
@@ -61,7 +60,7 @@ impl Encode for TokenIds {
         }
         Ok(Encoding {
             ids,
-            type_ids,
+            type_ids: vec![0; tokens],
             tokens: vec![String::new(); tokens],
             offsets: vec![0..0; tokens],
             sequences: vec![Some(0); tokens],

@@ -1,8 +1,8 @@
 //! Every key that transformers and sentence-transformers read beside weights and `config.json`, and
 //! what becomes of it here: the one list, which the table of docs/settings.md is checked against.
 
-use super::keys::Does::{self, Applied, Harmless, Refused};
-use super::keys::{
+use super::key::Does::{self, Applied, Harmless, Refused};
+use super::key::{
     ADDED_TOKENS, CONFIG, Key, MODULES, POOLING, SENTENCE, SENTENCE_BERT, SPECIAL_MAP, TOKENIZER,
     TOKENIZER_CONFIG,
 };
