@@ -84,7 +84,7 @@ impl Gathered {
         }
         let Some(decoder) = config.get("added_tokens_decoder") else {
             let list = |key: &&str| config.map.get(*key).is_some_and(|v| !v.is_object());
-            all.older(older, tokenizer, keys.iter().any(|key| list(key)))?;
+            all.older(older, tokenizer, keys.iter().any(list))?;
             return Ok(all);
         };
         let bad = || config.bad("added_tokens_decoder", "an object from id to token");
