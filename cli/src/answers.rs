@@ -2,7 +2,7 @@
 //! with one text is an error of that text alone.
 
 use anyhow::{Context, anyhow};
-use fqbert_runtime::{Encoder, Encoding, Provenance, TaskError, Tokens};
+use fqbert_runtime::{Encoder, Encoding, Provenance, TaskError, Tokens, Unknown};
 use indicatif::ProgressBar;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -46,6 +46,8 @@ pub trait Answerer {
     type Answer;
 
     fn encoder(&self) -> Encoder;
+    /// How much of a text is not in the vocabulary.
+    fn unknown(&self, encoding: &Encoding) -> Unknown;
     fn check(&self, tokens: &Tokens) -> Result<(), TaskError>;
     /// What the last answers were computed by.
     fn provenance(&self) -> Result<Provenance, TaskError>;
@@ -102,6 +104,7 @@ pub fn run(
         added: 0,
         failed: 0,
         cut: 0,
+        unknown: Unknown::default(),
         provenance: None,
     };
     let fed = match inputs {
@@ -242,6 +245,8 @@ struct Out {
     added: usize,
     failed: usize,
     cut: usize,
+    /// What is not in the vocabulary, of all texts.
+    unknown: Unknown,
     /// What all answers were computed by, with --json.
     provenance: Option<Provenance>,
 }
@@ -255,6 +260,9 @@ impl Out {
         answer: &A::Answer,
     ) -> anyhow::Result<Written> {
         self.cut += usize::from(sequence.cut());
+        if let Some((_, encoding)) = &sequence.text {
+            self.unknown.add(answerer.unknown(encoding));
+        }
         if self.stream.is_none() {
             return Ok(Written {
                 text: answerer.text(sequence, answer),
@@ -319,7 +327,12 @@ impl Out {
     /// What all answers were computed by, as JSON has it.
     fn source(&self) -> anyhow::Result<Map<String, Value>> {
         let field = self.provenance.as_ref().map(provenance::field);
-        Ok(field.transpose()?.unwrap_or_default())
+        let mut fields = field.transpose()?.unwrap_or_default();
+        if self.unknown.tokens > 0 {
+            fields.insert("unknown_tokens".to_owned(), self.unknown.unknown.into());
+            fields.insert("unknown_share".to_owned(), self.unknown.share().into());
+        }
+        Ok(fields)
     }
 
     fn flush(&mut self) -> anyhow::Result<()> {
@@ -332,6 +345,7 @@ impl Out {
 
     fn finish(mut self, longest: usize) -> anyhow::Result<()> {
         output::warn_of_cuts(self.cut, self.total, longest);
+        output::warn_of_unknown(self.unknown);
         if let Some(first) = self.held.take() {
             match first {
                 Outcome {

@@ -188,6 +188,10 @@ pub struct Quantize {
     /// file without one, numbers from 1 such as 6,7.
     #[arg(long, value_name = "NAME|N,N")]
     pub column: Option<String>,
+    /// The calibration file (or its column) holds token ids, special tokens included, in place of
+    /// texts: for vocabularies that no tokenizer here has.
+    #[arg(long, requires = "calibrate")]
+    pub ids: bool,
     /// Texts to take of the calibration file, drawn at random.
     #[arg(long, default_value_t = 512, value_parser = at_least_one, value_name = "N")]
     pub samples: usize,

@@ -6,7 +6,7 @@ use std::vec;
 use anyhow::{Context, bail, ensure};
 use fqbert_evaluation::data::Table;
 use fqbert_names::shown;
-use fqbert_runtime::Tokens;
+use fqbert_runtime::{TokenIds, TokenizerError, Tokens};
 
 use crate::args::Texts;
 use crate::lines::{Item, Lines};
@@ -122,18 +122,12 @@ impl Places {
 }
 
 fn parse_ids(text: &str) -> anyhow::Result<Tokens> {
-    let ids = text
-        .split(|c: char| c.is_whitespace() || c == ',')
-        .filter(|s| !s.is_empty())
-        .map(|s| {
-            s.parse::<u32>()
-                .with_context(|| format!("\"{}\" is not a token id", shown(s)))
-        })
-        .collect::<anyhow::Result<Vec<_>>>()?;
-    if ids.is_empty() {
-        bail!("no token id; give for example --ids \"101 7592 102\"");
+    match TokenIds::parse(text) {
+        Err(TokenizerError::EmptyText { .. }) => {
+            bail!("no token id; give for example --ids \"101 7592 102\"")
+        }
+        parsed => Ok(Tokens::from_ids(parsed?)),
     }
-    Ok(Tokens::from_ids(ids))
 }
 
 /// Refuses a stream without any text.

@@ -8,6 +8,7 @@ use std::fmt;
 use std::io::{self, Write};
 
 use anyhow::{Context, ensure};
+use fqbert_host::Unknown;
 use fqbert_names::message;
 use serde::Serialize;
 
@@ -57,6 +58,19 @@ pub fn warn_of_cuts(cut: usize, of: usize, longest: usize) {
         warn(&format!(
             "{cut} of {of} texts were cut to {longest} tokens, the longest sequence of this model \
              on this device"
+        ));
+    }
+}
+
+/// Says how much of the texts is not in the vocabulary, if it is much.
+pub fn warn_of_unknown(unknown: Unknown) {
+    if unknown.is_much() {
+        warn(&format!(
+            "{} of {} tokens ({:.0} %) are unknown to the model's tokenizer: it is not the one for \
+             these texts, or the texts are not those that the model is for",
+            unknown.unknown,
+            unknown.tokens,
+            100.0 * unknown.share()
         ));
     }
 }

@@ -65,6 +65,10 @@ pub struct DeviceRun {
     pub packing: bool,
     /// Texts, or pairs of them, that were cut to the longest sequence.
     pub texts_cut: usize,
+    /// Tokens of the texts that the model's vocabulary does not have.
+    pub unknown_tokens: usize,
+    /// Of all tokens of the texts, 0 to 1.
+    pub unknown_share: f64,
     /// Runs of the accelerator.
     pub runs: u64,
     /// Cycles of the accelerator.

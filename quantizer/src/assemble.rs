@@ -23,7 +23,7 @@ pub(crate) fn assemble(
         layers,
         head_pre: head_pre.cloned(),
         classifier: classifier.cloned(),
-        tokenizer: tokenizer.map(|t| TokenizerFile::new(t.json().to_vec())),
+        tokenizer: tokenizer.map(TokenizerFile::of),
     };
     model.validate()?;
     Ok(model)

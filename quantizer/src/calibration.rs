@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use fqbert_files::TextInput;
-use fqbert_host::{Tokenizer, TokenizerError, Tokens};
+use fqbert_host::{Encode, TokenizerError, Tokens, Unknown};
 use fqbert_names::{listed, shown};
 use fqbert_random::Random;
 
@@ -60,6 +60,8 @@ pub struct Calibration {
     description: String,
     /// Texts that were cut.
     cut: usize,
+    /// What of the texts is not in the vocabulary.
+    unknown: Unknown,
 }
 
 impl Calibration {
@@ -67,15 +69,15 @@ impl Calibration {
     /// takes (the float and integer values of one layer's tokens, about 4 GB at 3072 wide).
     pub const MAX_TOKENS: usize = 65_536;
 
-    /// Texts from a file, a pipe, or standard input (`-`) with one in each line; empty lines are
-    /// passed over.
+    /// Texts (or token ids, with [`fqbert_host::TokenIds`]) from a file, a pipe, or standard
+    /// input (`-`) with one in each line; empty lines are passed over.
     ///
     /// # Errors
     /// A file that cannot be read or holds no text, a line that is not UTF-8 or too long, a text
     /// that the tokenizer refuses.
     pub fn from_text_file(
         path: &Path,
-        tokenizer: &Tokenizer,
+        tokenizer: &impl Encode,
         sample: &Sample,
     ) -> Result<Self, QuantizeError> {
         let mut chosen = Reservoir::new(sample);
@@ -95,7 +97,7 @@ impl Calibration {
     pub fn from_tsv(
         path: &Path,
         columns: &Columns,
-        tokenizer: &Tokenizer,
+        tokenizer: &impl Encode,
         sample: &Sample,
     ) -> Result<Self, QuantizeError> {
         if columns.texts.is_empty() || columns.texts.contains(&0) {
@@ -124,7 +126,7 @@ impl Calibration {
     pub fn from_named_column(
         path: &Path,
         name: &str,
-        tokenizer: &Tokenizer,
+        tokenizer: &impl Encode,
         sample: &Sample,
     ) -> Result<Self, QuantizeError> {
         let mut chosen = Reservoir::new(sample);
@@ -157,7 +159,7 @@ impl Calibration {
     /// No texts, or one that the tokenizer refuses.
     pub fn from_texts<S: AsRef<str>>(
         texts: &[S],
-        tokenizer: &Tokenizer,
+        tokenizer: &impl Encode,
         max_len: usize,
     ) -> Result<Self, QuantizeError> {
         let texts = texts.iter().enumerate();
@@ -170,20 +172,23 @@ impl Calibration {
     /// Texts with their numbers, which `refuse` tells.
     fn encoded<'t>(
         texts: impl Iterator<Item = (usize, &'t str)>,
-        tokenizer: &Tokenizer,
+        tokenizer: &impl Encode,
         max_len: usize,
         refuse: impl Fn(usize, TokenizerError) -> QuantizeError,
     ) -> Result<Self, QuantizeError> {
         let mut cut = 0;
+        let mut unknown = Unknown::default();
         let sequences = texts.map(|(number, text)| {
             let encoding = tokenizer.encode(text, max_len);
             let encoding = encoding.map_err(|source| refuse(number, source))?;
             cut += usize::from(encoding.truncated);
+            unknown.add(tokenizer.unknown(&encoding));
             Ok(encoding.into())
         });
         let sequences = sequences.collect::<Result<_, QuantizeError>>()?;
         let mut calibration = Self::from_sequences(sequences)?;
         calibration.cut = cut;
+        calibration.unknown = unknown;
         Ok(calibration)
     }
 
@@ -208,6 +213,7 @@ impl Calibration {
             source: String::new(),
             description: String::new(),
             cut: 0,
+            unknown: Unknown::default(),
         };
         calibration.describe();
         Ok(calibration)
@@ -280,6 +286,11 @@ impl Calibration {
         self.cut
     }
 
+    /// How much of the texts is not in the vocabulary.
+    pub fn unknown(&self) -> Unknown {
+        self.unknown
+    }
+
     /// In words, for the model's provenance.
     pub fn description(&self) -> &str {
         &self.description
@@ -288,7 +299,7 @@ impl Calibration {
     fn chosen(
         chosen: Reservoir,
         path: &Path,
-        tokenizer: &Tokenizer,
+        tokenizer: &impl Encode,
         sample: &Sample,
     ) -> Result<Self, QuantizeError> {
         if chosen.kept.is_empty() {

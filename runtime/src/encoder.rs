@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fqbert_host::{Encoding, Tokenizer};
+use fqbert_host::{Encoding, Tokenizer, Unknown};
 
 use crate::error::TaskError;
 
@@ -24,8 +24,15 @@ impl Encoder {
         Ok(tokenizer.encode(text, self.longest)?)
     }
 
-    /// Tokens that a text is cut to.
+    /// Tokens that a text is cut to: the longest sequence, or less if the model says so.
     pub fn longest(&self) -> usize {
-        self.longest
+        let tokenizer = self.tokenizer.as_ref();
+        tokenizer.map_or(self.longest, |t| t.longest(self.longest))
+    }
+
+    /// How much of a text is not in the vocabulary.
+    pub fn unknown(&self, encoding: &Encoding) -> Unknown {
+        let tokenizer = self.tokenizer.as_ref();
+        tokenizer.map_or_else(Unknown::default, |t| t.unknown([encoding]))
     }
 }

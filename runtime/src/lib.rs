@@ -31,7 +31,8 @@ mod uri;
 pub use encoder::Encoder;
 pub use error::TaskError;
 pub use fqbert_host::{
-    Encoding, HeadOutput, Host, HostError, Tokenizer, TokenizerError, Tokens, WordSpan,
+    Encoding, HeadOutput, Host, HostError, TextSettings, TokenIds, Tokenizer, TokenizerError,
+    Tokens, Unknown, WordSpan,
 };
 pub use fqbert_model::QuantizedModel;
 #[cfg(feature = "tokio")]

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use fqbert_host::{
-    Encoding, HeadOutput, HostError, Reading, Task, Tokenizer, Tokens, WordSpan, argmax,
+    Encoding, HeadOutput, HostError, Reading, Task, Tokens, Unknown, WordSpan, argmax,
 };
 use fqbert_model::QuantizedModel;
 use fqbert_names as names;
@@ -77,7 +77,7 @@ impl Text {
     fn new(session: Failover) -> Result<Self, TaskError> {
         let model = session.session().model();
         let tokenizer = match &model.tokenizer {
-            Some(t) => Some(Tokenizer::from_bytes(t.json().to_vec())?),
+            Some(t) => Some(t.load()?),
             None => None,
         };
         if let Some(tokenizer) = &tokenizer {
@@ -117,6 +117,14 @@ impl Text {
 
     fn encode(&self, text: &str) -> Result<Encoding, TaskError> {
         self.encoder.encode(text)
+    }
+
+    fn longest(&self) -> usize {
+        self.encoder.longest()
+    }
+
+    fn unknown(&self, encoding: &Encoding) -> Unknown {
+        self.encoder.unknown(encoding)
     }
 
     fn encode_all<S: AsRef<str>>(&self, texts: &[S]) -> Result<Vec<Tokens>, TaskError> {
@@ -256,6 +264,16 @@ macro_rules! over_text {
         /// Checks that a sequence of token ids can be run.
         pub fn check(&self, tokens: &Tokens) -> Result<(), TaskError> {
             Ok(self.0.session.session().check(tokens)?)
+        }
+
+        /// Tokens that a text is cut to: the longest sequence, or less if the model says so.
+        pub fn longest(&self) -> usize {
+            self.0.longest()
+        }
+
+        /// How much of an encoded text is not in the vocabulary.
+        pub fn unknown(&self, encoding: &Encoding) -> Unknown {
+            self.0.unknown(encoding)
         }
 
         /// Tokens that a text becomes, cut to the longest sequence.

@@ -8,6 +8,7 @@ use crate::host::{note, root, run};
 use crate::planted;
 use crate::qat;
 use crate::synth;
+use crate::tokens;
 
 /// `cargo xtask full-check`.
 #[derive(clap::Args)]
@@ -27,6 +28,9 @@ const COSIM_MUTANTS: &str = "10000";
 /// Seeds of histories under faults.
 const HISTORIES: &str = "--seeds=0..1000000";
 
+/// Random tokenizer settings, against 200 in the test command.
+const TOKENIZERS: &str = "2000";
+
 /// Cargo's arguments, split at blanks.
 const CLIPPY: &str = "clippy --locked --workspace --all-targets --all-features -- -D warnings";
 const TESTS: &str = "test --locked --workspace --all-features -- --include-ignored";
@@ -37,7 +41,7 @@ const SIMULATE: &str = "run --locked --release -p fqbert-simulation --";
 
 /// Every test that is marked as slow, the property tests with more cases, the benchmarks' crates,
 /// which the test command leaves out, mutants and histories by the million, planted bugs,
-/// quantization-aware training and synthesis.
+/// token ids against transformers', quantization-aware training and synthesis.
 pub fn main(_: &Args) -> Result<ExitCode> {
     let root = root();
     let cargo = |args: &str| {
@@ -74,6 +78,10 @@ pub fn main(_: &Args) -> Result<ExitCode> {
     note("== histories under faults, and planted bugs that they find");
     run(cargo(SIMULATE).arg(HISTORIES))?;
     planted::run(&root, "")?;
+    note(format!(
+        "== {TOKENIZERS} random tokenizers against transformers"
+    ));
+    tokens::run_cases(&root, TOKENIZERS)?;
     note("== cargo xtask synth --check");
     synth::run(&root, true)?;
     note("== cargo xtask qat");

@@ -17,6 +17,7 @@ mod qat;
 mod synth;
 mod test;
 mod tidy;
+mod tokens;
 mod vm;
 
 use clap::{CommandFactory, Parser, Subcommand};

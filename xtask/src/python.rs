@@ -47,6 +47,14 @@ pub const QAT: Set = Set {
     folder: ".cache/qat-venv",
     complete: true,
 };
+/// transformers' tokenizers without PyTorch: 0.2 GB, and with pins of their own for what the others
+/// use too.
+pub const TOKENS: Set = Set {
+    name: "tokens",
+    requirements: include_str!("../requirements-tokens.txt"),
+    folder: ".cache/tokens-venv",
+    complete: true,
+};
 /// Yosys, for `cargo xtask synth`.
 pub const SYNTH: Set = Set {
     name: "synth",

@@ -37,6 +37,9 @@ pub struct Eval {
     /// Name of the TSV column with a second text, for models that take pairs.
     #[arg(long, value_name = "NAME")]
     pub second_column: Option<String>,
+    /// The column holds token ids, special tokens included, in place of texts.
+    #[arg(long, conflicts_with = "second_column")]
+    pub ids: bool,
     /// Name of the TSV column with the label: a class's name or number; several with commas for a
     /// multi-label model; one for each word, with spaces, for a tagger; a number for a regression.
     #[arg(long, default_value = "label", value_name = "NAME")]

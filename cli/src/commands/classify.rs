@@ -1,7 +1,7 @@
 //! `fqbert classify`.
 
 use fqbert_names::shown;
-use fqbert_runtime::{Classification, Classifier, Encoder, Provenance, TaskError, Tokens};
+use fqbert_runtime::{Classification, Classifier, Encoder, Encoding, Provenance, TaskError, Tokens, Unknown};
 use serde::Serialize;
 
 use crate::answers::{self, Answerer, Sequence, Shape};
@@ -43,6 +43,10 @@ impl Answerer for Classifier {
 
     fn encoder(&self) -> Encoder {
         Classifier::encoder(self)
+    }
+
+    fn unknown(&self, encoding: &Encoding) -> Unknown {
+        Classifier::unknown(self, encoding)
     }
 
     fn check(&self, tokens: &Tokens) -> Result<(), TaskError> {

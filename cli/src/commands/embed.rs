@@ -1,6 +1,6 @@
 //! `fqbert embed`.
 
-use fqbert_runtime::{Embedder, Encoder, Provenance, TaskError, Tokens};
+use fqbert_runtime::{Embedder, Encoder, Encoding, Provenance, TaskError, Tokens, Unknown};
 
 use super::classify::tokens;
 use crate::answers::{self, Answerer, Sequence, Shape};
@@ -31,6 +31,10 @@ impl Answerer for Embedder {
 
     fn encoder(&self) -> Encoder {
         Embedder::encoder(self)
+    }
+
+    fn unknown(&self, encoding: &Encoding) -> Unknown {
+        Embedder::unknown(self, encoding)
     }
 
     fn check(&self, tokens: &Tokens) -> Result<(), TaskError> {

@@ -1,6 +1,7 @@
 //! `fqbert inspect`.
 
 use std::fmt::{self, Write};
+use std::sync::LazyLock;
 
 use anyhow::anyhow;
 use fqbert_compiler::{
@@ -9,6 +10,7 @@ use fqbert_compiler::{
 use fqbert_contract::CONTRACT_SHA256;
 use fqbert_contract::geometry::Mode;
 use fqbert_contract::verify::verify;
+use fqbert_host::TextSettings;
 use fqbert_model::{Linear, Provenance, Quantization, QuantizedModel};
 use fqbert_names as names;
 use serde::Serialize;
@@ -67,6 +69,8 @@ struct Inspection {
     shape: Shape,
     quantization: Quantization,
     provenance: Provenance,
+    /// Settings of the checkpoint's files that texts are read by.
+    text: TextSettings,
     compression: Compression,
     geometry: &'static str,
     /// Sequence lengths that programs are compiled for.
@@ -97,6 +101,7 @@ pub fn run(cli: &Cli, args: &Inspect) -> anyhow::Result<()> {
         shape: shape(&model),
         quantization: model.quantization.clone(),
         provenance: model.provenance.clone(),
+        text: settings(&model).clone(),
         compression: compression(&model),
         geometry: geometry.name,
         buckets: buckets(&geometry, &model),
@@ -131,6 +136,12 @@ fn text(i: &Inspection, plan: &MemoryPlan, semaphores: usize) -> Result<String, 
     )?;
     if !s.labels.is_empty() {
         writeln!(out, "labels: {}", names::listed(&s.labels))?;
+    }
+    for setting in &i.text.applied {
+        writeln!(out, "setting: {setting}")?;
+    }
+    for note in &i.text.notes {
+        writeln!(out, "note: {}", names::said(note))?;
     }
     let (q, p) = (&i.quantization, &i.provenance);
     writeln!(
@@ -213,9 +224,17 @@ fn shape(model: &QuantizedModel) -> Shape {
         heads: c.heads,
         intermediate: c.intermediate,
         vocab: c.vocab,
-        longest: c.max_sequence(),
+        longest: settings(model)
+            .max_tokens
+            .map_or(c.max_sequence(), |n| n.min(c.max_sequence())),
         labels: c.labels.clone(),
     }
+}
+
+/// Settings of texts; none for a model without a tokenizer.
+fn settings(model: &QuantizedModel) -> &TextSettings {
+    static NONE: LazyLock<TextSettings> = LazyLock::new(TextSettings::default);
+    model.tokenizer.as_ref().map_or(&NONE, |t| t.settings())
 }
 
 fn compression(model: &QuantizedModel) -> Compression {

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, bail, ensure};
-use fqbert_checkpoint::{Checkpoint, LoadOptions, load_tokenizer};
+use fqbert_checkpoint::{Checkpoint, CheckpointError, LoadOptions, load_tokenizer};
 use fqbert_files::{Output, Outputs};
-use fqbert_host::{TaskKind, Tokenizer, Tokens};
+use fqbert_host::{Encode, TaskKind, TokenIds, Tokenizer, Tokens};
 use fqbert_model::{FloatMetric, QuantizedModel};
 use fqbert_quantizer::{
     Calibration, Columns, Goal, Job, LearnedScales, Mix, Progress, QuantizeOptions, RangeMethod,
@@ -100,15 +100,19 @@ pub fn run(cli: &Cli, args: &Quantize) -> anyhow::Result<()> {
     let places = Places::open(args)?;
     let checkpoint = load(args).with_context(|| format!("checkpoint {}", folder.display()))?;
     places.model.has_room(least_bytes(&checkpoint))?;
-    let tokenizer =
-        load_tokenizer(folder).with_context(|| format!("tokenizer of {}", folder.display()))?;
+    let tokenizer = tokenizer(args, &checkpoint)?;
     let learned = LearnedScales::load(folder)?;
     let calibration = args
         .calibrate
         .as_ref()
         .map(|path| {
-            calibration(path, args, &tokenizer, checkpoint.config.max_sequence())
-                .with_context(|| format!("calibration data {}", path.display()))
+            calibration(
+                path,
+                args,
+                tokenizer.as_ref(),
+                checkpoint.config.max_sequence(),
+            )
+            .with_context(|| format!("calibration data {}", path.display()))
         })
         .transpose()?;
     let options = options(args)?;
@@ -119,7 +123,7 @@ pub fn run(cli: &Cli, args: &Quantize) -> anyhow::Result<()> {
             nothing_to_choose(args)?;
             let (model, report) = quantize_learned(
                 &checkpoint,
-                Some(&tokenizer),
+                tokenizer.as_ref(),
                 learned,
                 calibration.as_ref().map(|c| &c.0),
                 &options,
@@ -135,7 +139,7 @@ pub fn run(cli: &Cli, args: &Quantize) -> anyhow::Result<()> {
         (None, Some((calibration, held_out))) => {
             let job = Job {
                 checkpoint: &checkpoint,
-                tokenizer: Some(&tokenizer),
+                tokenizer: tokenizer.as_ref(),
                 calibration,
                 options: &options,
                 stages: stages.as_ref(),
@@ -168,6 +172,20 @@ fn load(args: &Quantize) -> anyhow::Result<Checkpoint> {
         ..LoadOptions::default()
     };
     Ok(Checkpoint::load(&args.checkpoint, &options)?)
+}
+
+/// The folder's tokenizer; none if there is none and only token ids are used.
+fn tokenizer(args: &Quantize, checkpoint: &Checkpoint) -> anyhow::Result<Option<Tokenizer>> {
+    let folder = &args.checkpoint;
+    let tokenizer = match load_tokenizer(folder) {
+        Err(CheckpointError::NoTokenizer(_)) if args.ids => return Ok(None),
+        loaded => loaded.with_context(|| format!("tokenizer of {}", folder.display()))?,
+    };
+    let tokenizer = tokenizer.for_task(checkpoint.config.task);
+    for note in &tokenizer.settings().notes {
+        output::warn(note);
+    }
+    Ok(Some(tokenizer))
 }
 
 /// Scheme and ranges as asked for, and what the model file says of its origin.
@@ -311,18 +329,23 @@ fn stages(args: &Quantize) -> anyhow::Result<Option<StageFolder>> {
 fn calibration(
     path: &Path,
     args: &Quantize,
-    tokenizer: &Tokenizer,
+    tokenizer: Option<&Tokenizer>,
     longest: usize,
 ) -> anyhow::Result<(Calibration, Vec<Tokens>)> {
     let judged = args.budget.is_some() || args.max_drop.is_some() || args.sensitivity.is_some();
     let held_out = if judged { args.held_out } else { 0 };
     let max_len = args.max_tokens.min(longest);
+    let max_len = tokenizer.map_or(max_len, |t| t.longest(max_len));
     let sample = Sample {
         limit: args.samples.saturating_add(held_out),
         max_len,
         seed: args.seed,
     };
-    let all = draw(path, args, tokenizer, &sample)?;
+    let all = match tokenizer.filter(|_| !args.ids) {
+        Some(tokenizer) => draw(path, args, tokenizer, &sample)?,
+        None => draw(path, args, &TokenIds, &sample)?,
+    };
+    output::warn_of_unknown(all.unknown());
     if all.cut() > 0 {
         output::warn(&format!(
             "{} of {} calibration texts were cut to {max_len} tokens",
@@ -339,7 +362,7 @@ fn calibration(
 fn draw(
     path: &Path,
     args: &Quantize,
-    tokenizer: &Tokenizer,
+    tokenizer: &impl Encode,
     sample: &Sample,
 ) -> anyhow::Result<Calibration> {
     let Some(column) = &args.column else {
@@ -399,6 +422,7 @@ fn command_line(args: &Quantize) -> String {
     if let Some(path) = &args.calibrate {
         words.push(format!("--calibrate {}", name(path)));
         words.extend(args.column.as_ref().map(|c| format!("--column {c}")));
+        words.extend(args.ids.then(|| "--ids".to_owned()));
         words.push(format!(
             "--samples {} --max-tokens {}",
             args.samples, args.max_tokens

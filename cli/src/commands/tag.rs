@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use anyhow::ensure;
 use fqbert_names::shown;
-use fqbert_runtime::{Encoder, Provenance, TaggedWord, Tagger, TaskError, Tokens};
+use fqbert_runtime::{Encoder, Encoding, Provenance, TaggedWord, Tagger, TaskError, Tokens, Unknown};
 use serde::Serialize;
 use serde_json::Map;
 
@@ -57,6 +57,10 @@ impl Answerer for Tagger {
 
     fn encoder(&self) -> Encoder {
         Tagger::encoder(self)
+    }
+
+    fn unknown(&self, encoding: &Encoding) -> Unknown {
+        Tagger::unknown(self, encoding)
     }
 
     fn check(&self, tokens: &Tokens) -> Result<(), TaskError> {

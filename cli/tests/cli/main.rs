@@ -10,5 +10,6 @@ mod names;
 mod provenance;
 mod quantize;
 mod recordings;
+mod settings;
 mod streams;
 mod texts;

@@ -294,6 +294,9 @@ fn a_tokenizer_that_multiplies_text_is_refused() {
         "content": "a".repeat(30)});
     json["normalizer"] = serde_json::json!({"type": "Sequence", "normalizers": vec![step; 6]});
     fs::write(&file, json.to_string()).unwrap();
+    // BertTokenizer would take its own normalizer.
+    let class = r#"{"tokenizer_class": "PreTrainedTokenizerFast"}"#;
+    fs::write(folder.join("tokenizer_config.json"), class).unwrap();
     let (output, text) = (
         fixture().path("bomb.safetensors"),
         fixture().path("text.txt"),

@@ -74,6 +74,16 @@ pub enum CheckpointError {
         /// What is supported, or what to do.
         remedy: String,
     },
+    /// The folder is the Transformer of a sentence-transformers model, whose pooling is elsewhere.
+    #[error(
+        "the folder is no more than the Transformer of a sentence-transformers model: give {}, \
+         where modules.json says how its tokens become one vector",
+        names::path(model)
+    )]
+    PartOf {
+        /// The model's folder.
+        model: PathBuf,
+    },
     /// Nothing says what the model is to be used for.
     #[error(
         "config.json names no architecture, so the use of the model is unknown; choose one: \

@@ -28,11 +28,14 @@
 mod config;
 mod error;
 mod files;
+mod keys;
+mod layout;
 mod linear;
 mod listing;
 mod names;
 mod pooling;
 mod reference;
+mod settings;
 pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -42,6 +45,7 @@ mod weights;
 
 pub use config::ConfigFile;
 pub use error::CheckpointError;
+pub use keys::{Does, KEYS, Key};
 pub use linear::{FloatLinear, LayerNorm};
 pub use listing::files;
 pub use reference::{NoObserver, Observer, Site};

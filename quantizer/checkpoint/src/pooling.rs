@@ -1,31 +1,26 @@
 //! How a sentence-transformers folder says that its token vectors become one.
 
-use std::path::{Component, Path};
+use std::path::Path;
 
 use fqbert_host::{Head, Pooling};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::error::CheckpointError;
 use crate::files::{is_there, read_json};
-
-const MODULES: &str = "modules.json";
-const POOLING: &str = "1_Pooling/config.json";
-
-#[derive(serde::Deserialize)]
-struct Module {
-    #[serde(default)]
-    path: String,
-    r#type: String,
-}
+use crate::keys::{MODULES, Object, POOLING};
+use crate::layout::Layout;
+use crate::settings::default_prompt;
 
 /// Reads `modules.json` and the pooling configuration that it points at, or
 /// `1_Pooling/config.json` alone; without either, the mean, normalised.
-pub(crate) fn embedding_head(folder: &Path) -> Result<Head, CheckpointError> {
-    let modules = folder.join(MODULES);
-    if !is_there(&modules) {
-        let config = folder.join(POOLING);
+pub(crate) fn embedding_head(layout: &Layout) -> Result<Head, CheckpointError> {
+    let Some(modules) = layout.modules() else {
+        if let Some(model) = layout.part_of() {
+            return Err(CheckpointError::PartOf { model });
+        }
+        let config = layout.root().join(POOLING);
         let pooling = if is_there(&config) {
-            pooling(&config)?
+            pooling(layout, &config)?
         } else {
             Pooling::Mean
         };
@@ -33,30 +28,21 @@ pub(crate) fn embedding_head(folder: &Path) -> Result<Head, CheckpointError> {
             pooling,
             normalize: true,
         });
-    }
-    let modules: Vec<Module> = read_json(&modules)?;
+    };
     let mut found = None;
     let mut normalize = false;
-    for module in &modules {
-        match module.r#type.rsplit('.').next().unwrap_or_default() {
+    for module in modules {
+        match module.kind.as_str() {
             "Transformer" => {}
             "Pooling" => {
-                let path = Path::new(&module.path);
-                if !path.components().all(|c| matches!(c, Component::Normal(_))) {
-                    return Err(CheckpointError::BadField {
-                        file: MODULES,
-                        field: "path".into(),
-                        found: module.path.chars().take(80).collect(),
-                        expected: "a folder inside the model's folder".into(),
-                    });
-                }
-                found = Some(pooling(&folder.join(path).join("config.json"))?);
+                let path = layout.root().join(&module.path).join("config.json");
+                found = Some(pooling(layout, &path)?);
             }
             "Normalize" => normalize = true,
             _ => {
                 return Err(CheckpointError::Unsupported {
                     what: "sentence-transformers module",
-                    name: module.r#type.clone(),
+                    name: module.name.clone(),
                     remedy: "supported are Transformer, Pooling and Normalize".into(),
                 });
             }
@@ -69,25 +55,40 @@ pub(crate) fn embedding_head(folder: &Path) -> Result<Head, CheckpointError> {
     Ok(Head::Embedding { pooling, normalize })
 }
 
-fn pooling(path: &Path) -> Result<Pooling, CheckpointError> {
-    let config: Map<String, Value> = read_json(path)?;
-    // Since sentence-transformers 5 one name, before it one flag for each mode.
-    let mut modes: Vec<&str> = config
-        .iter()
-        .filter(|(_, v)| **v == Value::Bool(true))
-        .filter_map(|(k, _)| k.strip_prefix("pooling_mode_"))
-        .collect();
-    if let Some(Value::String(mode)) = config.get("pooling_mode") {
-        modes.push(mode);
+/// Since sentence-transformers 5 one name or a list, before it one flag for each mode; without
+/// any the mean.
+fn pooling(layout: &Layout, path: &Path) -> Result<Pooling, CheckpointError> {
+    let file = Object::new(POOLING, read_json(path)?);
+    if let Some(key) = file.unknown().next() {
+        return Err(file.bad(key, "no such key: a Pooling module has none of this name"));
     }
-    modes.dedup();
+    if !file.flag("include_prompt", true)? && !default_prompt(layout)?.is_empty() {
+        let expected = "true: there is a default prompt, whose tokens would be left out";
+        return Err(file.bad("include_prompt", expected));
+    }
+    let modes: Vec<&str> = match file.get("pooling_mode") {
+        Some(Value::String(mode)) => vec![mode],
+        Some(Value::Array(modes)) => {
+            let modes = modes.iter().map(Value::as_str);
+            let modes: Option<Vec<&str>> = modes.collect();
+            modes.ok_or_else(|| file.bad("pooling_mode", "a name or a list of names"))?
+        }
+        Some(_) => return Err(file.bad("pooling_mode", "a name or a list of names")),
+        None => {
+            let mut modes = Vec::new();
+            for key in file.map.keys() {
+                if let Some(mode) = key.strip_prefix("pooling_mode_")
+                    && file.flag(key, false)?
+                {
+                    modes.push(mode);
+                }
+            }
+            modes
+        }
+    };
     match modes.as_slice() {
-        ["mean_tokens" | "mean"] => Ok(Pooling::Mean),
+        ["mean_tokens" | "mean"] | [] => Ok(Pooling::Mean),
         ["cls_token" | "cls"] => Ok(Pooling::Cls),
-        [] => Err(CheckpointError::MissingField {
-            file: POOLING,
-            field: "pooling_mode_mean_tokens or pooling_mode_cls_token".into(),
-        }),
         modes => Err(CheckpointError::Unsupported {
             what: "pooling",
             name: modes.join(" + "),

@@ -10,7 +10,7 @@ use fqbert_host::{
 
 use crate::config::ConfigFile;
 use crate::error::CheckpointError;
-use crate::files::is_there;
+use crate::layout::Layout;
 use crate::linear::{FloatLinear, LayerNorm};
 use crate::names::{Names, Part};
 use crate::pooling::embedding_head;
@@ -70,17 +70,18 @@ impl Checkpoint {
     pub fn load(folder: &Path, options: &LoadOptions) -> Result<Self, CheckpointError> {
         // All that computes with a checkpoint does so in rayon's own pool.
         fqbert_threads::check()?;
-        let file = ConfigFile::load(folder)?;
+        let layout = Layout::of(folder)?;
+        let file = ConfigFile::load(layout.transformer())?;
         let task = match options.task {
             Some(task) => task,
             // sentence-transformers folders are complete even where the class is not named.
-            None if file.architecture.is_none() && is_there(&folder.join("modules.json")) => {
+            None if file.architecture.is_none() && layout.is_sentence_transformers() => {
                 TaskKind::Embedding
             }
             None => file.stated_task()?,
         };
         let mut config = file.config;
-        let store = TensorStore::open(folder)?;
+        let store = TensorStore::open(layout.transformer())?;
         let names = Names::detect(&store, &config)?;
         let mut loader = Loader {
             store: &store,
@@ -100,7 +101,7 @@ impl Checkpoint {
             (TaskKind::Embedding, Some((pooling, normalize))) => {
                 Head::Embedding { pooling, normalize }
             }
-            (TaskKind::Embedding, None) => embedding_head(folder)?,
+            (TaskKind::Embedding, None) => embedding_head(&layout)?,
         };
         let ignored = loader.ignored(task)?;
         settle(&mut config, &head)?;

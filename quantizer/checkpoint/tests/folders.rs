@@ -236,6 +236,26 @@ fn sentence_transformers_files_decide_the_pooling() {
         "{}",
         refused()
     );
+    pooling(r#"{"pooling_mode": ["mean", "cls"]}"#);
+    assert!(refused().contains("mean + cls"), "{}", refused());
+    pooling(r#"{"pooling_mode": 5}"#);
+    assert!(refused().contains("list of names"), "{}", refused());
+    pooling(r#"{"pooling_mode_cls_token": "yes"}"#);
+    assert!(refused().contains("true or false"), "{}", refused());
+    pooling(r#"{"pooling": "cls"}"#);
+    assert!(refused().contains("no such key"), "{}", refused());
+    for (json, expected) in [
+        (r#"{"pooling_mode": ["cls"]}"#, Pooling::Cls),
+        (
+            r#"{"pooling_mode": "cls", "pooling_mode_mean_tokens": true}"#,
+            Pooling::Cls,
+        ),
+        (r#"{"pooling_mode_mean_tokens": false}"#, Pooling::Mean),
+        (r#"{"embedding_dimension": 128}"#, Pooling::Mean),
+    ] {
+        pooling(json);
+        assert_eq!(head(), expect(expected, false), "{json}");
+    }
     modules(r#"[{"path": "../elsewhere", "type": "sentence_transformers.models.Pooling"}]"#);
     assert!(refused().contains("../elsewhere"), "{}", refused());
     modules(r#"[{"path": "2_Dense", "type": "sentence_transformers.models.Dense"}]"#);

@@ -53,12 +53,6 @@ fn configurations_that_we_do_not_run() {
             "RoBERTa, but architectures says BERT",
         ),
         ("model_type", json!(7), "expected a string"),
-        ("architectures", json!(["NomicBertModel"]), "NomicBertModel"),
-        (
-            "architectures",
-            json!(["BertGenerationEncoder"]),
-            "BertGenerationEncoder",
-        ),
         (
             "architectures",
             json!(["BertModel", "BertModel"]),
@@ -94,6 +88,41 @@ fn configurations_that_we_do_not_run() {
         let found = with(Family::DistilBert, key, value).expect_err(key);
         assert!(found.contains(expected), "{key}: {found}");
     }
+}
+
+#[test]
+fn a_class_that_is_not_known_needs_a_task() {
+    for class in [
+        "TFBertForSequenceClassification",
+        "BertGenerationEncoder",
+        "OurModel",
+    ] {
+        let file = with(Family::Bert, "architectures", json!([class])).unwrap();
+        assert_eq!(file.config.family, Family::Bert);
+        let said = file.stated_task().unwrap_err().to_string();
+        assert!(
+            said.contains(class) && said.contains("--task classification"),
+            "{said}"
+        );
+    }
+    let mut config = config_of(&Spec::default());
+    config["architectures"] = json!(["OurModel"]);
+    config["model_type"] = Value::Null;
+    config["type_vocab_size"] = json!(1);
+    let said = ConfigFile::from_json(&config).unwrap_err().to_string();
+    assert!(said.contains("OurModel"), "{said}");
+    // With a task the tensors decide.
+    let spec = Spec::default();
+    let folder = folder(&spec);
+    config["model_type"] = json!("bert");
+    config["type_vocab_size"] = json!(2);
+    std::fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
+    assert!(error(folder.path()).contains("OurModel"));
+    let options = LoadOptions {
+        task: Some(TaskKind::SequenceClassification),
+        ..LoadOptions::default()
+    };
+    Checkpoint::load(folder.path(), &options).unwrap();
 }
 
 #[test]

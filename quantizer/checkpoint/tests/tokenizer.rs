@@ -261,8 +261,8 @@ fn settings_of_the_older_files() {
     };
     assert!(vocab(b"[PAD]\n[UNK]\n\xff").contains("line 3: not UTF-8"));
     assert!(vocab(b"[PAD]\n[UNK]\n[PAD]").contains("line 3: the token \"[PAD]\" stands twice"));
-    assert!(vocab(b"[PAD]\n[UNK]").contains("[CLS]"));
-    assert!(vocab(b"").contains("[PAD]"));
+    assert!(vocab(b"[PAD]\n[UNK]").contains("absent, and so \"[SEP]\""));
+    assert!(vocab(b"").contains("[UNK]"), "{}", vocab(b""));
     std::fs::remove_file(folder.path().join("vocab.txt")).unwrap();
     assert!(matches!(
         load_tokenizer(folder.path()),

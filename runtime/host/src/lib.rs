@@ -29,5 +29,8 @@ pub use error::{HostError, InputError, Stage};
 pub use head::{Dense, Head, HeadOutput, argmax};
 pub use host::{Host, QuantizedInput};
 pub use table::Table;
-pub use tokenizer::{Encoding, Tokenizer, TokenizerError, WordSpan};
+pub use tokenizer::{
+    AppliedSetting, Encode, Encoding, TextSettings, TokenIds, Tokenizer, TokenizerError, Unknown,
+    WordSpan,
+};
 pub use tokens::Tokens;

@@ -6,17 +6,25 @@
 mod charsmap;
 mod encoding;
 mod fence;
+mod ids;
 mod limits;
 mod regexes;
+mod settings;
 mod walk;
 
 pub use encoding::{Encoding, WordSpan};
+pub use ids::{Encode, TokenIds};
+pub use settings::{AppliedSetting, TextSettings};
 
+use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fmt;
 
 use fqbert_files::sha256_hex;
 use fqbert_names::said;
+use tokenizers::{ModelWrapper, NormalizedString, Normalizer};
 
+use crate::config::{Task, TaskKind};
 use fence::fenced;
 use limits::Growth;
 
@@ -50,11 +58,28 @@ pub enum TokenizerError {
         /// Rows of the embedding table.
         vocab: usize,
     },
+    /// Two added tokens that are one text.
+    #[error(
+        "the added tokens \"{0}\" and \"{1}\" are the same text once they are normalized; remove \
+         one, or set its \"normalized\" to false"
+    )]
+    SameAdded(String, String),
     /// No text, or nothing in it that makes a token.
     #[error("the {which} has no tokens: it is empty or only white space; give some text")]
     EmptyText {
         /// "text", "first text" or "second text".
         which: &'static str,
+    },
+    /// Something among token ids that is none.
+    #[error("\"{0}\" is not a token id; ids are whole numbers, such as in \"101 7592 102\"")]
+    NoId(String),
+    /// A sequence of ids that is too long.
+    #[error("the sequence has {tokens} ids, {max_len} at most; shorten it")]
+    TooManyIds {
+        /// Ids that it has.
+        tokens: usize,
+        /// The bound.
+        max_len: usize,
     },
     /// The length asked for has no room for text.
     #[error(
@@ -116,6 +141,37 @@ pub enum TokenizerError {
     },
 }
 
+/// How much of some texts is not in the vocabulary, special tokens left out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unknown {
+    /// Tokens of the texts.
+    pub tokens: usize,
+    /// Those of them that stand for what is not in the vocabulary.
+    pub unknown: usize,
+}
+
+impl Unknown {
+    /// A share above which texts are not those that a tokenizer is for. Of English texts with
+    /// BERT's vocabulary 0.1 % are unknown.
+    pub const MUCH: f64 = 0.05;
+
+    /// Of all tokens, 0 to 1.
+    pub fn share(self) -> f64 {
+        self.unknown as f64 / self.tokens.max(1) as f64
+    }
+
+    /// Whether it is more than [`Unknown::MUCH`].
+    pub fn is_much(self) -> bool {
+        self.share() > Self::MUCH
+    }
+
+    /// With those of other texts.
+    pub fn add(&mut self, other: Self) {
+        self.tokens += other.tokens;
+        self.unknown += other.unknown;
+    }
+}
+
 /// A loaded tokenizer.
 #[derive(Clone)]
 pub struct Tokenizer {
@@ -123,7 +179,9 @@ pub struct Tokenizer {
     json: Vec<u8>,
     sha256: String,
     max_id: u32,
+    unknown_id: Option<u32>,
     growth: Growth,
+    settings: TextSettings,
 }
 
 impl fmt::Debug for Tokenizer {
@@ -131,6 +189,7 @@ impl fmt::Debug for Tokenizer {
         f.debug_struct("Tokenizer")
             .field("sha256", &self.sha256)
             .field("max_id", &self.max_id)
+            .field("settings", &self.settings)
             .finish_non_exhaustive()
     }
 }
@@ -149,18 +208,77 @@ impl Tokenizer {
         inner
             .with_truncation(None)
             .map_err(|e| TokenizerError::Load(e.to_string()))?;
+        distinct(&inner)?;
         let vocab = inner.get_vocab(true);
         limits::check_tokens(vocab.keys())?;
         let max_id = vocab.into_values().chain(special_ids(&inner)).max();
         let max_id = max_id.ok_or_else(|| TokenizerError::Load("it has no tokens".into()))?;
         let sha256 = sha256_hex([json.as_slice()]);
         Ok(Tokenizer {
+            unknown_id: unknown_id(&inner, &json),
             inner,
             json,
             sha256,
             max_id,
             growth,
+            settings: TextSettings::default(),
         })
+    }
+
+    /// Checks the length of a `tokenizer.json`, before anything is made of it.
+    ///
+    /// # Errors
+    /// [`TokenizerError::Limit`].
+    pub fn check_size(json: &[u8]) -> Result<(), TokenizerError> {
+        limits::check_size(json)
+    }
+
+    /// The same with settings of the texts.
+    #[must_use]
+    pub fn with_settings(self, settings: TextSettings) -> Self {
+        Self { settings, ..self }
+    }
+
+    /// The same for a model's use: what is put before texts is an embedder's alone.
+    #[must_use]
+    pub fn for_task(mut self, task: Task) -> Self {
+        if task.kind() != TaskKind::Embedding {
+            self.settings.prompt.clear();
+            self.settings
+                .applied
+                .retain(|a| a.key != "default_prompt_name");
+        }
+        self
+    }
+
+    /// Settings of the texts.
+    pub fn settings(&self) -> &TextSettings {
+        &self.settings
+    }
+
+    /// At most `longest`, or the tokens that the settings cut a text to.
+    pub fn longest(&self, longest: usize) -> usize {
+        self.settings
+            .max_tokens
+            .map_or(longest, |most| most.min(longest))
+    }
+
+    /// Id of the token that stands for what is not in the vocabulary, if there is one.
+    pub fn unknown_id(&self) -> Option<u32> {
+        self.unknown_id
+    }
+
+    /// How much of some texts is not in the vocabulary.
+    pub fn unknown<'e>(&self, encodings: impl IntoIterator<Item = &'e Encoding>) -> Unknown {
+        let mut all = Unknown::default();
+        for encoding in encodings {
+            let ids = encoding.ids.iter().zip(&encoding.sequences);
+            for (id, _) in ids.filter(|(_, sequence)| sequence.is_some()) {
+                all.tokens += 1;
+                all.unknown += usize::from(Some(*id) == self.unknown_id);
+            }
+        }
+        all
     }
 
     /// The `tokenizer.json` bytes; [`Tokenizer::from_bytes`] takes them back.
@@ -205,9 +323,19 @@ impl Tokenizer {
     /// [`TokenizerError::EmptyText`] and [`TokenizerError::LengthTooSmall`].
     pub fn encode(&self, text: &str, max_len: usize) -> Result<Encoding, TokenizerError> {
         self.check_text(text, "text")?;
-        let (prefix, cut) = self.prefix(text, max_len)?;
+        let max_len = self.longest(max_len);
+        let prompt = self.settings.prompt.as_str();
+        // Whoever puts it there himself does not mean it twice.
+        let prompt = if text.starts_with(prompt) { "" } else { prompt };
+        let text = match prompt {
+            "" => Cow::Borrowed(text),
+            prompt => Cow::Owned([prompt, text].concat()),
+        };
+        let (prefix, cut) = self.prefix(&text, max_len)?;
         let raw = fenced(|| self.inner.encode(prefix, true)).map_err(TokenizerError::Encode)?;
-        self.finish(&raw, max_len, cut, &["text"])
+        let mut encoding = self.finish(&raw, max_len, cut, &["text"])?;
+        encoding.shift(prompt.len());
+        Ok(encoding)
     }
 
     /// Encodes a pair of texts. What is too much is cut from the end of the longer one.
@@ -222,6 +350,7 @@ impl Tokenizer {
     ) -> Result<Encoding, TokenizerError> {
         self.check_text(first, "first text")?;
         self.check_text(second, "second text")?;
+        let max_len = self.longest(max_len);
         let (first, cut_first) = self.prefix(first, max_len)?;
         let (second, cut_second) = self.prefix(second, max_len)?;
         let raw =
@@ -293,6 +422,41 @@ impl Tokenizer {
             bytes = (bytes * 4).min(MAX_TEXT);
         }
     }
+}
+
+/// Refuses added tokens that are the same text once they are normalized: which of them stands for
+/// it would be another one each time.
+fn distinct(inner: &tokenizers::Tokenizer) -> Result<(), TokenizerError> {
+    let Some(normalizer) = inner.get_normalizer() else {
+        return Ok(());
+    };
+    let mut seen = HashMap::new();
+    for token in inner.get_added_tokens_decoder().into_values() {
+        if !token.normalized {
+            continue;
+        }
+        let mut text = NormalizedString::from(token.content.as_str());
+        fenced(|| normalizer.normalize(&mut text)).map_err(TokenizerError::Load)?;
+        if let Some(other) = seen.insert(text.get().to_owned(), token.content.clone()) {
+            return Err(TokenizerError::SameAdded(
+                said(&other).to_string(),
+                said(&token.content).to_string(),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The id of the model's unknown token.
+fn unknown_id(inner: &tokenizers::Tokenizer, json: &[u8]) -> Option<u32> {
+    let token = match inner.get_model() {
+        ModelWrapper::WordPiece(model) => Some(model.unk_token.as_str()),
+        ModelWrapper::WordLevel(model) => Some(model.unk_token.as_str()),
+        ModelWrapper::BPE(model) => model.unk_token.as_deref(),
+        // The library keeps it to itself.
+        ModelWrapper::Unigram(_) => return limits::unk_id(json),
+    };
+    token.and_then(|token| inner.token_to_id(token))
 }
 
 /// Ids that the tokenizer puts around every text and every pair. Its post-processor names them

@@ -156,3 +156,19 @@ fn damaged_files_are_errors() {
         assert!(!said.contains('\x1b') && said.len() < 1000, "{said}");
     }
 }
+
+#[test]
+fn added_tokens_that_are_one_text() {
+    let token = |id: u64, content: &str, normalized: bool| {
+        json!({"id": id, "content": content, "single_word": false, "lstrip": false,
+            "rstrip": false, "normalized": normalized, "special": false})
+    };
+    let parts = |normalized| {
+        json!({
+            "normalizer": {"type": "Lowercase"},
+            "added_tokens": [token(3, "[E]", normalized), token(4, "[e]", true)],
+        })
+    };
+    refused(parts(true), &["[E]", "[e]", "same text", "normalized"]);
+    load(parts(false)).unwrap();
+}

@@ -1,7 +1,10 @@
 //! The types of a quantized model.
 
 use fqbert_files::sha256_hex;
-use fqbert_host::{Dense, EmbeddingTables, Embeddings, Head, Host, HostError, ModelConfig};
+use fqbert_host::{
+    Dense, EmbeddingTables, Embeddings, Head, Host, HostError, ModelConfig, TextSettings,
+    Tokenizer, TokenizerError,
+};
 use fqbert_numerics::layernorm::LayerNormParams;
 use fqbert_numerics::requant::Requant;
 
@@ -31,18 +34,48 @@ pub struct QuantizedModel {
     pub tokenizer: Option<TokenizerFile>,
 }
 
-/// A `tokenizer.json`.
+/// A `tokenizer.json`, and what else is said of texts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenizerFile {
     json: Vec<u8>,
     sha256: String,
+    settings: TextSettings,
 }
 
 impl TokenizerFile {
     /// Takes the bytes of a `tokenizer.json`.
     pub fn new(json: Vec<u8>) -> Self {
         let sha256 = sha256_hex([json.as_slice()]);
-        Self { json, sha256 }
+        Self {
+            json,
+            sha256,
+            settings: TextSettings::default(),
+        }
+    }
+
+    /// A tokenizer's file with its settings.
+    pub fn of(tokenizer: &Tokenizer) -> Self {
+        Self::new(tokenizer.json().to_vec()).with_settings(tokenizer.settings().clone())
+    }
+
+    /// The same with settings of the texts.
+    #[must_use]
+    pub fn with_settings(self, settings: TextSettings) -> Self {
+        Self { settings, ..self }
+    }
+
+    /// The tokenizer.
+    ///
+    /// # Errors
+    /// Those of [`Tokenizer::from_bytes`].
+    pub fn load(&self) -> Result<Tokenizer, TokenizerError> {
+        let tokenizer = Tokenizer::from_bytes(self.json.clone())?;
+        Ok(tokenizer.with_settings(self.settings.clone()))
+    }
+
+    /// Settings of the texts.
+    pub fn settings(&self) -> &TextSettings {
+        &self.settings
     }
 
     /// The bytes.

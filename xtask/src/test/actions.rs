@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use super::Setting;
 use crate::host::{note, output, run};
 use crate::hot_loops::{self, Target};
-use crate::{dt, python, synth, tidy};
+use crate::{dt, python, synth, tidy, tokens};
 
 /// The folder with labelled data: `$FQBERT_DATA`, else `../shared/data`.
 pub fn data(root: &Path) -> Option<PathBuf> {
@@ -194,6 +194,11 @@ pub fn numpy_model(c: &Setting) -> Result<()> {
     run(Command::new(environment.join("bin/python"))
         .arg(script)
         .arg("--check"))
+}
+
+/// The ids of random tokenizers and texts against those of transformers.
+pub fn token_ids(c: &Setting) -> Result<()> {
+    tokens::run_cases(&c.root, "200")
 }
 
 pub fn device_tree(c: &Setting) -> Result<()> {

@@ -62,6 +62,8 @@ pub const CHECKS: &[Check] = &[
     Check::new("documentation", 1.0, actions::documentation).about("rustdoc without warnings"),
     Check::new("NumPy model", 0.3, actions::numpy_model)
         .about("the golden vectors by an independent implementation"),
+    Check::new("token ids", 1.5, actions::token_ids)
+        .about("200 random tokenizer settings against transformers'; fetches it once"),
     Check::new("device tree", 0.3, actions::device_tree)
         .about("trees and overlays compiled and judged by dt-schema")
         .tools(&[&[Tool::stable("dtc", "device-tree-compiler")]]),

@@ -12,7 +12,7 @@ use fqbert_evaluation::{
     picture,
 };
 use fqbert_files::{Output, Outputs};
-use fqbert_host::Reading;
+use fqbert_host::{Encode, Reading, TokenIds, Unknown};
 use fqbert_model::{QuantizedModel, Task};
 use fqbert_runtime::{Encoding, HeadOutput, Session, Tokenizer, Tokens, open_device};
 
@@ -29,14 +29,15 @@ pub fn run(cli: &Cli, args: &Eval) -> anyhow::Result<()> {
     check(args, kind)?;
     let svg = picture_output(args, &path)?;
     let examples = examples(args, kind, &model.config.labels)?;
-    let tokenizer = tokenizer(&model)?;
+    let tokenizer = (!args.ids).then(|| tokenizer(&model)).transpose()?;
     let float = Float::load(args, kind, &model, &examples)?;
     let mut session = Session::new(
         model.clone().into(),
         open_device(&cli.device)?,
         super::session_options(&args.run),
     )?;
-    let encodings = encode(&examples, &tokenizer, session.longest(), kind)?;
+    let input = Input::read(tokenizer.as_ref(), &examples, session.longest(), kind)?;
+    let encodings = &input.encodings;
     let tokens: Vec<Tokens> = encodings.iter().cloned().map(Tokens::from).collect();
 
     let start = Instant::now();
@@ -65,19 +66,9 @@ pub fn run(cli: &Cli, args: &Eval) -> anyhow::Result<()> {
         slices: args.slices,
         worst: args.worst as usize,
     };
-    let statistics = session.statistics();
-    let run = DeviceRun {
-        model: name,
-        data: args.data.display().to_string(),
-        device: cli.device.clone(),
-        packing: !args.run.no_packing,
-        texts_cut: encodings.iter().filter(|e| e.truncated).count(),
-        runs: statistics.runs,
-        cycles: statistics.cycles,
-        seconds,
-        per_second: tokens.len() as f64 / seconds.max(1e-9),
-    };
-    output::warn_of_cuts(run.texts_cut, tokens.len(), session.longest());
+    let run = input.run(args, &cli.device, name, &session, seconds);
+    output::warn_of_cuts(run.texts_cut, tokens.len(), input.longest);
+    output::warn_of_unknown(input.unknown);
     let mut evaluation = evaluate(&subject, &answers, details, run)?;
     if float.is_none() && args.limit.is_none() {
         evaluation.float_value = known_figure(&model, &evaluation);
@@ -98,6 +89,65 @@ pub fn run(cli: &Cli, args: &Eval) -> anyhow::Result<()> {
         return output::json(&evaluation);
     }
     output::text(&evaluation.to_string())
+}
+
+/// The texts in tokens.
+struct Input {
+    encodings: Vec<Encoding>,
+    /// Tokens that they were cut to.
+    longest: usize,
+    /// What of them is not in the vocabulary.
+    unknown: Unknown,
+}
+
+impl Input {
+    /// Of the tokenizer, or without one of token ids.
+    fn read(
+        tokenizer: Option<&Tokenizer>,
+        examples: &Examples,
+        longest: usize,
+        kind: Kind,
+    ) -> anyhow::Result<Self> {
+        let Some(tokenizer) = tokenizer else {
+            return Ok(Self {
+                encodings: encode_ids(examples, longest)?,
+                longest,
+                unknown: Unknown::default(),
+            });
+        };
+        let longest = tokenizer.longest(longest);
+        let encodings = encode(examples, tokenizer, longest, kind)?;
+        Ok(Self {
+            unknown: tokenizer.unknown(&encodings),
+            encodings,
+            longest,
+        })
+    }
+
+    /// How it was run in so many seconds.
+    fn run(
+        &self,
+        args: &Eval,
+        device: &str,
+        model: String,
+        session: &Session,
+        seconds: f64,
+    ) -> DeviceRun {
+        let statistics = session.statistics();
+        DeviceRun {
+            model,
+            data: args.data.display().to_string(),
+            device: device.to_owned(),
+            packing: !args.run.no_packing,
+            texts_cut: self.encodings.iter().filter(|e| e.truncated).count(),
+            unknown_tokens: self.unknown.unknown,
+            unknown_share: self.unknown.share(),
+            runs: statistics.runs,
+            cycles: statistics.cycles,
+            seconds,
+            per_second: self.encodings.len() as f64 / seconds.max(1e-9),
+        }
+    }
 }
 
 /// The model's output for each sequence; of some alone no figure is computed.
@@ -200,7 +250,7 @@ fn tokenizer(model: &QuantizedModel) -> anyhow::Result<Tokenizer> {
         .tokenizer
         .as_ref()
         .context("the model has no tokenizer inside, so texts cannot be given to it")?;
-    let tokenizer = Tokenizer::from_bytes(inside.json().to_vec())?;
+    let tokenizer = inside.load()?;
     tokenizer.check_vocab(model.config.vocab)?;
     Ok(tokenizer)
 }
@@ -229,6 +279,17 @@ fn encode(
         }
     }
     Ok(encodings)
+}
+
+/// All rows of token ids, one sequence for each column of them.
+fn encode_ids(examples: &Examples, longest: usize) -> anyhow::Result<Vec<Encoding>> {
+    let rows = examples.texts.iter().zip(&examples.lines);
+    let each = rows.flat_map(|(texts, line)| texts.iter().map(move |text| (text, line)));
+    each.map(|(text, line)| {
+        let encoding = TokenIds.encode(text, longest);
+        encoding.with_context(|| format!("the ids of line {line}"))
+    })
+    .collect()
 }
 
 /// What an evaluation looks at of a text in tokens.

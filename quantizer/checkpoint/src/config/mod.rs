@@ -127,7 +127,17 @@ impl ConfigFile {
         let Some(architecture) = &self.architecture else {
             return Err(CheckpointError::UnknownTask);
         };
-        let head = class_prefix(architecture).map_or(architecture.as_str(), |(_, rest)| rest);
+        let Some((_, head)) = class_prefix(architecture) else {
+            return Err(CheckpointError::Unsupported {
+                what: "architecture",
+                name: architecture.clone(),
+                remedy: format!(
+                    "but its model_type is that of a {}: if its tensors are too, say what it is \
+                     for with --task classification, tagging or embedding",
+                    self.config.family
+                ),
+            });
+        };
         match head {
             "Model" => Ok(TaskKind::Embedding),
             "ForSequenceClassification" => Ok(TaskKind::SequenceClassification),
@@ -178,14 +188,9 @@ fn architecture(fields: &Fields<'_>) -> Result<Option<String>, CheckpointError> 
 }
 
 fn family(fields: &Fields<'_>, architecture: Option<&str>) -> Result<Family, CheckpointError> {
-    let by_class = match architecture {
-        None => None,
-        Some(class) => Some(
-            class_prefix(class)
-                .ok_or_else(|| unsupported_model("architecture", class))?
-                .0,
-        ),
-    };
+    let by_class = architecture
+        .and_then(class_prefix)
+        .map(|(family, _)| family);
     let by_type = match fields.opt_str("model_type")? {
         None => None,
         Some("bert") => Some(Family::Bert),
@@ -202,7 +207,11 @@ fn family(fields: &Fields<'_>, architecture: Option<&str>) -> Result<Family, Che
                 right_value: class.to_string(),
             })
         }
+        // Of a class that is not known the type says enough, if the caller says what it is for.
         (Some(family), _) | (None, Some(family)) => Ok(family),
+        (None, None) if let Some(class) = architecture => {
+            Err(unsupported_model("architecture", class))
+        }
         // The first BERT configurations, Google's small ones among them, name neither. They are
         // told by two token types, which no later family has.
         (None, None) if fields.opt_unsigned("type_vocab_size")? == Some(2) => Ok(Family::Bert),

@@ -268,6 +268,7 @@ fn write_tokenizer(spec: &Spec, folder: &Path) -> io::Result<()> {
     let path = folder.join("tokenizer_config.json");
     let config = if spec.family == Family::Roberta {
         json!({
+            "tokenizer_class": "PreTrainedTokenizerFast",
             "do_lower_case": true, "pad_token": "<pad>", "unk_token": "<unk>",
             "cls_token": "<s>", "sep_token": "</s>", "mask_token": "<mask>",
         })
@@ -278,8 +279,9 @@ fn write_tokenizer(spec: &Spec, folder: &Path) -> io::Result<()> {
     if spec.tokenizer == TokenizerFiles::Vocab {
         return fs::write(folder.join("vocab.txt"), vocab);
     }
-    let json = crate::vocab::word_piece_json(vocab.as_bytes(), &path).map_err(Error::other)?;
-    let mut json: Value = serde_json::from_slice(&json)?;
+    let vocab = crate::vocab::parse(vocab.as_bytes()).map_err(Error::other)?;
+    let config = config.as_object().cloned().unwrap_or_default();
+    let mut json = crate::settings::word_piece_json(&vocab, config).map_err(Error::other)?;
     if spec.family == Family::Roberta {
         // One token type only.
         for piece in json["post_processor"]["pair"]

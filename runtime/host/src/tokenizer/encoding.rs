@@ -50,6 +50,13 @@ impl Encoding {
         }
     }
 
+    /// Offsets of the text that stood behind `bytes` of another.
+    pub(super) fn shift(&mut self, bytes: usize) {
+        for range in &mut self.offsets {
+            *range = range.start.saturating_sub(bytes)..range.end.saturating_sub(bytes);
+        }
+    }
+
     /// Number of tokens, special ones included.
     pub fn len(&self) -> usize {
         self.ids.len()

@@ -61,6 +61,7 @@ struct Model {
     continuing_subword_prefix: Option<String>,
     end_of_word_suffix: Option<String>,
     unk_token: Option<String>,
+    unk_id: Option<u32>,
     dropout: Option<f32>,
 }
 
@@ -81,7 +82,7 @@ pub(super) struct Growth {
 /// [`TokenizerError::Limit`] names the first that does not hold, [`TokenizerError::Load`] says why
 /// the file has no such parts.
 pub(super) fn check(json: &[u8]) -> Result<Growth, TokenizerError> {
-    most("bytes", "the file", json.len() as f64, MAX_FILE as f64)?;
+    check_size(json)?;
     let file: File =
         serde_json::from_slice(json).map_err(|e| TokenizerError::Load(e.to_string()))?;
     regexes::check(&file.normalizer)?;
@@ -108,6 +109,17 @@ pub(super) fn check(json: &[u8]) -> Result<Growth, TokenizerError> {
     model(&file.model)?;
     templates(&file.post_processor)?;
     Ok(growth)
+}
+
+/// Checks the length of the file.
+pub(super) fn check_size(json: &[u8]) -> Result<(), TokenizerError> {
+    most("bytes", "the file", json.len() as f64, MAX_FILE as f64)
+}
+
+/// The number of a unigram model's unknown piece.
+pub(super) fn unk_id(json: &[u8]) -> Option<u32> {
+    let file: File = serde_json::from_slice(json).ok()?;
+    file.model.unk_id
 }
 
 /// Checks the tokens of the vocabulary.

@@ -15,6 +15,7 @@
 //! | `head.pre.weight`, `.bias` | F32 `[hidden][hidden]`, `[hidden]`, if the task has the layer |
 //! | `head.classifier.weight`, `.bias` | F32 `[labels][hidden]`, `[labels]`, for classifiers |
 //! | `tokenizer.json` | U8, the bytes of the file; absent for models that take token ids alone |
+//! | `tokenizer.settings` | U8, JSON of [`fqbert_host::TextSettings`]; absent if nothing is set |
 //!
 //! There is no `embeddings.token_type` if `type_vocab` is 0. Weights in U8 are 4-bit codes: channel
 //! 2j in the low nibble of row j, 2j+1 in the high.
@@ -40,6 +41,7 @@ pub(crate) const KEY_PROVENANCE: &str = "fqbert.provenance";
 pub(crate) const KEY_TOKENIZER: &str = "fqbert.tokenizer_sha256";
 pub(crate) const KEY_SHA256: &str = "fqbert.sha256";
 pub(crate) const TOKENIZER: &str = "tokenizer.json";
+pub(crate) const SETTINGS: &str = "tokenizer.settings";
 
 /// Length of a `layer.I.ln_*.header` tensor.
 pub(crate) const LN_HEADER: usize = 7;

@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use super::container::{self, Reader};
 use super::{
     FORMAT, KEY_CONFIG, KEY_CONTRACT, KEY_FORMAT, KEY_PROVENANCE, KEY_QUANTIZATION, KEY_TOKENIZER,
-    LN_HEADER, TOKENIZER,
+    LN_HEADER, SETTINGS, TOKENIZER,
 };
 use crate::error::ModelError;
 use crate::linear::{QuantizedLinear, WeightCodes};
@@ -354,5 +354,14 @@ fn tokenizer(r: &mut Reader<'_>) -> Result<Option<TokenizerFile>, ModelError> {
         let found = tokenizer.sha256().into();
         return Err(ModelError::TokenizerDigest { found, expected });
     }
-    Ok(Some(tokenizer))
+    let Some((_, shape)) = r.info(SETTINGS) else {
+        return Ok(Some(tokenizer));
+    };
+    let length = shape.first().copied().unwrap_or(0);
+    let settings = take(r, SETTINGS, &[length])?;
+    let settings = serde_json::from_slice(&settings).map_err(|e| ModelError::Metadata {
+        key: SETTINGS,
+        reason: e.to_string(),
+    })?;
+    Ok(Some(tokenizer.with_settings(settings)))
 }

@@ -16,7 +16,7 @@ use serde::Serialize;
 use super::container::{self, Tensor};
 use super::{
     FORMAT, KEY_CONFIG, KEY_CONTRACT, KEY_FORMAT, KEY_PROVENANCE, KEY_QUANTIZATION, KEY_TOKENIZER,
-    TOKENIZER,
+    SETTINGS, TOKENIZER,
 };
 use crate::error::ModelError;
 use crate::linear::QuantizedLinear;
@@ -127,6 +127,16 @@ impl QuantizedModel {
         if let Some(tokenizer) = &self.tokenizer {
             let json = tokenizer.json();
             list.borrowed(TOKENIZER.into(), Dtype::U8, vec![json.len()], json);
+            if !tokenizer.settings().is_empty() {
+                // Texts and numbers alone: there is no value that JSON does not have.
+                let json = serde_json::to_vec(tokenizer.settings()).unwrap_or_default();
+                list.owned(
+                    SETTINGS.into(),
+                    Dtype::U8,
+                    vec![json.len()],
+                    json.into_iter(),
+                );
+            }
         }
         list.0
     }
