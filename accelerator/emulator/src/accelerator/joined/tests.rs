@@ -231,7 +231,7 @@ prop_compose! {
 
 /// What may come in between.
 fn between() -> impl Strategy<Value = Operation> {
-    (0u8..9, 0u64..(1 << 18)).prop_map(|(what, address)| match what {
+    (0u8..11, 0u64..(1 << 18)).prop_map(|(what, address)| match what {
         0 => load(
             MemoryId::Par,
             RECORDS + address % (RECORDS_BYTES / 2),
@@ -245,6 +245,8 @@ fn between() -> impl Strategy<Value = Operation> {
         5 => load(MemoryId::Wgt1, address, 0, 500),
         6 => load(MemoryId::Wgt2, address, 20, 30),
         7 => load(MemoryId::Rng, address, 0, 4),
+        8 => load(MemoryId::Lnp, address, 0, 20),
+        9 => Operation::Layernorm(norm(address as u16 % 3, address as u16 % 50)),
         _ => Operation::Softmax(Softmax {
             src_stride: 8,
             dst_stride: 2,
@@ -253,6 +255,45 @@ fn between() -> impl Strategy<Value = Operation> {
             ..Softmax::default()
         }),
     })
+}
+
+/// Of one row tile of the words of `norms`, with y8 from word `y8` of the first one on.
+fn norm(tile: u16, y8: u16) -> Layernorm {
+    let (channels, stride) = (16, 130);
+    Layernorm {
+        x_base: tile * stride,
+        y16_base: tile * stride,
+        b_base: 100 + tile * stride,
+        y8_base: y8 + tile * 4,
+        stride,
+        y8_stride: 4,
+        channels,
+        row_tiles: 1,
+        par_base: 0,
+    }
+}
+
+/// The parts of a matrix one row tile at a time, each with a LAYERNORM of the tile behind it, as a
+/// program has them where the next unit waits for the first rows.
+fn with_norms(matrix: &Matrix, y8: u16) -> Vec<Operation> {
+    let matrix = Matrix {
+        split: true,
+        ..matrix.clone()
+    };
+    let operations = matrix.operations();
+    let of_tile = operations.len() / usize::from(matrix.tiles);
+    let loads = operations.iter().filter(|o| matches!(o, Operation::Load(_)));
+    let first = of_tile + loads.count() / usize::from(matrix.tiles);
+    let mut all = Vec::new();
+    let mut tile = 0;
+    for (at, operation) in operations.iter().enumerate() {
+        all.push(*operation);
+        if (at + 1) % of_tile.max(1) == 0 || at == first {
+            all.push(Operation::Layernorm(norm(tile % 3, y8)));
+            tile += 1;
+        }
+    }
+    all
 }
 
 proptest! {

@@ -40,8 +40,11 @@ pub struct InstructionSet {
     /// Requantizes and writes the sums of a row tile with an octet to its words.
     pub drain: fn(&Slab<'_>, &Scale, sums: &[RowSums], target: &mut [u8]),
     /// Dot products and drain of two octets at once, where that is one function.
-    pub pair: Option<fn(&Pair<'_>, targets: [&mut [u8]; 2])>,
+    pub pair: Option<PairFunction>,
 }
+
+/// Fills the slabs of both octets.
+pub type PairFunction = fn(&Pair<'_>, targets: [&mut [u8]; 2]);
 
 /// A row tile with two octets of one MATMUL.
 #[cfg_attr(
