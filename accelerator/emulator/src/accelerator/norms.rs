@@ -49,6 +49,12 @@ impl WaitingNorms {
         apart(norms, &other) && apart(&other, norms)
     }
 
+    /// Whether none is held back.
+    #[cfg(test)]
+    pub fn is_empty(&self) -> bool {
+        self.whole.is_none()
+    }
+
     /// Those that are held back, to be executed.
     pub fn take(&mut self) -> Option<Layernorm> {
         self.whole.take().map(|(whole, _)| whole)

@@ -2,11 +2,11 @@
 //! reference, which holds nothing back.
 
 use fqbert_contract::isa::{
-    BEAT_BYTES, End, Header, INSTRUCTION_BYTES, Instruction, Load, Operation, Softmax,
+    BEAT_BYTES, End, Header, INSTRUCTION_BYTES, Instruction, Layernorm, Load, Operation, Softmax,
 };
 use fqbert_contract::operands::weight_slot;
 use fqbert_contract::registers::{self as regs, status};
-use fqbert_contract::timing::Policy;
+use fqbert_contract::timing::{Policy, Queue};
 use fqbert_contract::verify::check_operation;
 use proptest::prelude::*;
 
@@ -55,11 +55,13 @@ fn memory(operations: &[Operation], seed: u64) -> (Dram, u32) {
     let end = [Operation::End(End {})];
     let code = operations.iter().chain(&end).enumerate();
     for (at, operation) in code {
-        let last = at == operations.len();
+        // A semaphore for each queue, or another queue's instruction could go first.
+        let turn = |operation: &Operation| 1 + Queue::of(operation).unit() as u8;
+        let next = operations.iter().chain(&end).nth(at + 1);
         let header = Header {
             layer: 0,
-            wait: [u8::from(at > 0), 0, 0],
-            signal: [u8::from(!last), 0, 0],
+            wait: [if at > 0 { turn(operation) } else { 0 }, 0, 0],
+            signal: [next.map_or(0, turn), 0, 0],
         };
         let instruction = Instruction {
             header,
@@ -86,7 +88,8 @@ fn after(operations: &[Operation], seed: u64, kernel: Kernel, pauses: bool) -> A
         if accelerator.run_pending(&mut dram, &mut pause) != RunState::Paused {
             break;
         }
-        assert!(accelerator.waiting.members.is_empty() && accelerator.lent == [const { None }; 4]);
+        assert!(accelerator.waiting.members.is_empty() && accelerator.norms.is_empty());
+        assert!(accelerator.lent == [const { None }; 4]);
     }
     let cause = accelerator.read32(regs::FAULT_CAUSE.0);
     assert_eq!(
@@ -280,17 +283,14 @@ fn with_norms(matrix: &Matrix, y8: u16) -> Vec<Operation> {
         split: true,
         ..matrix.clone()
     };
-    let operations = matrix.operations();
-    let of_tile = operations.len() / usize::from(matrix.tiles);
-    let loads = operations.iter().filter(|o| matches!(o, Operation::Load(_)));
-    let first = of_tile + loads.count() / usize::from(matrix.tiles);
     let mut all = Vec::new();
-    let mut tile = 0;
-    for (at, operation) in operations.iter().enumerate() {
-        all.push(*operation);
-        if (at + 1) % of_tile.max(1) == 0 || at == first {
-            all.push(Operation::Layernorm(norm(tile % 3, y8)));
-            tile += 1;
+    let (mut of_tile, mut tile) = (0, 0);
+    for operation in matrix.operations() {
+        all.push(operation);
+        of_tile += usize::from(matches!(operation, Operation::Matmul(_)));
+        if of_tile == matrix.parts.len() {
+            all.push(Operation::Layernorm(norm(tile, y8)));
+            (of_tile, tile) = (0, tile + 1);
         }
     }
     all
@@ -298,6 +298,41 @@ fn with_norms(matrix: &Matrix, y8: u16) -> Vec<Operation> {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
+
+    /// LAYERNORMs too: as a program pipelines them, and where each meets what the others read and
+    /// write.
+    #[test]
+    fn nobody_sees_that_layer_norms_were_held_back(
+        matrix in matrices(),
+        dst_base in 0u16..400,
+        y8 in 0u16..60,
+        between in proptest::collection::vec((0usize..60, between()), 0..3),
+        seed: u64,
+    ) {
+        let mut matrix = matrix;
+        matrix.first = Matmul {
+            dest: if y8 % 4 == 0 { Matmul::DEST_ACT } else { Matmul::DEST_RESB },
+            dst_base,
+            dst_stride: 130,
+            head_dim: 0,
+            ..matrix.first
+        };
+        let mut operations = vec![
+            load(MemoryId::Act, 0, 0, 2000),
+            load(MemoryId::Resx, 0, 0, 800),
+            load(MemoryId::Resb, 1 << 17, 0, 800),
+            load(MemoryId::Lnp, 1 << 16, 0, 40),
+            load(MemoryId::Par, RECORDS, 0, 2000),
+            load(MemoryId::Gel, 1 << 17, 0, 32),
+        ];
+        operations.extend(with_norms(&matrix, y8));
+        for (at, operation) in between {
+            let at = 6 + at % (operations.len() - 5);
+            operations.insert(at, operation);
+        }
+        operations.retain(|operation| check_operation(large(), operation).is_ok());
+        compare(&operations, seed);
+    }
 
     #[test]
     fn nobody_sees_that_matmuls_were_held_back(
