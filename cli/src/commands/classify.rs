@@ -1,7 +1,9 @@
 //! `fqbert classify`.
 
 use fqbert_names::shown;
-use fqbert_runtime::{Classification, Classifier, Encoder, Encoding, Provenance, TaskError, Tokens, Unknown};
+use fqbert_runtime::{
+    Classification, Classifier, Encoder, Encoding, Provenance, TaskError, Tokens, Unknown,
+};
 use serde::Serialize;
 
 use crate::answers::{self, Answerer, Sequence, Shape};

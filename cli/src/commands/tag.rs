@@ -4,7 +4,9 @@ use std::fmt::Write;
 
 use anyhow::ensure;
 use fqbert_names::shown;
-use fqbert_runtime::{Encoder, Encoding, Provenance, TaggedWord, Tagger, TaskError, Tokens, Unknown};
+use fqbert_runtime::{
+    Encoder, Encoding, Provenance, TaggedWord, Tagger, TaskError, Tokens, Unknown,
+};
 use serde::Serialize;
 use serde_json::Map;
 
