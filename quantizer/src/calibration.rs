@@ -60,6 +60,8 @@ pub struct Calibration {
     description: String,
     /// Texts that were cut.
     cut: usize,
+    /// Texts that were passed over.
+    passed_over: usize,
     /// What of the texts is not in the vocabulary.
     unknown: Unknown,
 }
@@ -70,7 +72,7 @@ impl Calibration {
     pub const MAX_TOKENS: usize = 65_536;
 
     /// Texts (or token ids, with [`fqbert_host::TokenIds`]) from a file, a pipe, or standard
-    /// input (`-`) with one in each line; empty lines are passed over.
+    /// input (`-`) with one in each line; lines without tokens are passed over.
     ///
     /// # Errors
     /// A file that cannot be read or holds no text, a line that is not UTF-8 or too long, a text
@@ -93,7 +95,7 @@ impl Calibration {
     /// Texts from columns of a tab-separated file without quoting, as GLUE has them.
     ///
     /// # Errors
-    /// As [`Calibration::from_text_file`]; a row with too few columns or an empty text, by line.
+    /// As [`Calibration::from_text_file`]; a row with too few columns, by line.
     pub fn from_tsv(
         path: &Path,
         columns: &Columns,
@@ -137,7 +139,7 @@ impl Calibration {
                 _ if line.is_empty() => Ok(()),
                 Some(column) => chosen.offer_cell(number, &cells, column),
                 None => {
-                    let is = |cell: &&str| cell.trim_start_matches('\u{feff}').trim() == name;
+                    let is = |cell: &&str| cell.trim() == name;
                     let at = cells.iter().position(is).map(|at| at + 1);
                     column = Some(at.ok_or_else(|| {
                         format!(
@@ -165,29 +167,36 @@ impl Calibration {
         let texts = texts.iter().enumerate();
         let texts = texts.map(|(i, text)| (i + 1, text.as_ref()));
         Self::encoded(texts, tokenizer, max_len, |index, source| {
-            QuantizeError::Tokenize { index, source }
+            Err(QuantizeError::Tokenize { index, source })
         })
     }
 
-    /// Texts with their numbers, which `refuse` tells.
+    /// Texts with their numbers, which `refuse` tells; one that it does not refuse is left out.
     fn encoded<'t>(
         texts: impl Iterator<Item = (usize, &'t str)>,
         tokenizer: &impl Encode,
         max_len: usize,
-        refuse: impl Fn(usize, TokenizerError) -> QuantizeError,
+        refuse: impl Fn(usize, TokenizerError) -> Result<(), QuantizeError>,
     ) -> Result<Self, QuantizeError> {
-        let mut cut = 0;
+        let (mut cut, mut passed_over) = (0, 0);
         let mut unknown = Unknown::default();
-        let sequences = texts.map(|(number, text)| {
-            let encoding = tokenizer.encode(text, max_len);
-            let encoding = encoding.map_err(|source| refuse(number, source))?;
-            cut += usize::from(encoding.truncated);
-            unknown.add(tokenizer.unknown(&encoding));
-            Ok(encoding.into())
-        });
-        let sequences = sequences.collect::<Result<_, QuantizeError>>()?;
+        let mut sequences = Vec::new();
+        for (number, text) in texts {
+            match tokenizer.encode(text, max_len) {
+                Ok(encoding) => {
+                    cut += usize::from(encoding.truncated);
+                    unknown.add(tokenizer.unknown(&encoding));
+                    sequences.push(encoding.into());
+                }
+                Err(source) => {
+                    refuse(number, source)?;
+                    passed_over += 1;
+                }
+            }
+        }
         let mut calibration = Self::from_sequences(sequences)?;
         calibration.cut = cut;
+        calibration.passed_over = passed_over;
         calibration.unknown = unknown;
         Ok(calibration)
     }
@@ -213,6 +222,7 @@ impl Calibration {
             source: String::new(),
             description: String::new(),
             cut: 0,
+            passed_over: 0,
             unknown: Unknown::default(),
         };
         calibration.describe();
@@ -286,6 +296,12 @@ impl Calibration {
         self.cut
     }
 
+    /// Texts of a file that were passed over, as they have no tokens: what an invisible character
+    /// alone becomes, or an empty cell.
+    pub fn passed_over(&self) -> usize {
+        self.passed_over
+    }
+
     /// How much of the texts is not in the vocabulary.
     pub fn unknown(&self) -> Unknown {
         self.unknown
@@ -302,21 +318,28 @@ impl Calibration {
         tokenizer: &impl Encode,
         sample: &Sample,
     ) -> Result<Self, QuantizeError> {
-        if chosen.kept.is_empty() {
-            return Err(QuantizeError::NoCalibration {
-                of: Some(path.to_owned()),
-            });
-        }
+        let none = || QuantizeError::NoCalibration {
+            of: Some(path.to_owned()),
+        };
         let texts = chosen
             .kept
             .iter()
             .map(|(line, text)| (*line, text.as_str()));
-        let row = |line, source: TokenizerError| QuantizeError::Row {
-            path: path.to_owned(),
-            line,
-            reason: source.to_string(),
+        let refuse = |line, source: TokenizerError| match source {
+            // Whether the draw takes such a line must not decide whether there is a model.
+            TokenizerError::EmptyText { .. } => Ok(()),
+            source => Err(QuantizeError::Row {
+                path: path.to_owned(),
+                line,
+                reason: source.to_string(),
+            }),
         };
-        let mut c = Self::encoded(texts, tokenizer, sample.max_len, row)?;
+        let mut c =
+            Self::encoded(texts, tokenizer, sample.max_len, refuse).map_err(|e| match e {
+                QuantizeError::NoCalibration { .. } => none(),
+                e => e,
+            })?;
+        c.passed_over += chosen.blank;
         let name = path
             .file_name()
             .map_or_else(String::new, |n| n.to_string_lossy().into_owned());
@@ -355,9 +378,8 @@ fn lines(
         if read as u64 > MAX_LINE {
             return Err(row(format!("it is longer than {MAX_LINE} bytes")));
         }
-        // What some editors put before a text is no part of it.
-        let bytes = match line.strip_prefix("\u{feff}".as_bytes()) {
-            Some(rest) if number == 1 => rest,
+        let bytes = match number {
+            1 => fqbert_files::without_bom(&line),
             _ => &line,
         };
         let text = std::str::from_utf8(bytes).map_err(|e| {
@@ -376,6 +398,8 @@ struct Reservoir {
     /// With their lines.
     kept: Vec<(usize, String)>,
     offered: u64,
+    /// Empty cells.
+    blank: usize,
     limit: usize,
     random: Random,
 }
@@ -385,6 +409,7 @@ impl Reservoir {
         Reservoir {
             kept: Vec::new(),
             offered: 0,
+            blank: 0,
             limit: sample.limit,
             random: Random::new(sample.seed),
         }
@@ -399,7 +424,8 @@ impl Reservoir {
                 cells.len()
             )),
             Some(text) if text.trim().is_empty() => {
-                Err(format!("column {column} is empty; remove the row"))
+                self.blank += 1;
+                Ok(())
             }
             Some(text) => {
                 self.offer(line, || (*text).to_owned());

@@ -346,6 +346,12 @@ fn calibration(
         None => draw(path, args, &TokenIds, &sample)?,
     };
     output::warn_of_unknown(all.unknown());
+    if all.passed_over() > 0 {
+        output::warn(&format!(
+            "{} calibration texts have no tokens and were passed over",
+            all.passed_over()
+        ));
+    }
     if all.cut() > 0 {
         output::warn(&format!(
             "{} of {} calibration texts were cut to {max_len} tokens",
