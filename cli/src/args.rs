@@ -172,6 +172,24 @@ pub enum TaskArg {
     Embedding,
 }
 
+/// How the vectors of all tokens become one.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PoolingArg {
+    /// Their mean.
+    Mean,
+    /// The first token's.
+    Cls,
+}
+
+/// An answer.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum YesNo {
+    /// It is done.
+    Yes,
+    /// It is not done.
+    No,
+}
+
 #[derive(Args)]
 pub struct Quantize {
     /// Folder with config.json, model.safetensors and tokenizer.json or vocab.txt.
@@ -210,6 +228,14 @@ pub struct Quantize {
     /// What the model is for [default: what the checkpoint says].
     #[arg(long, value_enum)]
     pub task: Option<TaskArg>,
+    /// How the token vectors of an embedder become one [default: as the sentence-transformers
+    /// files say, or the mean where there are none].
+    #[arg(long, value_enum)]
+    pub pooling: Option<PoolingArg>,
+    /// Whether the vector of an embedder is scaled to length 1 [default: as those files say, or yes
+    /// where there are none].
+    #[arg(long, value_enum)]
+    pub normalize: Option<YesNo>,
     /// Licence of the weights, for the file's metadata.
     #[arg(long, default_value = "unknown", value_name = "TEXT")]
     pub license: String,

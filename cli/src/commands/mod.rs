@@ -6,6 +6,7 @@ mod diff;
 mod disassemble;
 mod embed;
 mod eval;
+mod float_checkpoint;
 mod inspect;
 mod kernels;
 mod overlap;
