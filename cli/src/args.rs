@@ -108,9 +108,9 @@ pub struct Texts {
     /// Name of the TSV column with the texts.
     #[arg(long, default_value = "sentence", value_name = "NAME")]
     pub column: String,
-    /// Token ids of one sequence, special tokens included, for models of other vocabularies. May be
-    /// repeated.
-    #[arg(long, value_name = "\"ID ID ...\"")]
+    /// Token ids of one sequence, special tokens included, for models of other vocabularies; an id
+    /// may have its token type behind a colon (102:1). May be repeated.
+    #[arg(long, value_name = "\"ID[:TYPE] ID ...\"")]
     pub ids: Vec<String>,
 }
 
@@ -118,6 +118,13 @@ pub struct Texts {
 pub struct Classify {
     #[command(flatten)]
     pub texts: Texts,
+    /// Pairs of texts, for models that take them: TEXTs two by two, or on each line of standard
+    /// input two with a tab between them. Of a table --second-column has the second texts.
+    #[arg(long, conflicts_with_all = ["tsv", "ids"])]
+    pub pair: bool,
+    /// Name of the TSV column with second texts, for models that take pairs.
+    #[arg(long, requires = "tsv", value_name = "NAME")]
+    pub second_column: Option<String>,
     #[command(flatten)]
     pub model: ModelArgs,
 }
@@ -206,6 +213,14 @@ pub struct Quantize {
     /// file without one, numbers from 1 such as 6,7.
     #[arg(long, value_name = "NAME|N,N")]
     pub column: Option<String>,
+    /// Each line of the calibration file is a pair of texts with a tab between them, for models that
+    /// take pairs.
+    #[arg(long, requires = "calibrate", conflicts_with_all = ["column", "ids"])]
+    pub pair: bool,
+    /// The name in the header line of the column with second texts, for models that take pairs;
+    /// --column is then the name of that with the first ones.
+    #[arg(long, requires = "column", conflicts_with = "ids", value_name = "NAME")]
+    pub second_column: Option<String>,
     /// The calibration file (or its column) holds token ids, special tokens included, in place of
     /// texts: for vocabularies that no tokenizer here has.
     #[arg(long, requires = "calibrate")]

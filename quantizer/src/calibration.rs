@@ -116,7 +116,7 @@ impl Calibration {
             }
             let cells: Vec<&str> = line.split('\t').collect();
             let mut each = columns.texts.iter();
-            each.try_for_each(|column| chosen.offer_cell(number, &cells, *column))
+            each.try_for_each(|column| chosen.offer_cells(number, &cells, [*column]))
         })?;
         Self::chosen(chosen, path, tokenizer, sample)
     }
@@ -137,17 +137,37 @@ impl Calibration {
             let cells: Vec<&str> = line.split('\t').collect();
             match column {
                 _ if line.is_empty() => Ok(()),
-                Some(column) => chosen.offer_cell(number, &cells, column),
+                Some(column) => chosen.offer_cells(number, &cells, [column]),
                 None => {
-                    let is = |cell: &&str| cell.trim() == name;
-                    let at = cells.iter().position(is).map(|at| at + 1);
-                    column = Some(at.ok_or_else(|| {
-                        format!(
-                            "no column \"{}\"; the header line has {}",
-                            shown(name),
-                            listed(&cells)
-                        )
-                    })?);
+                    column = Some(column_of(&cells, name)?);
+                    Ok(())
+                }
+            }
+        })?;
+        Self::chosen(chosen, path, tokenizer, sample)
+    }
+
+    /// Pairs of texts for [`fqbert_host::TextPairs`], from the two columns that the header line
+    /// calls so.
+    ///
+    /// # Errors
+    /// As [`Calibration::from_named_column`].
+    pub fn from_named_pair(
+        path: &Path,
+        names: [&str; 2],
+        tokenizer: &impl Encode,
+        sample: &Sample,
+    ) -> Result<Self, QuantizeError> {
+        let mut chosen = Reservoir::new(sample);
+        let mut columns = None;
+        lines(path, |number, line| {
+            let cells: Vec<&str> = line.split('\t').collect();
+            match columns {
+                _ if line.is_empty() => Ok(()),
+                Some(columns) => chosen.offer_cells(number, &cells, columns),
+                None => {
+                    let [first, second] = names.map(|name| column_of(&cells, name));
+                    columns = Some([first?, second?]);
                     Ok(())
                 }
             }
@@ -349,6 +369,15 @@ impl Calibration {
     }
 }
 
+/// The column, from 1, that a header line calls `name`.
+fn column_of(cells: &[&str], name: &str) -> Result<usize, String> {
+    let at = cells.iter().position(|cell| cell.trim() == name);
+    at.map(|at| at + 1).ok_or_else(|| {
+        let (name, there) = (shown(name), listed(cells));
+        format!("no column \"{name}\"; the header line has {there}")
+    })
+}
+
 /// Calls `each` with the number from 1 and the text of each line.
 fn lines(
     path: &Path,
@@ -415,23 +444,29 @@ impl Reservoir {
         }
     }
 
-    /// Offers the cell of a row that is in this column, from 1.
-    fn offer_cell(&mut self, line: usize, cells: &[&str], column: usize) -> Result<(), String> {
-        match cells.get(column - 1) {
-            None => Err(format!(
-                "{} columns, but the text is in column {column}; check that the file is \
-                 tab-separated",
-                cells.len()
-            )),
-            Some(text) if text.trim().is_empty() => {
-                self.blank += 1;
-                Ok(())
-            }
-            Some(text) => {
-                self.offer(line, || (*text).to_owned());
-                Ok(())
-            }
+    /// Offers the cells of a row that are in these columns, from 1, as one text with tabs.
+    fn offer_cells<const N: usize>(
+        &mut self,
+        line: usize,
+        cells: &[&str],
+        columns: [usize; N],
+    ) -> Result<(), String> {
+        let mut texts = [""; N];
+        for (text, column) in texts.iter_mut().zip(columns) {
+            *text = cells.get(column - 1).ok_or_else(|| {
+                format!(
+                    "{} columns, but the text is in column {column}; check that the file is \
+                     tab-separated",
+                    cells.len()
+                )
+            })?;
         }
+        if texts.iter().any(|text| text.trim().is_empty()) {
+            self.blank += 1;
+        } else {
+            self.offer(line, || texts.join("\t"));
+        }
+        Ok(())
     }
 
     fn offer(&mut self, line: usize, text: impl FnOnce() -> String) {

@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Context, bail, ensure};
 use fqbert_checkpoint::{Checkpoint, CheckpointError, load_tokenizer};
 use fqbert_files::{Output, Outputs};
-use fqbert_host::{Encode, TokenIds, Tokenizer, Tokens};
+use fqbert_host::{Encode, TextPairs, TokenIds, Tokenizer, Tokens};
 use fqbert_model::{FloatMetric, QuantizedModel};
 use fqbert_quantizer::{
     Calibration, Columns, Goal, Job, LearnedScales, Mix, Progress, QuantizeOptions, RangeMethod,
@@ -329,14 +329,16 @@ fn calibration(
         max_len,
         seed: args.seed,
     };
+    let pairs = args.pair || args.second_column.is_some();
     let all = match tokenizer.filter(|_| !args.ids) {
+        Some(tokenizer) if pairs => draw(path, args, &TextPairs(tokenizer), &sample)?,
         Some(tokenizer) => draw(path, args, tokenizer, &sample)?,
         None => draw(path, args, &TokenIds, &sample)?,
     };
     output::warn_of_unknown(all.unknown());
     if all.passed_over() > 0 {
         output::warn(&format!(
-            "{} calibration texts have no tokens and were passed over",
+            "calibration texts without tokens were passed over: {}",
             all.passed_over()
         ));
     }
@@ -362,6 +364,14 @@ fn draw(
     let Some(column) = &args.column else {
         return Ok(Calibration::from_text_file(path, tokenizer, sample)?);
     };
+    if let Some(second) = &args.second_column {
+        return Ok(Calibration::from_named_pair(
+            path,
+            [column, second],
+            tokenizer,
+            sample,
+        )?);
+    }
     // Numbers address files without a header line, names those with one.
     let numbers = column.split(',').map(|c| c.trim().parse().ok());
     Ok(match numbers.collect::<Option<Vec<usize>>>() {
@@ -416,6 +426,9 @@ fn command_line(args: &Quantize) -> String {
     if let Some(path) = &args.calibrate {
         words.push(format!("--calibrate {}", name(path)));
         words.extend(args.column.as_ref().map(|c| format!("--column {c}")));
+        let second = args.second_column.as_ref();
+        words.extend(second.map(|c| format!("--second-column {c}")));
+        words.extend(args.pair.then(|| "--pair".to_owned()));
         words.extend(args.ids.then(|| "--ids".to_owned()));
         words.push(format!(
             "--samples {} --max-tokens {}",

@@ -7,6 +7,7 @@ mod files;
 mod fixture;
 mod models;
 mod names;
+mod pairs;
 mod provenance;
 mod quantize;
 mod recordings;
