@@ -18,7 +18,7 @@ use crate::stream::{self, Stream};
 /// Texts that are answered together: they are packed into common runs.
 const TOGETHER: usize = 1024;
 /// Errors of texts that are listed on standard error.
-const LISTED: usize = 100;
+pub const LISTED: usize = 100;
 
 /// A text ready to be run.
 pub struct Sequence {

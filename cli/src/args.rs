@@ -39,6 +39,9 @@ pub enum Command {
     Embed(Embed),
     /// A class for each word of texts.
     Tag(Tag),
+    /// Texts in the order of how well they fit a query: by a cross-encoder with one output, or by
+    /// the cosine of an embedder's vectors.
+    Rank(Rank),
     /// A float checkpoint (Hugging Face folder) to a quantized model file.
     Quantize(Quantize),
     /// Accuracy or correlation on labelled data.
@@ -142,6 +145,20 @@ pub struct Embed {
 pub struct Tag {
     #[command(flatten)]
     pub texts: Texts,
+    #[command(flatten)]
+    pub model: ModelArgs,
+}
+
+#[derive(Args)]
+pub struct Rank {
+    /// The query.
+    pub query: String,
+    /// A file with one text a line; "-" is standard input.
+    #[arg(default_value = "-", value_name = "FILE")]
+    pub texts: PathBuf,
+    /// Print only the best K.
+    #[arg(long, value_parser = at_least_one, value_name = "K")]
+    pub top: Option<usize>,
     #[command(flatten)]
     pub model: ModelArgs,
 }

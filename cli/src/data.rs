@@ -5,6 +5,7 @@ use std::vec;
 
 use anyhow::{Context, bail, ensure};
 use fqbert_evaluation::data::Table;
+use fqbert_host::TextPairs;
 use fqbert_names::shown;
 use fqbert_runtime::{Encoder, Encoding, TaskError, TokenIds, TokenizerError, Tokens};
 
@@ -112,7 +113,7 @@ impl Source {
     /// What makes tokens of its texts.
     pub fn encode(&self) -> fn(&Encoder, &str) -> Result<Encoding, TaskError> {
         if self.pairs {
-            Encoder::encode_pair
+            encode_pair
         } else {
             Encoder::encode
         }
@@ -130,6 +131,12 @@ impl Source {
     pub fn places(&self) -> Places {
         self.places.clone()
     }
+}
+
+/// Tokens of two texts with a tab between them.
+fn encode_pair(encoder: &Encoder, pair: &str) -> Result<Encoding, TaskError> {
+    let (first, second) = TextPairs::split(pair)?;
+    encoder.encode_pair(first, second)
 }
 
 /// The texts of a table with their lines.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fqbert_host::{Encode, Encoding, TextPairs, Tokenizer, Unknown};
+use fqbert_host::{Encoding, Tokenizer, Unknown};
 
 use crate::error::TaskError;
 
@@ -24,13 +24,13 @@ impl Encoder {
         Ok(tokenizer.encode(text, self.longest)?)
     }
 
-    /// Tokens that a pair of texts with a tab between them becomes; the longer text is cut first.
+    /// Tokens that a pair of texts becomes; the longer text is cut first.
     ///
     /// # Errors
-    /// As [`Encoder::encode`], and what is no pair.
-    pub fn encode_pair(&self, pair: &str) -> Result<Encoding, TaskError> {
+    /// As [`Encoder::encode`].
+    pub fn encode_pair(&self, first: &str, second: &str) -> Result<Encoding, TaskError> {
         let tokenizer = self.tokenizer.as_ref().ok_or(TaskError::NoTokenizer)?;
-        Ok(TextPairs(tokenizer).encode(pair, self.longest)?)
+        Ok(tokenizer.encode_pair(first, second, self.longest)?)
     }
 
     /// Tokens that a text is cut to: the longest sequence, or less if the model says so.

@@ -11,6 +11,7 @@ mod inspect;
 mod kernels;
 mod overlap;
 mod quantize;
+mod rank;
 mod stalls;
 mod subject;
 mod tag;
@@ -33,6 +34,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Classify(a) => classify::run(cli, a),
         Command::Embed(a) => embed::run(cli, a),
         Command::Tag(a) => tag::run(cli, a),
+        Command::Rank(a) => rank::run(cli, a),
         Command::Quantize(a) => quantize::run(cli, a),
         Command::Eval(a) => eval::run(cli, a),
         Command::Inspect(a) => inspect::run(cli, a),

@@ -10,6 +10,7 @@ mod names;
 mod pairs;
 mod provenance;
 mod quantize;
+mod rank;
 mod recordings;
 mod settings;
 mod streams;
