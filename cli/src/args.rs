@@ -230,8 +230,8 @@ pub struct Quantize {
     /// file without one, numbers from 1 such as 6,7.
     #[arg(long, value_name = "NAME|N,N")]
     pub column: Option<String>,
-    /// Each line of the calibration file is a pair of texts with a tab between them, for models that
-    /// take pairs.
+    /// Each line of the calibration file is a pair of texts with a tab between them, for models
+    /// that take pairs.
     #[arg(long, requires = "calibrate", conflicts_with_all = ["column", "ids"])]
     pub pair: bool,
     /// The name in the header line of the column with second texts, for models that take pairs;

@@ -147,8 +147,8 @@ impl Scorer {
         let vectors = matches!(task, Task::Embedding { .. });
         ensure!(
             vectors || (matches!(task, Task::SequenceClassification { .. }) && outputs == 1),
-            "the model is for {} with {outputs} classes; rank takes an embedder, or a cross-encoder \
-             with one output",
+            "the model is for {} with {outputs} classes; rank takes an embedder, or a \
+             cross-encoder with one output",
             task.purpose()
         );
         let options = super::session_options(&args.model.run);

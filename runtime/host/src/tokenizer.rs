@@ -72,8 +72,8 @@ pub enum TokenizerError {
     },
     /// Something among token ids that is none.
     #[error(
-        "\"{0}\" is not a token id; ids are whole numbers, such as in \"101 7592 102\", and may have \
-         their token type behind a colon, such as in \"102:1\""
+        "\"{0}\" is not a token id; ids are whole numbers, such as in \"101 7592 102\", and may \
+         have their token type behind a colon, such as in \"102:1\""
     )]
     NoId(String),
     /// Not two texts with a tab between them.
