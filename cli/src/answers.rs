@@ -18,7 +18,7 @@ use crate::stream::{self, Stream};
 /// Texts that are answered together: they are packed into common runs.
 const TOGETHER: usize = 1024;
 /// Errors of texts that are listed on standard error.
-const LISTED: usize = 100;
+pub const LISTED: usize = 100;
 
 /// A text ready to be run.
 pub struct Sequence {
@@ -34,6 +34,19 @@ impl Sequence {
     /// Whether tokens were left out.
     pub fn cut(&self) -> bool {
         self.text.as_ref().is_some_and(|(_, e)| e.truncated)
+    }
+
+    /// The text, or the two of a pair.
+    pub fn texts(&self) -> (Option<&str>, Option<&str>) {
+        let Some((text, encoding)) = &self.text else {
+            return (None, None);
+        };
+        match text.split_once('\t') {
+            Some((first, second)) if encoding.sequences.contains(&Some(1)) => {
+                (Some(first), Some(second))
+            }
+            _ => (Some(text), None),
+        }
     }
 
     pub fn text(&self) -> Option<&str> {
@@ -124,10 +137,13 @@ fn texts(
     read_ahead: bool,
     out: &mut Out,
 ) -> anyhow::Result<()> {
-    let (places, encoder) = (source.places(), answerer.encoder());
+    let (places, encoder, encode) = (source.places(), answerer.encoder(), source.encode());
     let mut chunks = Chunks::new(read_ahead, move || {
         let items = source.chunk(TOGETHER)?;
-        Ok(items.into_iter().map(|i| encoded(&encoder, i)).collect())
+        Ok(items
+            .into_iter()
+            .map(|i| encoded(i, |text| encode(&encoder, text)))
+            .collect())
     })?;
     loop {
         let prepared = chunks.next()?;
@@ -138,10 +154,13 @@ fn texts(
     }
 }
 
-fn encoded(encoder: &Encoder, Item { number, text }: Item) -> Prepared {
+fn encoded(
+    Item { number, text }: Item,
+    encode: impl Fn(&str) -> Result<Encoding, TaskError>,
+) -> Prepared {
     let text = text.map_err(|reason| anyhow!(reason));
     let encoded = text.and_then(|text| {
-        let encoding = encoder.encode(&text)?;
+        let encoding = encode(&text)?;
         Ok(Sequence {
             tokens: encoding.clone().into(),
             text: Some((text, encoding)),

@@ -39,6 +39,9 @@ pub enum Command {
     Embed(Embed),
     /// A class for each word of texts.
     Tag(Tag),
+    /// Texts in the order of how well they fit a query: by a cross-encoder with one output, or by
+    /// the cosine of an embedder's vectors.
+    Rank(Rank),
     /// A float checkpoint (Hugging Face folder) to a quantized model file.
     Quantize(Quantize),
     /// Accuracy or correlation on labelled data.
@@ -108,9 +111,9 @@ pub struct Texts {
     /// Name of the TSV column with the texts.
     #[arg(long, default_value = "sentence", value_name = "NAME")]
     pub column: String,
-    /// Token ids of one sequence, special tokens included, for models of other vocabularies. May be
-    /// repeated.
-    #[arg(long, value_name = "\"ID ID ...\"")]
+    /// Token ids of one sequence, special tokens included, for models of other vocabularies; an id
+    /// may have its token type behind a colon (102:1). May be repeated.
+    #[arg(long, value_name = "\"ID[:TYPE] ID ...\"")]
     pub ids: Vec<String>,
 }
 
@@ -118,6 +121,13 @@ pub struct Texts {
 pub struct Classify {
     #[command(flatten)]
     pub texts: Texts,
+    /// Pairs of texts, for models that take them: TEXTs two by two, or on each line of standard
+    /// input two with a tab between them. Of a table --second-column has the second texts.
+    #[arg(long, conflicts_with_all = ["tsv", "ids"])]
+    pub pair: bool,
+    /// Name of the TSV column with second texts, for models that take pairs.
+    #[arg(long, requires = "tsv", value_name = "NAME")]
+    pub second_column: Option<String>,
     #[command(flatten)]
     pub model: ModelArgs,
 }
@@ -135,6 +145,20 @@ pub struct Embed {
 pub struct Tag {
     #[command(flatten)]
     pub texts: Texts,
+    #[command(flatten)]
+    pub model: ModelArgs,
+}
+
+#[derive(Args)]
+pub struct Rank {
+    /// The query.
+    pub query: String,
+    /// A file with one text a line; "-" is standard input.
+    #[arg(default_value = "-", value_name = "FILE")]
+    pub texts: PathBuf,
+    /// Print only the best K.
+    #[arg(long, value_parser = at_least_one, value_name = "K")]
+    pub top: Option<usize>,
     #[command(flatten)]
     pub model: ModelArgs,
 }
@@ -172,6 +196,24 @@ pub enum TaskArg {
     Embedding,
 }
 
+/// How the vectors of all tokens become one.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PoolingArg {
+    /// Their mean.
+    Mean,
+    /// The first token's.
+    Cls,
+}
+
+/// An answer.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum YesNo {
+    /// It is done.
+    Yes,
+    /// It is not done.
+    No,
+}
+
 #[derive(Args)]
 pub struct Quantize {
     /// Folder with config.json, model.safetensors and tokenizer.json or vocab.txt.
@@ -188,6 +230,14 @@ pub struct Quantize {
     /// file without one, numbers from 1 such as 6,7.
     #[arg(long, value_name = "NAME|N,N")]
     pub column: Option<String>,
+    /// Each line of the calibration file is a pair of texts with a tab between them, for models
+    /// that take pairs.
+    #[arg(long, requires = "calibrate", conflicts_with_all = ["column", "ids"])]
+    pub pair: bool,
+    /// The name in the header line of the column with second texts, for models that take pairs;
+    /// --column is then the name of that with the first ones.
+    #[arg(long, requires = "column", conflicts_with = "ids", value_name = "NAME")]
+    pub second_column: Option<String>,
     /// The calibration file (or its column) holds token ids, special tokens included, in place of
     /// texts: for vocabularies that no tokenizer here has.
     #[arg(long, requires = "calibrate")]
@@ -210,6 +260,14 @@ pub struct Quantize {
     /// What the model is for [default: what the checkpoint says].
     #[arg(long, value_enum)]
     pub task: Option<TaskArg>,
+    /// How the token vectors of an embedder become one [default: as the sentence-transformers
+    /// files say, or the mean where there are none].
+    #[arg(long, value_enum)]
+    pub pooling: Option<PoolingArg>,
+    /// Whether the vector of an embedder is scaled to length 1 [default: as those files say, or yes
+    /// where there are none].
+    #[arg(long, value_enum)]
+    pub normalize: Option<YesNo>,
     /// Licence of the weights, for the file's metadata.
     #[arg(long, default_value = "unknown", value_name = "TEXT")]
     pub license: String,

@@ -5,8 +5,9 @@ use std::vec;
 
 use anyhow::{Context, bail, ensure};
 use fqbert_evaluation::data::Table;
+use fqbert_host::TextPairs;
 use fqbert_names::shown;
-use fqbert_runtime::{TokenIds, TokenizerError, Tokens};
+use fqbert_runtime::{Encoder, Encoding, TaskError, TokenIds, TokenizerError, Tokens};
 
 use crate::args::Texts;
 use crate::lines::{Item, Lines};
@@ -14,6 +15,8 @@ use crate::lines::{Item, Lines};
 /// Texts in order, a few at a time.
 pub struct Source {
     places: Places,
+    /// Each text is two with a tab between them.
+    pairs: bool,
     from: From,
 }
 
@@ -39,15 +42,26 @@ pub enum Inputs {
     Ids(Vec<Tokens>),
 }
 
+/// Where the second text of a pair is.
+#[derive(Clone, Copy)]
+pub enum Second<'a> {
+    /// There is none.
+    None,
+    /// Behind a tab in its line, or the next argument.
+    Next,
+    /// In this column of the table.
+    Column(&'a str),
+}
+
 impl Inputs {
     /// Takes the one source that was given.
-    pub fn read(args: &Texts) -> anyhow::Result<Self> {
+    pub fn read(args: &Texts, second: Second<'_>) -> anyhow::Result<Self> {
         if !args.ids.is_empty() {
             let ids = args.ids.iter().enumerate();
             let ids = ids.map(|(i, s)| parse_ids(s).with_context(|| ids_place(i + 1)));
             return ids.collect::<Result<_, _>>().map(Inputs::Ids);
         }
-        Source::of(args).map(Inputs::Texts)
+        Source::of(args, second).map(Inputs::Texts)
     }
 }
 
@@ -57,20 +71,11 @@ pub fn ids_place(number: usize) -> String {
 }
 
 impl Source {
-    fn of(args: &Texts) -> anyhow::Result<Self> {
+    fn of(args: &Texts, second: Second<'_>) -> anyhow::Result<Self> {
         let (name, from) = match (&args.tsv, args.texts.as_slice()) {
             (Some(path), _) => {
                 let table = Table::read(path)?;
-                let items = table.lines().into_iter().zip(table.fields(&args.column)?);
-                let items = items.map(|(number, field)| Item {
-                    number,
-                    text: if field.is_empty() {
-                        Err(format!("column {} is empty", shown(&args.column)))
-                    } else {
-                        Ok(field.to_owned())
-                    },
-                });
-                let items: Vec<Item> = items.collect();
+                let items = rows(&table, &args.column, second)?;
                 (table.name().to_owned(), From::Table(items.into_iter()))
             }
             (None, [dash]) if dash == "-" => (
@@ -78,9 +83,18 @@ impl Source {
                 From::Input(Box::new(Lines::new(io::stdin()))),
             ),
             (None, texts) => {
-                let items = texts.iter().enumerate().map(|(i, text)| Item {
+                let together = match second {
+                    Second::Next => 2,
+                    _ => 1,
+                };
+                ensure!(
+                    texts.len().is_multiple_of(together),
+                    "--pair: {} texts, expected two for each pair",
+                    texts.len()
+                );
+                let items = texts.chunks(together).enumerate().map(|(i, texts)| Item {
                     number: i + 1,
-                    text: Ok(text.clone()),
+                    text: Ok(texts.join("\t")),
                 });
                 let items: Vec<Item> = items.collect();
                 (String::new(), From::Arguments(items.into_iter()))
@@ -88,7 +102,21 @@ impl Source {
         };
         let lines = !matches!(from, From::Arguments(_));
         let places = Places { name, lines };
-        Ok(Self { places, from })
+        let pairs = !matches!(second, Second::None);
+        Ok(Self {
+            places,
+            pairs,
+            from,
+        })
+    }
+
+    /// What makes tokens of its texts.
+    pub fn encode(&self) -> fn(&Encoder, &str) -> Result<Encoding, TaskError> {
+        if self.pairs {
+            encode_pair
+        } else {
+            Encoder::encode
+        }
     }
 
     /// At most `most` texts, none at the end.
@@ -103,6 +131,35 @@ impl Source {
     pub fn places(&self) -> Places {
         self.places.clone()
     }
+}
+
+/// Tokens of two texts with a tab between them.
+fn encode_pair(encoder: &Encoder, pair: &str) -> Result<Encoding, TaskError> {
+    let (first, second) = TextPairs::split(pair)?;
+    encoder.encode_pair(first, second)
+}
+
+/// The texts of a table with their lines.
+fn rows(table: &Table, column: &str, second: Second<'_>) -> anyhow::Result<Vec<Item>> {
+    let filled = |field: &str, column: &str| {
+        if field.is_empty() {
+            return Err(format!("column {} is empty", shown(column)));
+        }
+        Ok(field.to_owned())
+    };
+    let texts = table.fields(column)?;
+    let mut texts: Vec<_> = texts
+        .into_iter()
+        .map(|field| filled(field, column))
+        .collect();
+    if let Second::Column(column) = second {
+        for (text, field) in texts.iter_mut().zip(table.fields(column)?) {
+            let first = std::mem::replace(text, Ok(String::new()));
+            *text = first.and_then(|first| Ok(format!("{first}\t{}", filled(field, column)?)));
+        }
+    }
+    let rows = table.lines().into_iter().zip(texts);
+    Ok(rows.map(|(number, text)| Item { number, text }).collect())
 }
 
 impl Places {
@@ -126,7 +183,7 @@ fn parse_ids(text: &str) -> anyhow::Result<Tokens> {
         Err(TokenizerError::EmptyText { .. }) => {
             bail!("no token id; give for example --ids \"101 7592 102\"")
         }
-        parsed => Ok(Tokens::from_ids(parsed?)),
+        parsed => Ok(parsed?),
     }
 }
 

@@ -11,7 +11,6 @@ pub struct Item {
 
 /// Longest line. The tokenizer looks at less of it; this bounds the memory.
 const MAX_LINE: u64 = 16 << 20;
-const BOM: &[u8] = "\u{feff}".as_bytes();
 
 /// Lines of a reader with their numbers. A line that is no text is an error of its own; empty lines
 /// at the end are not lines.
@@ -95,8 +94,8 @@ impl<R: Read> Lines<R> {
     }
 
     fn text(&self, bytes: &[u8], start: usize) -> Result<String, String> {
-        let bytes = match bytes.strip_prefix(BOM) {
-            Some(rest) if self.line == 1 => rest,
+        let bytes = match self.line {
+            1 => fqbert_files::without_bom(bytes),
             _ => bytes,
         };
         let line = bytes.strip_suffix(b"\n").unwrap_or(bytes);

@@ -10,7 +10,6 @@ use fqbert_names::{listed, shown};
 
 /// Bound on a data file and on standard input.
 const MAX_BYTES: u64 = 256 << 20;
-const BOM: &[u8] = "\u{feff}".as_bytes();
 
 /// Data that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -167,12 +166,8 @@ pub fn read_text(reader: impl Read, name: &str) -> Result<String, DataError> {
     if bytes.len() as u64 > MAX_BYTES {
         return Err(DataError::TooLarge { name: name() });
     }
-    // What some editors put before a text is no part of it.
-    let skipped = if bytes.starts_with(BOM) {
-        bytes.drain(..BOM.len()).len()
-    } else {
-        0
-    };
+    let skipped = bytes.len() - fqbert_files::without_bom(&bytes).len();
+    bytes.drain(..skipped);
     String::from_utf8(bytes).map_err(|e| {
         let offset = e.utf8_error().valid_up_to();
         let newlines = e.as_bytes()[..offset].iter().filter(|b| **b == b'\n');

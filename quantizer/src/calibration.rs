@@ -60,6 +60,8 @@ pub struct Calibration {
     description: String,
     /// Texts that were cut.
     cut: usize,
+    /// Texts that were passed over.
+    passed_over: usize,
     /// What of the texts is not in the vocabulary.
     unknown: Unknown,
 }
@@ -70,7 +72,7 @@ impl Calibration {
     pub const MAX_TOKENS: usize = 65_536;
 
     /// Texts (or token ids, with [`fqbert_host::TokenIds`]) from a file, a pipe, or standard
-    /// input (`-`) with one in each line; empty lines are passed over.
+    /// input (`-`) with one in each line; lines without tokens are passed over.
     ///
     /// # Errors
     /// A file that cannot be read or holds no text, a line that is not UTF-8 or too long, a text
@@ -93,7 +95,7 @@ impl Calibration {
     /// Texts from columns of a tab-separated file without quoting, as GLUE has them.
     ///
     /// # Errors
-    /// As [`Calibration::from_text_file`]; a row with too few columns or an empty text, by line.
+    /// As [`Calibration::from_text_file`]; a row with too few columns, by line.
     pub fn from_tsv(
         path: &Path,
         columns: &Columns,
@@ -114,7 +116,7 @@ impl Calibration {
             }
             let cells: Vec<&str> = line.split('\t').collect();
             let mut each = columns.texts.iter();
-            each.try_for_each(|column| chosen.offer_cell(number, &cells, *column))
+            each.try_for_each(|column| chosen.offer_cells(number, &cells, [*column]))
         })?;
         Self::chosen(chosen, path, tokenizer, sample)
     }
@@ -135,17 +137,37 @@ impl Calibration {
             let cells: Vec<&str> = line.split('\t').collect();
             match column {
                 _ if line.is_empty() => Ok(()),
-                Some(column) => chosen.offer_cell(number, &cells, column),
+                Some(column) => chosen.offer_cells(number, &cells, [column]),
                 None => {
-                    let is = |cell: &&str| cell.trim_start_matches('\u{feff}').trim() == name;
-                    let at = cells.iter().position(is).map(|at| at + 1);
-                    column = Some(at.ok_or_else(|| {
-                        format!(
-                            "no column \"{}\"; the header line has {}",
-                            shown(name),
-                            listed(&cells)
-                        )
-                    })?);
+                    column = Some(column_of(&cells, name)?);
+                    Ok(())
+                }
+            }
+        })?;
+        Self::chosen(chosen, path, tokenizer, sample)
+    }
+
+    /// Pairs of texts for [`fqbert_host::TextPairs`], from the two columns that the header line
+    /// calls so.
+    ///
+    /// # Errors
+    /// As [`Calibration::from_named_column`].
+    pub fn from_named_pair(
+        path: &Path,
+        names: [&str; 2],
+        tokenizer: &impl Encode,
+        sample: &Sample,
+    ) -> Result<Self, QuantizeError> {
+        let mut chosen = Reservoir::new(sample);
+        let mut columns = None;
+        lines(path, |number, line| {
+            let cells: Vec<&str> = line.split('\t').collect();
+            match columns {
+                _ if line.is_empty() => Ok(()),
+                Some(columns) => chosen.offer_cells(number, &cells, columns),
+                None => {
+                    let [first, second] = names.map(|name| column_of(&cells, name));
+                    columns = Some([first?, second?]);
                     Ok(())
                 }
             }
@@ -165,29 +187,36 @@ impl Calibration {
         let texts = texts.iter().enumerate();
         let texts = texts.map(|(i, text)| (i + 1, text.as_ref()));
         Self::encoded(texts, tokenizer, max_len, |index, source| {
-            QuantizeError::Tokenize { index, source }
+            Err(QuantizeError::Tokenize { index, source })
         })
     }
 
-    /// Texts with their numbers, which `refuse` tells.
+    /// Texts with their numbers, which `refuse` tells; one that it does not refuse is left out.
     fn encoded<'t>(
         texts: impl Iterator<Item = (usize, &'t str)>,
         tokenizer: &impl Encode,
         max_len: usize,
-        refuse: impl Fn(usize, TokenizerError) -> QuantizeError,
+        refuse: impl Fn(usize, TokenizerError) -> Result<(), QuantizeError>,
     ) -> Result<Self, QuantizeError> {
-        let mut cut = 0;
+        let (mut cut, mut passed_over) = (0, 0);
         let mut unknown = Unknown::default();
-        let sequences = texts.map(|(number, text)| {
-            let encoding = tokenizer.encode(text, max_len);
-            let encoding = encoding.map_err(|source| refuse(number, source))?;
-            cut += usize::from(encoding.truncated);
-            unknown.add(tokenizer.unknown(&encoding));
-            Ok(encoding.into())
-        });
-        let sequences = sequences.collect::<Result<_, QuantizeError>>()?;
+        let mut sequences = Vec::new();
+        for (number, text) in texts {
+            match tokenizer.encode(text, max_len) {
+                Ok(encoding) => {
+                    cut += usize::from(encoding.truncated);
+                    unknown.add(tokenizer.unknown(&encoding));
+                    sequences.push(encoding.into());
+                }
+                Err(source) => {
+                    refuse(number, source)?;
+                    passed_over += 1;
+                }
+            }
+        }
         let mut calibration = Self::from_sequences(sequences)?;
         calibration.cut = cut;
+        calibration.passed_over = passed_over;
         calibration.unknown = unknown;
         Ok(calibration)
     }
@@ -213,6 +242,7 @@ impl Calibration {
             source: String::new(),
             description: String::new(),
             cut: 0,
+            passed_over: 0,
             unknown: Unknown::default(),
         };
         calibration.describe();
@@ -286,6 +316,12 @@ impl Calibration {
         self.cut
     }
 
+    /// Texts of a file that were passed over, as they have no tokens: what an invisible character
+    /// alone becomes, or an empty cell.
+    pub fn passed_over(&self) -> usize {
+        self.passed_over
+    }
+
     /// How much of the texts is not in the vocabulary.
     pub fn unknown(&self) -> Unknown {
         self.unknown
@@ -302,21 +338,28 @@ impl Calibration {
         tokenizer: &impl Encode,
         sample: &Sample,
     ) -> Result<Self, QuantizeError> {
-        if chosen.kept.is_empty() {
-            return Err(QuantizeError::NoCalibration {
-                of: Some(path.to_owned()),
-            });
-        }
+        let none = || QuantizeError::NoCalibration {
+            of: Some(path.to_owned()),
+        };
         let texts = chosen
             .kept
             .iter()
             .map(|(line, text)| (*line, text.as_str()));
-        let row = |line, source: TokenizerError| QuantizeError::Row {
-            path: path.to_owned(),
-            line,
-            reason: source.to_string(),
+        let refuse = |line, source: TokenizerError| match source {
+            // Whether the draw takes such a line must not decide whether there is a model.
+            TokenizerError::EmptyText { .. } => Ok(()),
+            source => Err(QuantizeError::Row {
+                path: path.to_owned(),
+                line,
+                reason: source.to_string(),
+            }),
         };
-        let mut c = Self::encoded(texts, tokenizer, sample.max_len, row)?;
+        let mut c =
+            Self::encoded(texts, tokenizer, sample.max_len, refuse).map_err(|e| match e {
+                QuantizeError::NoCalibration { .. } => none(),
+                e => e,
+            })?;
+        c.passed_over += chosen.blank;
         let name = path
             .file_name()
             .map_or_else(String::new, |n| n.to_string_lossy().into_owned());
@@ -324,6 +367,15 @@ impl Calibration {
         c.describe();
         Ok(c)
     }
+}
+
+/// The column, from 1, that a header line calls `name`.
+fn column_of(cells: &[&str], name: &str) -> Result<usize, String> {
+    let at = cells.iter().position(|cell| cell.trim() == name);
+    at.map(|at| at + 1).ok_or_else(|| {
+        let (name, there) = (shown(name), listed(cells));
+        format!("no column \"{name}\"; the header line has {there}")
+    })
 }
 
 /// Calls `each` with the number from 1 and the text of each line.
@@ -355,9 +407,8 @@ fn lines(
         if read as u64 > MAX_LINE {
             return Err(row(format!("it is longer than {MAX_LINE} bytes")));
         }
-        // What some editors put before a text is no part of it.
-        let bytes = match line.strip_prefix("\u{feff}".as_bytes()) {
-            Some(rest) if number == 1 => rest,
+        let bytes = match number {
+            1 => fqbert_files::without_bom(&line),
             _ => &line,
         };
         let text = std::str::from_utf8(bytes).map_err(|e| {
@@ -376,6 +427,8 @@ struct Reservoir {
     /// With their lines.
     kept: Vec<(usize, String)>,
     offered: u64,
+    /// Empty cells.
+    blank: usize,
     limit: usize,
     random: Random,
 }
@@ -385,27 +438,35 @@ impl Reservoir {
         Reservoir {
             kept: Vec::new(),
             offered: 0,
+            blank: 0,
             limit: sample.limit,
             random: Random::new(sample.seed),
         }
     }
 
-    /// Offers the cell of a row that is in this column, from 1.
-    fn offer_cell(&mut self, line: usize, cells: &[&str], column: usize) -> Result<(), String> {
-        match cells.get(column - 1) {
-            None => Err(format!(
-                "{} columns, but the text is in column {column}; check that the file is \
-                 tab-separated",
-                cells.len()
-            )),
-            Some(text) if text.trim().is_empty() => {
-                Err(format!("column {column} is empty; remove the row"))
-            }
-            Some(text) => {
-                self.offer(line, || (*text).to_owned());
-                Ok(())
-            }
+    /// Offers the cells of a row that are in these columns, from 1, as one text with tabs.
+    fn offer_cells<const N: usize>(
+        &mut self,
+        line: usize,
+        cells: &[&str],
+        columns: [usize; N],
+    ) -> Result<(), String> {
+        let mut texts = [""; N];
+        for (text, column) in texts.iter_mut().zip(columns) {
+            *text = cells.get(column - 1).ok_or_else(|| {
+                format!(
+                    "{} columns, but the text is in column {column}; check that the file is \
+                     tab-separated",
+                    cells.len()
+                )
+            })?;
         }
+        if texts.iter().any(|text| text.trim().is_empty()) {
+            self.blank += 1;
+        } else {
+            self.offer(line, || texts.join("\t"));
+        }
+        Ok(())
     }
 
     fn offer(&mut self, line: usize, text: impl FnOnce() -> String) {

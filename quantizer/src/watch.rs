@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use fqbert_checkpoint::{Checkpoint, EncoderLayer, Observer, Site};
+use fqbert_checkpoint::{Assumed, Checkpoint, EncoderLayer, Observer, Site};
 use fqbert_host::{EmbeddingTables, Embeddings, Head, InputError, ModelConfig, Pooling, Table};
 use rayon::prelude::*;
 
@@ -145,6 +145,7 @@ fn one_layer(layer: EncoderLayer, config: &ModelConfig) -> Result<Checkpoint, In
             normalize: false,
         },
         ignored: Vec::new(),
+        assumed: Assumed::default(),
     })
 }
 

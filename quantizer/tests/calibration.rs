@@ -57,6 +57,29 @@ fn columns_and_lines_are_texts() {
 }
 
 #[test]
+fn what_has_no_tokens_is_passed_over_whatever_the_draw() {
+    let f = Folder::new();
+    let mut text = "\u{feff}\u{200b}\n".to_owned();
+    text.extend((0..30).map(|i| Spec::default().text(5, i) + "\n"));
+    let path = f.file(text.as_bytes());
+    let mut passed_over = Vec::new();
+    for seed in 0..8 {
+        let sample = Sample {
+            limit: 16,
+            seed,
+            ..Sample::default()
+        };
+        let c = Calibration::from_text_file(&path, &f.tokenizer, &sample).unwrap();
+        assert_eq!(c.sequences().len() + c.passed_over(), 16);
+        passed_over.push(c.passed_over());
+    }
+    assert!(passed_over.contains(&0) && passed_over.contains(&1));
+    let c = f.tsv("a\tb\nx\t\nx\t\u{200b}\nx\ta b\n".as_bytes(), &[2]);
+    let c = c.unwrap();
+    assert_eq!((c.sequences().len(), c.passed_over()), (1, 2));
+}
+
+#[test]
 fn bad_rows_are_named_by_line() {
     let f = Folder::new();
     let cases: [(&[u8], &str); 4] = [
@@ -64,7 +87,7 @@ fn bad_rows_are_named_by_line() {
             b"h\th\nx\t1\nonly one\n",
             "line 3: 1 columns, but the text is in column 2",
         ),
-        (b"h\th\nx\t \n", "line 2: column 2 is empty"),
+        (b"h\th\nx\t \n", "no calibration data in"),
         (b"h\th\n\xff\xfe\t1\n", "line 2: not UTF-8 at byte 0"),
         (b"h\th\n", "no calibration data in"),
     ];

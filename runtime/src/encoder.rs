@@ -24,6 +24,15 @@ impl Encoder {
         Ok(tokenizer.encode(text, self.longest)?)
     }
 
+    /// Tokens that a pair of texts becomes; the longer text is cut first.
+    ///
+    /// # Errors
+    /// As [`Encoder::encode`].
+    pub fn encode_pair(&self, first: &str, second: &str) -> Result<Encoding, TaskError> {
+        let tokenizer = self.tokenizer.as_ref().ok_or(TaskError::NoTokenizer)?;
+        Ok(tokenizer.encode_pair(first, second, self.longest)?)
+    }
+
     /// Tokens that a text is cut to: the longest sequence, or less if the model says so.
     pub fn longest(&self) -> usize {
         let tokenizer = self.tokenizer.as_ref();

@@ -8,12 +8,15 @@ use serde::Serialize;
 
 use crate::answers::{self, Answerer, Sequence, Shape};
 use crate::args::{Classify, Cli};
-use crate::data::Inputs;
+use crate::data::{Inputs, Second};
 
 #[derive(Serialize)]
 struct Answer<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<&'a str>,
+    /// The second text of a pair.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    second: Option<&'a str>,
     label: &'a str,
     /// One for each of the labels.
     scores: &'a [f32],
@@ -24,7 +27,12 @@ struct Answer<'a> {
 }
 
 pub fn run(cli: &Cli, args: &Classify) -> anyhow::Result<()> {
-    let inputs = Inputs::read(&args.texts)?;
+    let second = match &args.second_column {
+        Some(column) => Second::Column(column),
+        None if args.pair => Second::Next,
+        None => Second::None,
+    };
+    let inputs = Inputs::read(&args.texts, second)?;
     let path = super::model_path(args.model.model.as_ref())?;
     let options = super::session_options(&args.model.run);
     let fallback = args.model.fallback.as_deref();
@@ -82,8 +90,10 @@ impl Answerer for Classifier {
     }
 
     fn json(&self, sequence: &Sequence, c: &Classification, _: bool) -> serde_json::Result<String> {
+        let (text, second) = sequence.texts();
         serde_json::to_string_pretty(&Answer {
-            text: sequence.text(),
+            text,
+            second,
             label: &c.label,
             scores: &c.scores,
             logits: &c.logits,

@@ -5,10 +5,10 @@ use fqbert_runtime::{Embedder, Encoder, Encoding, Provenance, TaskError, Tokens,
 use super::classify::tokens;
 use crate::answers::{self, Answerer, Sequence, Shape};
 use crate::args::{Cli, Embed};
-use crate::data::Inputs;
+use crate::data::{Inputs, Second};
 
 pub fn run(cli: &Cli, args: &Embed) -> anyhow::Result<()> {
-    let inputs = Inputs::read(&args.texts)?;
+    let inputs = Inputs::read(&args.texts, Second::None)?;
     let path = super::model_path(args.model.model.as_ref())?;
     let options = super::session_options(&args.model.run);
     let fallback = args.model.fallback.as_deref();

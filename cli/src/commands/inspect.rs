@@ -124,6 +124,16 @@ pub fn run(cli: &Cli, args: &Inspect) -> anyhow::Result<()> {
     output::text(&text(&inspection, &plan, verified.semaphores)?)
 }
 
+/// The longest sequence on this device, where it is less than the model's.
+fn here(i: &Inspection) -> String {
+    let longest = i.buckets.iter().max().copied().unwrap_or(0);
+    if (longest as usize) < i.shape.longest {
+        format!(", {longest} on this device")
+    } else {
+        String::new()
+    }
+}
+
 fn text(i: &Inspection, plan: &MemoryPlan, semaphores: usize) -> Result<String, fmt::Error> {
     let (s, c) = (&i.shape, &i.compression);
     let mut out = String::new();
@@ -131,8 +141,17 @@ fn text(i: &Inspection, plan: &MemoryPlan, semaphores: usize) -> Result<String, 
     writeln!(out, "model sha256: {}", i.model_sha256)?;
     writeln!(
         out,
-        "{}, {}: {} layers, hidden {}, {} heads, intermediate {}, vocabulary {}, up to {} tokens",
-        s.family, s.task, s.layers, s.hidden, s.heads, s.intermediate, s.vocab, s.longest
+        "{}, {}: {} layers, hidden {}, {} heads, intermediate {}, vocabulary {}, up to {} \
+         tokens{}",
+        s.family,
+        s.task,
+        s.layers,
+        s.hidden,
+        s.heads,
+        s.intermediate,
+        s.vocab,
+        s.longest,
+        here(i)
     )?;
     if !s.labels.is_empty() {
         writeln!(out, "labels: {}", names::listed(&s.labels))?;

@@ -6,10 +6,12 @@ mod diff;
 mod disassemble;
 mod embed;
 mod eval;
+mod float_checkpoint;
 mod inspect;
 mod kernels;
 mod overlap;
 mod quantize;
+mod rank;
 mod stalls;
 mod subject;
 mod tag;
@@ -32,6 +34,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Classify(a) => classify::run(cli, a),
         Command::Embed(a) => embed::run(cli, a),
         Command::Tag(a) => tag::run(cli, a),
+        Command::Rank(a) => rank::run(cli, a),
         Command::Quantize(a) => quantize::run(cli, a),
         Command::Eval(a) => eval::run(cli, a),
         Command::Inspect(a) => inspect::run(cli, a),

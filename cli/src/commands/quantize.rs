@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, bail, ensure};
-use fqbert_checkpoint::{Checkpoint, CheckpointError, LoadOptions, load_tokenizer};
+use fqbert_checkpoint::{Checkpoint, CheckpointError, load_tokenizer};
 use fqbert_files::{Output, Outputs};
-use fqbert_host::{Encode, TaskKind, TokenIds, Tokenizer, Tokens};
+use fqbert_host::{Encode, TextPairs, TokenIds, Tokenizer, Tokens};
 use fqbert_model::{FloatMetric, QuantizedModel};
 use fqbert_quantizer::{
     Calibration, Columns, Goal, Job, LearnedScales, Mix, Progress, QuantizeOptions, RangeMethod,
@@ -16,7 +16,8 @@ use fqbert_quantizer::{
 use indicatif::ProgressBar;
 use serde::Serialize;
 
-use crate::args::{Cli, Quantize, RangeArg, SchemeArg, TaskArg};
+use crate::args::{Cli, Quantize, RangeArg, SchemeArg};
+use crate::commands::float_checkpoint;
 use crate::{output, progress};
 
 #[derive(Serialize)]
@@ -98,7 +99,8 @@ pub fn run(cli: &Cli, args: &Quantize) -> anyhow::Result<()> {
     let start = Instant::now();
     let folder = &args.checkpoint;
     let places = Places::open(args)?;
-    let checkpoint = load(args).with_context(|| format!("checkpoint {}", folder.display()))?;
+    let checkpoint =
+        float_checkpoint::load(args).with_context(|| format!("checkpoint {}", folder.display()))?;
     places.model.has_room(least_bytes(&checkpoint))?;
     let tokenizer = tokenizer(args, &checkpoint)?;
     let learned = LearnedScales::load(folder)?;
@@ -158,20 +160,6 @@ pub fn run(cli: &Cli, args: &Quantize) -> anyhow::Result<()> {
         stages.remove()?;
     }
     say(cli, args, &made, start.elapsed().as_secs_f64())
-}
-
-/// The float checkpoint, for the task that is asked for.
-fn load(args: &Quantize) -> anyhow::Result<Checkpoint> {
-    let task = args.task.map(|t| match t {
-        TaskArg::Classification => TaskKind::SequenceClassification,
-        TaskArg::Tagging => TaskKind::TokenClassification,
-        TaskArg::Embedding => TaskKind::Embedding,
-    });
-    let options = LoadOptions {
-        task,
-        ..LoadOptions::default()
-    };
-    Ok(Checkpoint::load(&args.checkpoint, &options)?)
 }
 
 /// The folder's tokenizer; none if there is none and only token ids are used.
@@ -341,11 +329,19 @@ fn calibration(
         max_len,
         seed: args.seed,
     };
+    let pairs = args.pair || args.second_column.is_some();
     let all = match tokenizer.filter(|_| !args.ids) {
+        Some(tokenizer) if pairs => draw(path, args, &TextPairs(tokenizer), &sample)?,
         Some(tokenizer) => draw(path, args, tokenizer, &sample)?,
         None => draw(path, args, &TokenIds, &sample)?,
     };
     output::warn_of_unknown(all.unknown());
+    if all.passed_over() > 0 {
+        output::warn(&format!(
+            "calibration texts without tokens were passed over: {}",
+            all.passed_over()
+        ));
+    }
     if all.cut() > 0 {
         output::warn(&format!(
             "{} of {} calibration texts were cut to {max_len} tokens",
@@ -368,6 +364,14 @@ fn draw(
     let Some(column) = &args.column else {
         return Ok(Calibration::from_text_file(path, tokenizer, sample)?);
     };
+    if let Some(second) = &args.second_column {
+        return Ok(Calibration::from_named_pair(
+            path,
+            [column, second],
+            tokenizer,
+            sample,
+        )?);
+    }
     // Numbers address files without a header line, names those with one.
     let numbers = column.split(',').map(|c| c.trim().parse().ok());
     Ok(match numbers.collect::<Option<Vec<usize>>>() {
@@ -422,6 +426,9 @@ fn command_line(args: &Quantize) -> String {
     if let Some(path) = &args.calibrate {
         words.push(format!("--calibrate {}", name(path)));
         words.extend(args.column.as_ref().map(|c| format!("--column {c}")));
+        let second = args.second_column.as_ref();
+        words.extend(second.map(|c| format!("--second-column {c}")));
+        words.extend(args.pair.then(|| "--pair".to_owned()));
         words.extend(args.ids.then(|| "--ids".to_owned()));
         words.push(format!(
             "--samples {} --max-tokens {}",
@@ -439,6 +446,11 @@ fn command_line(args: &Quantize) -> String {
     }
     words.extend(args.range.map(|r| format!("--range {}", value_name(r))));
     words.extend(args.task.map(|t| format!("--task {}", value_name(t))));
+    words.extend(args.pooling.map(|p| format!("--pooling {}", value_name(p))));
+    words.extend(
+        args.normalize
+            .map(|n| format!("--normalize {}", value_name(n))),
+    );
     words.push(format!("-o {}", name(&args.output)));
     words.join(" ")
 }

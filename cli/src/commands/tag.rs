@@ -12,7 +12,7 @@ use serde_json::Map;
 
 use crate::answers::{self, Answerer, Sequence, Shape};
 use crate::args::{Cli, Tag};
-use crate::data::Inputs;
+use crate::data::{Inputs, Second};
 
 #[derive(Serialize)]
 struct Word<'a> {
@@ -39,7 +39,7 @@ pub fn run(cli: &Cli, args: &Tag) -> anyhow::Result<()> {
         args.texts.ids.is_empty(),
         "--ids: token ids have no words to tag; give texts"
     );
-    let inputs = Inputs::read(&args.texts)?;
+    let inputs = Inputs::read(&args.texts, Second::None)?;
     let path = super::model_path(args.model.model.as_ref())?;
     let options = super::session_options(&args.model.run);
     let fallback = args.model.fallback.as_deref();

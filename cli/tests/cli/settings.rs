@@ -100,6 +100,73 @@ fn ids_in_place_of_texts() {
 }
 
 #[test]
+fn the_pooling_of_a_plain_encoder_is_said_and_chosen() {
+    let made = fixture().path("pooled.safetensors");
+    let [folder, text] = ["vectors", "text.txt"].map(|name| fixture().path(name));
+    let quantize = |folder: &Path, more: &[&str]| {
+        let args = [
+            "quantize",
+            s(folder),
+            "-o",
+            s(&made),
+            "--calibrate",
+            s(&text),
+        ];
+        fqbert(&[&args[..], more].concat())
+    };
+    let shown = || {
+        let v = json(&fqbert(&["embed", "--json", "--model", s(&made), "a b"]));
+        let vector = v["vectors"][0].as_array().unwrap();
+        let length = vector.iter().map(|v| v.as_f64().unwrap().powi(2)).sum();
+        let inspect = String::from_utf8(fqbert(&["inspect", s(&made)]).stdout).unwrap();
+        (f64::sqrt(length), inspect)
+    };
+    let cases: [(&[&str], &str, bool, &str); 4] = [
+        (
+            &[],
+            "--pooling and --normalize choose",
+            true,
+            "mean of the tokens, scaled",
+        ),
+        (
+            &["--pooling", "cls"],
+            "--normalize chooses",
+            true,
+            "first token, scaled",
+        ),
+        (
+            &["--normalize", "no"],
+            "--pooling chooses",
+            false,
+            "(mean of the tokens)",
+        ),
+        (
+            &["--pooling", "cls", "--normalize", "no"],
+            "",
+            false,
+            "(first token)",
+        ),
+    ];
+    for (more, warning, unit, said) in cases {
+        let out = quantize(&folder, more);
+        assert!(out.status.success(), "{}", stderr(&out));
+        let told = stderr(&out);
+        assert!(told.contains(warning), "{more:?}: {told}");
+        assert_eq!(
+            told.contains("no file of the checkpoint"),
+            !warning.is_empty()
+        );
+        let (length, inspect) = shown();
+        assert_eq!((length - 1.0).abs() < 1e-4, unit, "{more:?}: {length}");
+        assert!(inspect.contains(said), "{said} is not in:\n{inspect}");
+    }
+    refused(
+        &quantize(&fixture().path("classes"), &["--pooling", "cls"]),
+        &["--pooling", "sequence classification", "--task embedding"],
+    );
+}
+
+#[test]
 fn inspect_lists_what_was_applied() {
     let folder = copy("settings-applied");
     let config = json!({"do_lower_case": false, "model_max_length": 12, "colour": 3});

@@ -48,6 +48,7 @@ pub use error::CheckpointError;
 pub use keys::{Does, KEYS, Key};
 pub use linear::{FloatLinear, LayerNorm};
 pub use listing::files;
+pub use pooling::Assumed;
 pub use reference::{NoObserver, Observer, Site};
 pub use tokenizer::load_tokenizer;
 pub use weights::{Checkpoint, EncoderLayer, LoadOptions};

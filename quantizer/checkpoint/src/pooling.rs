@@ -11,23 +11,49 @@ use crate::keys::{MODULES, Object, POOLING};
 use crate::layout::Layout;
 use crate::settings::default_prompt;
 
-/// Reads `modules.json` and the pooling configuration that it points at, or
-/// `1_Pooling/config.json` alone; without either, the mean, normalised.
-pub(crate) fn embedding_head(layout: &Layout) -> Result<Head, CheckpointError> {
+/// What no file of a folder says of how its token vectors become one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Assumed {
+    /// How they are joined: the mean is taken.
+    pub pooling: bool,
+    /// Whether the vector is scaled to length 1: it is.
+    pub normalize: bool,
+}
+
+/// The head as the caller chooses it, and what he leaves open as `modules.json` and the pooling
+/// configuration that it points at say, or `1_Pooling/config.json` alone; without either, the
+/// mean, normalised.
+pub(crate) fn embedding_head(
+    layout: &Layout,
+    pooling: Option<Pooling>,
+    normalize: Option<bool>,
+) -> Result<(Head, Assumed), CheckpointError> {
+    if let (Some(pooling), Some(normalize)) = (pooling, normalize) {
+        return Ok((Head::Embedding { pooling, normalize }, Assumed::default()));
+    }
+    let (stated_pooling, stated_normalize) = stated(layout)?;
+    let pooling = pooling.or(stated_pooling);
+    let normalize = normalize.or(stated_normalize);
+    let head = Head::Embedding {
+        pooling: pooling.unwrap_or(Pooling::Mean),
+        normalize: normalize.unwrap_or(true),
+    };
+    let assumed = Assumed {
+        pooling: pooling.is_none(),
+        normalize: normalize.is_none(),
+    };
+    Ok((head, assumed))
+}
+
+/// What the folder's files say of pooling and of the vector's length.
+fn stated(layout: &Layout) -> Result<(Option<Pooling>, Option<bool>), CheckpointError> {
     let Some(modules) = layout.modules() else {
         if let Some(model) = layout.part_of() {
             return Err(CheckpointError::PartOf { model });
         }
         let config = layout.root().join(POOLING);
-        let pooling = if is_there(&config) {
-            pooling(layout, &config)?
-        } else {
-            Pooling::Mean
-        };
-        return Ok(Head::Embedding {
-            pooling,
-            normalize: true,
-        });
+        let pooling = is_there(&config).then(|| pooling(layout, &config));
+        return Ok((pooling.transpose()?, None));
     };
     let mut found = None;
     let mut normalize = false;
@@ -52,7 +78,7 @@ pub(crate) fn embedding_head(layout: &Layout) -> Result<Head, CheckpointError> {
         file: MODULES,
         field: "a module of type Pooling".into(),
     })?;
-    Ok(Head::Embedding { pooling, normalize })
+    Ok((Some(pooling), Some(normalize)))
 }
 
 /// Since sentence-transformers 5 one name or a list, before it one flag for each mode; without

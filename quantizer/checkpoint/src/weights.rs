@@ -13,7 +13,7 @@ use crate::error::CheckpointError;
 use crate::layout::Layout;
 use crate::linear::{FloatLinear, LayerNorm};
 use crate::names::{Names, Part};
-use crate::pooling::embedding_head;
+use crate::pooling::{Assumed, embedding_head};
 use crate::store::{TensorStore, Values};
 
 /// Choices of the caller.
@@ -21,8 +21,12 @@ use crate::store::{TensorStore, Values};
 pub struct LoadOptions {
     /// Use, if not the one that `config.json` states.
     pub task: Option<TaskKind>,
-    /// Head for [`TaskKind::Embedding`], if not the one of the sentence-transformers files.
-    pub embedding: Option<(Pooling, bool)>,
+    /// Of [`TaskKind::Embedding`], how token vectors become one, if not as the
+    /// sentence-transformers files say.
+    pub pooling: Option<Pooling>,
+    /// Of [`TaskKind::Embedding`], whether the vector is scaled to length 1, if not as those files
+    /// say.
+    pub normalize: Option<bool>,
 }
 
 /// One encoder layer. Widths: `h` the hidden width, `m` the intermediate width.
@@ -60,6 +64,8 @@ pub struct Checkpoint {
     /// Tensors of the folder that this use of the model has no part for, such as another task's
     /// head, by name.
     pub ignored: Vec<String>,
+    /// What of the head neither the folder nor the caller said.
+    pub assumed: Assumed,
 }
 
 impl Checkpoint {
@@ -93,15 +99,17 @@ impl Checkpoint {
         let layers = (0..config.layers)
             .map(|i| loader.layer(i))
             .collect::<Result<Vec<_>, _>>()?;
-        let head = match (task, options.embedding) {
-            (TaskKind::SequenceClassification, _) => loader.sequence_head()?,
-            (TaskKind::TokenClassification, _) => Head::TokenClassification {
+        let mut assumed = Assumed::default();
+        let head = match task {
+            TaskKind::SequenceClassification => loader.sequence_head()?,
+            TaskKind::TokenClassification => Head::TokenClassification {
                 out: loader.classifier("classifier")?,
             },
-            (TaskKind::Embedding, Some((pooling, normalize))) => {
-                Head::Embedding { pooling, normalize }
+            TaskKind::Embedding => {
+                let (head, missing) = embedding_head(&layout, options.pooling, options.normalize)?;
+                assumed = missing;
+                head
             }
-            (TaskKind::Embedding, None) => embedding_head(&layout)?,
         };
         let ignored = loader.ignored(task)?;
         settle(&mut config, &head)?;
@@ -111,6 +119,7 @@ impl Checkpoint {
             layers,
             head,
             ignored,
+            assumed,
         })
     }
 }

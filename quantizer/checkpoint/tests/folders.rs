@@ -174,7 +174,8 @@ fn the_caller_may_choose_another_use() {
     let folder = folder(&spec);
     let options = LoadOptions {
         task: Some(TaskKind::Embedding),
-        embedding: Some((Pooling::Cls, false)),
+        pooling: Some(Pooling::Cls),
+        normalize: Some(false),
     };
     let checkpoint = Checkpoint::load(folder.path(), &options).unwrap();
     assert!(checkpoint.ignored.contains(&"classifier.weight".to_owned()));

@@ -366,7 +366,8 @@ fn a_transformer_in_a_folder_of_its_own() {
         .to_string();
     assert!(said.contains("modules.json"), "{said}");
     let options = LoadOptions {
-        embedding: Some((Pooling::Mean, true)),
+        pooling: Some(Pooling::Mean),
+        normalize: Some(true),
         ..LoadOptions::default()
     };
     Checkpoint::load(&inner, &options).unwrap();

@@ -30,7 +30,7 @@ pub use head::{Dense, Head, HeadOutput, argmax};
 pub use host::{Host, QuantizedInput};
 pub use table::Table;
 pub use tokenizer::{
-    AppliedSetting, Encode, Encoding, TextSettings, TokenIds, Tokenizer, TokenizerError, Unknown,
-    WordSpan,
+    AppliedSetting, Encode, Encoding, TextPairs, TextSettings, TokenIds, Tokenizer, TokenizerError,
+    Unknown, WordSpan,
 };
 pub use tokens::Tokens;

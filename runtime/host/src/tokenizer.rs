@@ -13,7 +13,7 @@ mod settings;
 mod walk;
 
 pub use encoding::{Encoding, WordSpan};
-pub use ids::{Encode, TokenIds};
+pub use ids::{Encode, TextPairs, TokenIds};
 pub use settings::{AppliedSetting, TextSettings};
 
 use std::borrow::Cow;
@@ -71,8 +71,17 @@ pub enum TokenizerError {
         which: &'static str,
     },
     /// Something among token ids that is none.
-    #[error("\"{0}\" is not a token id; ids are whole numbers, such as in \"101 7592 102\"")]
+    #[error(
+        "\"{0}\" is not a token id; ids are whole numbers, such as in \"101 7592 102\", and may \
+         have their token type behind a colon, such as in \"102:1\""
+    )]
     NoId(String),
+    /// Not two texts with a tab between them.
+    #[error("it is no pair: it has {tabs} tabs, expected one between two texts")]
+    NoPair {
+        /// Tabs that it has.
+        tabs: usize,
+    },
     /// A sequence of ids that is too long.
     #[error("the sequence has {tokens} ids, {max_len} at most; shorten it")]
     TooManyIds {

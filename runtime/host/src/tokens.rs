@@ -1,7 +1,5 @@
 //! What the embeddings take.
 
-use crate::tokenizer::Encoding;
-
 /// The token ids of one sequence, special tokens included, without padding.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tokens {
@@ -26,14 +24,5 @@ impl Tokens {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.ids.is_empty()
-    }
-}
-
-impl From<Encoding> for Tokens {
-    fn from(encoding: Encoding) -> Self {
-        Self {
-            ids: encoding.ids,
-            type_ids: encoding.type_ids,
-        }
     }
 }

@@ -4,6 +4,7 @@
 //!   ([`TextInput`]) may come through a pipe or standard input.
 //! - Outputs ([`Output`], [`write_atomically`]) are there as a whole or not at all, and never in
 //!   the place of something else; [`Outputs`] keeps them off a command's inputs and off each other.
+//! - The mark that some editors put before a text ([`without_bom`]).
 //! - Digests as text ([`sha256_hex`]).
 
 mod input;
@@ -23,6 +24,11 @@ pub use kind::Kind;
 pub use output::{Output, OutputError, is_temporary, write_atomically};
 pub use outputs::Outputs;
 pub use text_input::TextInput;
+
+/// A text without the byte order mark that some editors put before it, which is no part of it.
+pub fn without_bom(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes)
+}
 
 /// SHA-256 of the parts one after the other, as 64 lower-case hexadecimal digits.
 pub fn sha256_hex<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {

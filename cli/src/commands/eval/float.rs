@@ -96,12 +96,14 @@ impl Float {
 /// Loads a checkpoint for the model's own task, and refuses one of another shape.
 fn checkpoint(folder: &Path, model: &QuantizedModel) -> anyhow::Result<Checkpoint> {
     let config = &model.config;
+    let (pooling, normalize) = match config.task {
+        Task::Embedding { pooling, normalize } => (Some(pooling), Some(normalize)),
+        _ => (None, None),
+    };
     let options = LoadOptions {
         task: Some(config.task.kind()),
-        embedding: match config.task {
-            Task::Embedding { pooling, normalize } => Some((pooling, normalize)),
-            _ => None,
-        },
+        pooling,
+        normalize,
     };
     let checkpoint = Checkpoint::load(folder, &options)?;
     let float = &checkpoint.config;

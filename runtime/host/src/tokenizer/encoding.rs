@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use crate::tokens::Tokens;
+
 /// A tokenized text or pair of texts. All vectors have one entry for each token.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Encoding {
@@ -139,6 +141,15 @@ impl Encoding {
             sequences: kept(self.sequences, &keep),
             words: kept(self.words, &keep),
             truncated: true,
+        }
+    }
+}
+
+impl From<Encoding> for Tokens {
+    fn from(encoding: Encoding) -> Self {
+        Self {
+            ids: encoding.ids,
+            type_ids: encoding.type_ids,
         }
     }
 }
