@@ -46,7 +46,7 @@ pub const MEASURED: &[Measurement] = &[
             family: 0x19,
             models: &[0x10..=0x1f, 0x60..=0x7f, 0xa0..=0xaf],
         },
-        order: &[(Kernel::Avx512Vnni, Some(45.4)), (Kernel::Avx2, Some(62.0))],
+        order: &[(Kernel::Avx512Vnni, Some(37.6)), (Kernel::Avx2, Some(56.1))],
         source: "2026-12, EPYC, 2 threads, BERT-base's shape, 128 tokens",
     },
     Measurement {
