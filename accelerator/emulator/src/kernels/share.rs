@@ -16,13 +16,13 @@ const LOOKS: usize = 64;
 ///
 /// A thread that finds no piece left does not go to sleep at once: another's last piece takes some
 /// microseconds, and to be woken up takes more.
-pub fn share<P: Send>(pieces: Vec<P>, compute: impl Fn(P) + Sync) {
+pub fn share<P: Send>(pieces: impl ExactSizeIterator<Item = P> + Send, compute: impl Fn(P) + Sync) {
     if pieces.len() < 2 || rayon::current_num_threads() == 1 {
-        pieces.into_iter().for_each(compute);
+        pieces.for_each(compute);
         return;
     }
     let threads = rayon::current_num_threads().min(pieces.len());
-    let pieces = Mutex::new(pieces.into_iter());
+    let pieces = Mutex::new(pieces);
     let next = || {
         let mut pieces = pieces.lock().unwrap_or_else(PoisonError::into_inner);
         pieces.next()

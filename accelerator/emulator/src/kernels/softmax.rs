@@ -50,7 +50,7 @@ pub fn softmax(g: &Geometry, s: &Softmax, memories: &mut Memories, kernel: Kerne
         }
     } else {
         let strips = target.chunks_mut(stride).take(tiles).enumerate();
-        share(strips.collect::<Vec<_>>(), |(tile, strip)| {
+        share(strips, |(tile, strip)| {
             compute(tile, &mut strip[..tile_bytes]);
         });
     }

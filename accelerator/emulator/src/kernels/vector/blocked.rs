@@ -121,7 +121,7 @@ pub fn matmul(
         let channels = &weights.octets[piece.first..];
         product.compute(piece.tile, piece.bytes, unpacked, channels);
     };
-    share(pieces, compute);
+    share(pieces.into_iter(), compute);
 }
 
 /// Whether a MATMUL is done before another thread could have taken a part of it.
@@ -323,7 +323,7 @@ impl RowCorrections {
                     .for_each(make);
             } else {
                 let tiles = self.corrections.chunks_mut(x.rows).enumerate();
-                share(tiles.collect::<Vec<_>>(), make);
+                share(tiles, make);
             }
         }
         &self.corrections

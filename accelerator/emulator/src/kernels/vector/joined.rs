@@ -210,5 +210,5 @@ pub fn matmul<'a>(
             }
         });
     };
-    share(pieces, compute);
+    share(pieces.into_iter(), compute);
 }

@@ -57,7 +57,7 @@ pub fn layer_norm(
     // A row tile is one thread's: a cache line has two channels of all its rows.
     let tiles = x.chunks_mut(stride).zip(y8.chunks_mut(y8_stride));
     let tiles = tiles.take(usize::from(l.row_tiles)).enumerate();
-    share(tiles.collect::<Vec<_>>(), |(tile, (x, y8))| {
+    share(tiles, |(tile, (x, y8))| {
         let branch = &branches[tile * stride..][..wide];
         normalise(&mut x[..wide], branch, &mut y8[..narrow], rows, scales);
     });
