@@ -1,13 +1,10 @@
 //! What can be wrong with a checkpoint, and with what is fed to it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use fqbert_files::InputError;
 use fqbert_host::{Family, TaskKind, TokenizerError};
 use fqbert_names::{self as names, said, shown};
-
-const PICKLE: &str = "a pickled pytorch_model.bin is there, but is not read because a pickle can \
-    run code: convert it with `save_pretrained(..., safe_serialization=True)`";
 
 /// A checkpoint folder that cannot be loaded: the thing, the numbers and the remedy.
 #[derive(Debug, thiserror::Error)]
@@ -20,13 +17,38 @@ pub enum CheckpointError {
     #[error(
         "{}: no model.safetensors and no model.safetensors.index.json; {}",
         names::path(folder),
-        if *pickle { PICKLE } else { "give the folder that holds config.json and the weights" }
+        without_weights(instead.as_deref())
     )]
     NoWeights {
         /// The folder.
         folder: PathBuf,
-        /// Whether `pytorch_model.bin` lies there instead.
-        pickle: bool,
+        /// Weights in another form that lie there instead.
+        instead: Option<PathBuf>,
+    },
+    /// The folder holds what was trained on top of a model, without the model.
+    #[error(
+        "{} holds a {} adapter of {}, no model: merge it into that model (peft: \
+         model.merge_and_unload()) and save the whole with save_pretrained",
+        names::path(folder),
+        shown(kind),
+        shown(base.as_deref().unwrap_or("a model that it does not name"))
+    )]
+    Adapter {
+        /// The folder.
+        folder: PathBuf,
+        /// Its type, such as LORA.
+        kind: String,
+        /// The model that it was trained on, if it says.
+        base: Option<String>,
+    },
+    /// The file's place holder in a repository, not the file.
+    #[error(
+        "{} is a Git LFS pointer, not the file: fetch the file with `git lfs pull`",
+        names::path(path)
+    )]
+    LfsPointer {
+        /// The file.
+        path: PathBuf,
     },
     /// A JSON file does not parse.
     #[error("{} is not valid JSON of the expected form: {}", names::path(path),
@@ -215,4 +237,29 @@ pub enum CheckpointError {
     /// The tokenizer's file is there, but no tokenizer.
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
+}
+
+/// What to do where no weights are that we read.
+fn without_weights(instead: Option<&Path>) -> String {
+    let Some(found) = instead else {
+        return "give the folder that holds config.json and the weights".to_owned();
+    };
+    let name = names::path(found);
+    let from = |option: &str| {
+        format!(
+            "{name} is there, which is not read: load it with transformers{option} and save it \
+             with save_pretrained(..., safe_serialization=True)"
+        )
+    };
+    match found.file_name().and_then(|name| name.to_str()) {
+        Some("tf_model.h5") => from(" (from_tf=True, version 4)"),
+        Some("flax_model.msgpack") => from(" (from_flax=True, version 4)"),
+        Some("model.onnx" | "openvino_model.xml") => {
+            format!("{name} is there, which was made from a checkpoint: give the checkpoint")
+        }
+        _ => format!(
+            "{name} is there, but a pickle is not read because it can run code: convert it with \
+             `save_pretrained(..., safe_serialization=True)`"
+        ),
+    }
 }

@@ -28,6 +28,7 @@
 mod config;
 mod error;
 mod files;
+mod foreign;
 mod keys;
 mod layout;
 mod linear;

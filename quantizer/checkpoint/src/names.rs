@@ -122,15 +122,16 @@ impl Names {
     }
 
     /// Whether a tensor that `task` did not read may be left out without changing the result:
-    /// buffers of position numbers, the pooler, heads of other tasks.
-    pub fn may_ignore(&self, store: &TensorStore, name: &str, task: TaskKind) -> bool {
+    /// buffers of position numbers (of whatever type a conversion gave them), the pooler, heads of
+    /// other tasks.
+    pub fn may_ignore(&self, name: &str, task: TaskKind) -> bool {
         let inner = name.strip_prefix(self.prefix).unwrap_or(name);
         let buffer = matches!(
             inner,
             "embeddings.position_ids" | "embeddings.token_type_ids"
         );
         let under = |stems: &[&str]| stems.iter().any(|stem| name.starts_with(stem));
-        (buffer && store.is_integer(name))
+        buffer
             || inner.starts_with("pooler.dense.")
             || under(&["cls.", "lm_head.", "qa_outputs.", "vocab_"])
             || (task == TaskKind::Embedding && under(&["classifier.", "pre_classifier."]))

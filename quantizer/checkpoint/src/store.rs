@@ -17,6 +17,7 @@ use safetensors::tensor::Metadata;
 
 use crate::error::CheckpointError;
 use crate::files::{is_there, read_json};
+use crate::foreign::{other_weights, refuse_adapter, refuse_pointer};
 
 const INDEX: &str = "model.safetensors.index.json";
 
@@ -51,6 +52,8 @@ struct Entry {
 pub struct TensorStore {
     shards: Vec<Shard>,
     tensors: BTreeMap<String, Entry>,
+    /// Tensors that are not stored, and which one has their values.
+    shared: BTreeMap<String, String>,
 }
 
 #[derive(Debug)]
@@ -77,9 +80,10 @@ impl TensorStore {
             return Self::open_file(&single);
         }
         if !is_there(&folder.join(INDEX)) {
+            refuse_adapter(folder)?;
             return Err(CheckpointError::NoWeights {
                 folder: folder.to_path_buf(),
-                pickle: is_there(&folder.join("pytorch_model.bin")),
+                instead: other_weights(folder),
             });
         }
         Self::open_shards(folder)
@@ -93,6 +97,7 @@ impl TensorStore {
         let mut store = TensorStore {
             shards: Vec::new(),
             tensors: BTreeMap::new(),
+            shared: BTreeMap::new(),
         };
         store.add_shard(path)?;
         Ok(store)
@@ -103,6 +108,7 @@ impl TensorStore {
         let mut store = TensorStore {
             shards: Vec::new(),
             tensors: BTreeMap::new(),
+            shared: BTreeMap::new(),
         };
         let mut opened = HashSet::new();
         for shard in weight_map.values() {
@@ -165,6 +171,12 @@ impl TensorStore {
                 });
             }
         }
+        // The header's own text: "format" and other remarks beside the names of shared tensors.
+        for (name, stored) in metadata.metadata().iter().flatten() {
+            if self.tensors.contains_key(stored) {
+                self.shared.insert(name.clone(), stored.clone());
+            }
+        }
         self.shards.push(Shard {
             path: path.to_path_buf(),
             input,
@@ -179,20 +191,25 @@ impl TensorStore {
 
     /// Whether there is a tensor of this name.
     pub fn contains(&self, name: &str) -> bool {
-        self.tensors.contains_key(name)
+        self.entry(name).is_some()
     }
 
     /// Shape of a tensor, if it is there.
     pub fn shape(&self, name: &str) -> Option<&[usize]> {
-        self.tensors.get(name).map(|e| e.shape.as_slice())
+        self.entry(name).map(|e| e.shape.as_slice())
     }
 
-    /// Whether a tensor is of an integer or boolean type: a buffer, not a weight.
-    pub(crate) fn is_integer(&self, name: &str) -> bool {
-        use Dtype::{BOOL, I8, I16, I32, I64, U8, U16, U32, U64};
-        self.tensors
-            .get(name)
-            .is_some_and(|e| matches!(e.dtype, BOOL | I8 | I16 | I32 | I64 | U8 | U16 | U32 | U64))
+    /// The name under which a tensor is stored: its own, or that of the tensor it shares its
+    /// values with, of which `safetensors.torch.save_model` stores one.
+    pub(crate) fn stored_name<'a>(&'a self, name: &'a str) -> &'a str {
+        if self.tensors.contains_key(name) {
+            return name;
+        }
+        self.shared.get(name).map_or(name, String::as_str)
+    }
+
+    fn entry(&self, name: &str) -> Option<&Entry> {
+        self.tensors.get(self.stored_name(name))
     }
 
     /// Reads a tensor of the given shape as f32.
@@ -217,8 +234,7 @@ impl TensorStore {
         shape: &[usize],
     ) -> Result<Values, CheckpointError> {
         let entry = self
-            .tensors
-            .get(name)
+            .entry(name)
             .ok_or_else(|| CheckpointError::MissingTensor {
                 name: name.into(),
                 shape: shape.to_vec(),
@@ -321,6 +337,10 @@ fn read_header(path: &Path, input: &Input) -> Result<(u64, Metadata), Checkpoint
         reason,
     };
     let length = input.length();
+    let mut start = [0u8; 64];
+    let start = &mut start[..length.min(64) as usize];
+    input.read_at(start, 0)?;
+    refuse_pointer(path, start)?;
     let mut prefix = [0u8; 8];
     if length < 8 {
         return Err(bad(format!(

@@ -7,6 +7,7 @@ use fqbert_host::Tokenizer;
 
 use crate::error::CheckpointError;
 use crate::files::is_there;
+use crate::foreign::refuse_pointer;
 use crate::layout::Layout;
 use crate::settings::{Source, apply};
 use crate::vocab::parse;
@@ -26,6 +27,7 @@ pub fn load_tokenizer(folder: &Path) -> Result<Tokenizer, CheckpointError> {
     let vocab = folder.join("vocab.txt");
     if is_there(&json) {
         let bytes = read(&json, MAX_FILE)?;
+        refuse_pointer(&json, &bytes)?;
         // What is not taken at all is refused by the tokenizer's own checks.
         Tokenizer::check_size(&bytes)?;
         let Ok(file) = serde_json::from_slice(&bytes) else {
@@ -45,7 +47,9 @@ pub fn load_tokenizer(folder: &Path) -> Result<Tokenizer, CheckpointError> {
         return Ok(Tokenizer::from_bytes(bytes)?.with_settings(text));
     }
     if is_there(&vocab) {
-        let vocab = parse(&read(&vocab, MAX_FILE)?)?;
+        let bytes = read(&vocab, MAX_FILE)?;
+        refuse_pointer(&vocab, &bytes)?;
+        let vocab = parse(&bytes)?;
         let (made, text) = apply(&layout, Source::Vocab(vocab))?;
         return Ok(Tokenizer::from_bytes(made.to_string().into())?.with_settings(text));
     }

@@ -157,7 +157,7 @@ struct Loader<'a> {
 impl Loader<'_> {
     fn tensor(&mut self, name: String, shape: &[usize]) -> Result<Vec<f32>, CheckpointError> {
         let values = self.store.read(&name, shape)?;
-        self.read.insert(name);
+        self.read.insert(self.store.stored_name(&name).to_owned());
         Ok(values)
     }
 
@@ -213,7 +213,7 @@ impl Loader<'_> {
             Values::F32(v) => Table::F32(v),
             Values::F16(v) => Table::F16(v),
         };
-        self.read.insert(name);
+        self.read.insert(self.store.stored_name(&name).to_owned());
         let positions = [config.max_positions, hidden];
         let position = Table::F32(self.tensor(self.names.position(), &positions)?);
         let token_type = Table::F32(match config.type_vocab {
@@ -291,7 +291,7 @@ impl Loader<'_> {
     fn ignored(&self, task: TaskKind) -> Result<Vec<String>, CheckpointError> {
         let unread = self.store.names().filter(|n| !self.read.contains(*n));
         let (ignored, unexpected): (Vec<&str>, Vec<&str>) =
-            unread.partition(|n| self.names.may_ignore(self.store, n, task));
+            unread.partition(|n| self.names.may_ignore(n, task));
         match unexpected.first() {
             None => Ok(ignored.into_iter().map(str::to_owned).collect()),
             Some(&first) => Err(CheckpointError::UnexpectedTensors {

@@ -213,7 +213,7 @@ fn configurations_with_defaults() {
             .unwrap()
             .config
             .layer_norm_eps,
-        1e-5
+        1e-12
     );
     // A model without token types would not be told from others by guessing.
     let mut config = config_of(&Spec {

@@ -8,7 +8,8 @@ use fqbert_host::{Activation, Family, ModelConfig, Pooling, ProblemType, Task, T
 use serde_json::Value;
 
 use crate::error::CheckpointError;
-use crate::files::read_json;
+use crate::files::{is_there, read_json};
+use crate::foreign::refuse_adapter;
 use fields::{FILE, Fields, bad, missing};
 
 /// Bound on the number of layers, for each of which names are looked up.
@@ -36,7 +37,11 @@ impl ConfigFile {
     /// A file that cannot be read or parsed; a missing or senseless field; anything that we do
     /// not run, by name.
     pub fn load(folder: &Path) -> Result<Self, CheckpointError> {
-        Self::from_json(&read_json(&folder.join(FILE))?)
+        let path = folder.join(FILE);
+        if !is_there(&path) {
+            refuse_adapter(folder)?;
+        }
+        Self::from_json(&read_json(&path)?)
     }
 
     /// Reads a configuration that is already parsed.
@@ -266,12 +271,12 @@ fn refuse_variants(fields: &Fields<'_>) -> Result<(), CheckpointError> {
 }
 
 fn layer_norm_eps(fields: &Fields<'_>, family: Family) -> Result<f32, CheckpointError> {
-    // DistilBERT has no such field: its code says 1e-12, as BERT's default does.
-    let default = if family == Family::Roberta {
-        1e-5
-    } else {
-        1e-12
-    };
+    // The default of every family's configuration in transformers 5. DistilBERT's has no such field:
+    // its code says 1e-12, whatever the file says.
+    let default = 1e-12;
+    if family == Family::DistilBert {
+        return Ok(default);
+    }
     match fields.get("layer_norm_eps") {
         None => Ok(default),
         Some(value) => value
