@@ -5,10 +5,22 @@ use std::path::Path;
 use fqbert_files::read;
 
 use crate::error::CheckpointError;
-use crate::foreign::refuse_pointer;
 
 /// Bound on `config.json` and its small siblings.
 pub(crate) const SMALL_JSON: u64 = 16 << 20;
+
+/// Beginning of a Git LFS pointer, of whatever version.
+const POINTER: &[u8] = b"version https://git-lfs.";
+
+/// Refuses a file that begins as a Git LFS pointer does: the place holder of a large file.
+pub(crate) fn refuse_pointer(path: &Path, start: &[u8]) -> Result<(), CheckpointError> {
+    if start.starts_with(POINTER) {
+        return Err(CheckpointError::LfsPointer {
+            path: path.to_path_buf(),
+        });
+    }
+    Ok(())
+}
 
 /// Whether there is something of this name, whatever it is: what is no file is refused when it is
 /// read, and not passed over.

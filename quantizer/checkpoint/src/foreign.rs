@@ -7,21 +7,8 @@ use serde_json::Value;
 use crate::error::CheckpointError;
 use crate::files::{is_there, read_json};
 
-/// Beginning of a Git LFS pointer, of whatever version.
-const POINTER: &[u8] = b"version https://git-lfs.";
-
 /// Configuration of a peft adapter.
 const ADAPTER: &str = "adapter_config.json";
-
-/// Refuses a file that begins as a Git LFS pointer does: the place holder of a large file.
-pub(crate) fn refuse_pointer(path: &Path, start: &[u8]) -> Result<(), CheckpointError> {
-    if start.starts_with(POINTER) {
-        return Err(CheckpointError::LfsPointer {
-            path: path.to_path_buf(),
-        });
-    }
-    Ok(())
-}
 
 /// Refuses a folder that holds an adapter instead of a model.
 pub(crate) fn refuse_adapter(folder: &Path) -> Result<(), CheckpointError> {

@@ -16,8 +16,8 @@ use safetensors::Dtype;
 use safetensors::tensor::Metadata;
 
 use crate::error::CheckpointError;
-use crate::files::{is_there, read_json};
-use crate::foreign::{other_weights, refuse_adapter, refuse_pointer};
+use crate::files::{is_there, read_json, refuse_pointer};
+use crate::foreign::{other_weights, refuse_adapter};
 
 const INDEX: &str = "model.safetensors.index.json";
 

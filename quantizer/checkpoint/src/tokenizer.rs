@@ -6,8 +6,7 @@ use fqbert_files::read;
 use fqbert_host::Tokenizer;
 
 use crate::error::CheckpointError;
-use crate::files::is_there;
-use crate::foreign::refuse_pointer;
+use crate::files::{is_there, refuse_pointer};
 use crate::layout::Layout;
 use crate::settings::{Source, apply};
 use crate::vocab::parse;

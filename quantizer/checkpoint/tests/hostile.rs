@@ -148,11 +148,14 @@ fn tensors_of_no_known_part() {
             &[data, &[0u8; 8][..]].concat(),
         ))
     };
-    for name in ["bert.embeddings.position_ids", "cls.predictions.bias"] {
-        assert_eq!(add(name, "I32").unwrap().ignored, [name]);
+    for (name, dtype) in [
+        ("bert.embeddings.position_ids", "I32"),
+        ("bert.embeddings.position_ids", "F32"),
+        ("cls.predictions.bias", "I32"),
+    ] {
+        assert_eq!(add(name, dtype).unwrap().ignored, [name]);
     }
     for (name, dtype) in [
-        ("bert.embeddings.position_ids", "F32"),
         ("bert.encoder.layer.1.output.dense.bias", "F32"),
         ("bert.encoder.layer.0.attention.self.query.lora_A", "F32"),
         (

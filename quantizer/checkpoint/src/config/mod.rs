@@ -271,8 +271,8 @@ fn refuse_variants(fields: &Fields<'_>) -> Result<(), CheckpointError> {
 }
 
 fn layer_norm_eps(fields: &Fields<'_>, family: Family) -> Result<f32, CheckpointError> {
-    // The default of every family's configuration in transformers 5. DistilBERT's has no such field:
-    // its code says 1e-12, whatever the file says.
+    // The default of every family's configuration in transformers 5. DistilBERT's has no such
+    // field: its code says 1e-12, whatever the file says.
     let default = 1e-12;
     if family == Family::DistilBert {
         return Ok(default);
