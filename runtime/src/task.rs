@@ -450,16 +450,21 @@ impl Tagger {
     }
 }
 
-/// What a tagger's output says of the words of a text.
+/// What a tagger's output says of the words of a text. To a tokenizer of bytes a second space is a
+/// word of its own, which is none to anybody else: white space alone is left out.
 fn tags(of: &Text, text: &str, words: Vec<WordSpan>, output: &HeadOutput) -> Vec<TaggedWord> {
     let classes = of.labels().len().max(1);
     let logits = output.values();
     let tagged = words.into_iter().filter_map(|span| {
+        let word = text.get(span.bytes.clone())?;
+        if word.trim().is_empty() {
+            return None;
+        }
         let start = span.tokens.start * classes;
         let scores = softmax(logits.get(start..start + classes)?);
         let index = argmax(&scores);
         Some(TaggedWord {
-            word: text.get(span.bytes.clone())?.to_owned(),
+            word: word.to_owned(),
             bytes: span.bytes,
             label: of.labels().get(index).cloned().unwrap_or_default(),
             score: scores.get(index).copied().unwrap_or(0.0),

@@ -1,9 +1,10 @@
 //! `classify`, `embed` and `tag`: texts and token ids.
 
-use fqbert_host::TaskKind;
+use fqbert_checkpoint::testing::Spec;
+use fqbert_host::{Family, TaskKind};
 
-use super::common::{fqbert, json, refused, stderr};
-use super::fixture::{model, spec, with_input};
+use super::common::{fqbert, json, refused, s, stderr};
+use super::fixture::{fixture, model, spec, with_input};
 
 #[test]
 fn classes_of_texts_lines_and_ids() {
@@ -95,6 +96,58 @@ fn vectors_and_tags() {
         t["words"].as_array().unwrap().len(),
         text.split_whitespace().count()
     );
+}
+
+/// A byte-level tokenizer without merges: each byte is a token, by GPT-2's letters for bytes.
+fn byte_level() -> serde_json::Value {
+    let special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"];
+    let added = special.iter().enumerate().map(|(id, content)| {
+        serde_json::json!({"id": id, "content": content, "single_word": false, "lstrip": false,
+            "rstrip": false, "normalized": false, "special": true})
+    });
+    let mut others = 0x100..;
+    let letters = (0u8..=255).map(|byte| match byte {
+        b'!'..=b'~' | 0xa1..=0xac | 0xae..=0xff => char::from(byte),
+        _ => others.next().and_then(char::from_u32).unwrap(),
+    });
+    let names = special.map(String::from).into_iter();
+    let names = names.chain(letters.map(String::from)).enumerate();
+    let vocab: serde_json::Map<_, _> = names.map(|(id, name)| (name, id.into())).collect();
+    serde_json::json!({
+        "version": "1.0",
+        "added_tokens": added.collect::<Vec<_>>(),
+        "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true},
+        "post_processor": {"type": "RobertaProcessing", "sep": ["</s>", 2], "cls": ["<s>", 0],
+            "trim_offsets": true, "add_prefix_space": false},
+        "model": {"type": "BPE", "vocab": vocab, "merges": [], "unk_token": "<unk>"},
+    })
+}
+
+/// To a byte-level tokenizer a second space is a token, and a line's end.
+#[test]
+fn white_space_is_no_word() {
+    let spec = Spec {
+        family: Family::Roberta,
+        ..spec(TaskKind::TokenClassification)
+    };
+    let folder = fixture().path("spaced");
+    std::fs::create_dir_all(&folder).unwrap();
+    spec.write(&folder).unwrap();
+    std::fs::write(folder.join("tokenizer.json"), byte_level().to_string()).unwrap();
+    let made = fixture().path("spaced.safetensors");
+    let calibrate = fixture().path("text.txt");
+    let (from, to, with) = (s(&folder), s(&made), s(&calibrate));
+    let out = fqbert(&["quantize", from, "-o", to, "--calibrate", with]);
+    assert!(out.status.success(), "{}", stderr(&out));
+    let text = "abc  de, \n\n fgh  ";
+    let v = json(&fqbert(&["tag", "--json", "--model", to, text]));
+    let words = v["words"].as_array().unwrap();
+    let words: Vec<&str> = words.iter().map(|w| w["word"].as_str().unwrap()).collect();
+    assert!(
+        words.iter().all(|word| !word.trim().is_empty()),
+        "{words:?}"
+    );
+    assert_eq!(words.concat(), "abcde,fgh");
 }
 
 #[test]
