@@ -58,9 +58,10 @@ impl Session {
                 }
             };
             self.breaker.failed(self.device.now(), why.to_string());
-            self.recover()?;
-            // A flipped word of the program can be what it hangs in.
+            // A flipped word of the program can be what it hangs in. Before the reset, which may
+            // fail: memory is looked at all the same before the next attempt.
             self.unchecked = true;
+            self.recover()?;
             self.statistics.recoveries += 1;
             if attempts > retries || self.breaker.is_open() {
                 return Err(SessionError::Hang {
