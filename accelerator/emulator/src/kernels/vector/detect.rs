@@ -17,8 +17,9 @@ mod x86_64 {
         avx2() && is_x86_feature_detected!("avxvnni")
     }
 
-    /// AVX-512 with VNNI. VL as well, which every CPU with VNNI has: without it 256-bit halves of
-    /// sums must lie in the lower 16 registers, and the inner loop moves and spills its sums.
+    /// AVX-512 with VNNI, and BMI2. VL as well, which every CPU with VNNI has: without it 256-bit
+    /// halves of sums must lie in the lower 16 registers, and the inner loop moves and spills its
+    /// sums.
     pub fn avx512_vnni() -> bool {
         *AVX512_VNNI
     }
@@ -41,6 +42,14 @@ mod x86_64 {
 
     static AVX512_VBMI: LazyLock<bool> =
         LazyLock::new(|| avx512_vnni() && is_x86_feature_detected!("avx512vbmi"));
+
+    /// Panics unless the CPU has what the AVX-512 functions are compiled for.
+    pub fn assert_avx512_vnni() {
+        assert!(
+            avx512_vnni(),
+            "the AVX-512 kernel was chosen on a CPU without it"
+        );
+    }
 
     /// Panics unless the CPU has what the AVX2 functions are compiled for.
     pub fn assert_avx2() {

@@ -6,7 +6,7 @@ use std::arch::x86_64::*;
 use fqbert_numerics::layernorm::RowStatistics;
 
 use crate::kernels::vector::avx2::norm::NormScales;
-use crate::kernels::vector::detect;
+use crate::kernels::vector::detect::assert_avx512_vnni;
 use crate::kernels::vector::octet::OCTET;
 
 /// Rows side by side.
@@ -16,10 +16,7 @@ const DOWN: i32 = _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC;
 
 /// Normalises a row tile of `rows` rows, a multiple of [`ROWS`].
 pub fn norm_tile(x: &mut [u8], branch: &[u8], y8: &mut [u8], rows: usize, scales: &NormScales) {
-    assert!(
-        detect::avx512_vnni(),
-        "the kernel was chosen on a CPU without it"
-    );
+    assert_avx512_vnni();
     for first in (0..rows).step_by(ROWS) {
         // SAFETY: the features were detected above.
         unsafe { eight_rows(x, branch, y8, rows, first, scales) };

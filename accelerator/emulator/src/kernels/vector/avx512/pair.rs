@@ -6,7 +6,7 @@ use super::gelu::Table;
 use super::products::{codes, sums};
 use super::requantize::Scales;
 use super::words::{self, Targets};
-use crate::kernels::vector::detect;
+use crate::kernels::vector::detect::{self, assert_avx512_vnni};
 use crate::kernels::vector::instruction_set::Pair;
 use crate::kernels::vector::octet::QUAD;
 use crate::kernels::vector::slab::{Format, LARGEST, Slab};
@@ -16,10 +16,7 @@ const ROWS: usize = 8;
 
 /// Computes a pair's slabs into `targets`.
 pub fn pair(x: &Pair<'_>, targets: [&mut [u8]; 2]) {
-    assert!(
-        detect::avx512_vnni(),
-        "the kernel was chosen on a CPU without it"
-    );
+    assert_avx512_vnni();
     let [d, other] = &x.dots;
     assert!(
         d.rows == other.rows

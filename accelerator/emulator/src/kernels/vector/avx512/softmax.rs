@@ -7,7 +7,7 @@ use fqbert_numerics::softmax::reciprocal;
 
 use crate::kernels::softmax_rows::{ScoreTile, bounds};
 use crate::kernels::vector::avx2;
-use crate::kernels::vector::detect;
+use crate::kernels::vector::detect::assert_avx512_vnni;
 use crate::kernels::vector::octet::Line;
 
 /// Rows side by side.
@@ -20,10 +20,7 @@ thread_local! {
 
 /// A row tile of a SOFTMAX.
 pub fn softmax_tile(x: &ScoreTile<'_>, out: &mut [u8]) {
-    assert!(
-        detect::avx512_vnni(),
-        "the kernel was chosen on a CPU without it"
-    );
+    assert_avx512_vnni();
     let whole = x.columns.is_multiple_of(8)
         && x.scores.len() >= x.rows * x.columns
         && x.ranges.len() >= x.rows

@@ -7,15 +7,12 @@ use std::arch::x86_64::*;
 
 use crate::kernels::operands::Operands;
 use crate::kernels::vector::avx2;
-use crate::kernels::vector::detect;
+use crate::kernels::vector::detect::assert_avx512_vnni;
 use crate::kernels::vector::octet::{Line, OCTET, Octet};
 
 /// 4-bit weights plus 8, a line a word.
 pub fn unpack4(weights: &Octet<'_>, lines: &mut [Line]) {
-    assert!(
-        detect::avx512_vnni(),
-        "the kernel was chosen on a CPU without it"
-    );
+    assert_avx512_vnni();
     // SAFETY: the features were detected above.
     unsafe { unpack4_words(weights, lines) };
 }
@@ -55,10 +52,7 @@ fn unpack4_word(word: __m256i) -> __m512i {
 
 /// 8-bit codes in the order of [`unpack4`], a line a word.
 pub fn unpack8(weights: &Octet<'_>, lines: &mut [Line]) {
-    assert!(
-        detect::avx512_vnni(),
-        "the kernel was chosen on a CPU without it"
-    );
+    assert_avx512_vnni();
     // SAFETY: the features were detected above.
     unsafe { unpack8_words(weights, lines) };
 }
@@ -80,10 +74,7 @@ fn unpack8_words(weights: &Octet<'_>, lines: &mut [Line]) {
 
 /// The sum of each channel's 8-bit codes.
 pub fn code_sums(_: &Octet<'_>, lines: &[Line]) -> [i32; OCTET] {
-    assert!(
-        detect::avx512_vnni(),
-        "the kernel was chosen on a CPU without it"
-    );
+    assert_avx512_vnni();
     // SAFETY: the features were detected above.
     unsafe { code_sums_of(lines) }
 }
@@ -107,10 +98,7 @@ fn code_sums_of(lines: &[Line]) -> [i32; OCTET] {
 
 /// Zero-point corrections of a row tile: 8 times the sum of each row.
 pub fn row_corrections(x: &Operands<'_>, tile: usize, sums: &mut [i32]) {
-    assert!(
-        detect::avx512_vnni(),
-        "the kernel was chosen on a CPU without it"
-    );
+    assert_avx512_vnni();
     if x.rows.is_multiple_of(8) {
         // SAFETY: the features were detected above.
         unsafe { sum_rows(x, tile, sums) };

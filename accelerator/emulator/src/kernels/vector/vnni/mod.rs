@@ -5,12 +5,12 @@
 //! - 4-bit weights are the unsigned side, plus 8 as for AVX2; the zero-point correction
 //!   `8 * sum(a)` is subtracted.
 //! - 8-bit codes are the signed side. Signed activations are made unsigned by adding 128 (flipping
-//!   their top bit); the zero-point correction is 128
-//!   times the sum of the channel's codes. Probabilities are
-//!   unsigned as they are.
+//!   their top bit); the zero-point correction is 128 times the sum of the channel's codes.
+//!   Probabilities are unsigned as they are.
 //!
 //! The dot products are written once over [`Lanes`], the registers of an instruction set; another
-//! implementation of it, in plain integers, tests them on a CPU without VNNI. All else is AVX2's.
+//! implementation of it, in plain integers, tests them on a CPU without VNNI. All else is AVX2's
+//! or that of [`avx512`], which takes octets in pairs; of an odd number the last is for these.
 #![allow(
     unsafe_code,
     reason = "SIMD intrinsics: loads, stores and calls of functions with target features"
